@@ -1,0 +1,201 @@
+"""The nouns: arrays by name and shape, and the small values passed between rooms.
+
+Axis letters, once for all: ``H`` rows, ``W`` columns, ``K`` image channels, ``C``
+classes, ``T`` samples, ``D`` features, ``R`` regions, ``N`` pixels, ``B`` batch.
+Rows stand before columns, always. Tensors are annotated with their shape without
+importing torch, so that rooms without torch may use this file.
+
+Label values (files, zarr, napari) are ``uint8``: 0 = unlabelled, 1..C = the classes
+in project order. Targets (losses, metrics) are class indices 0..C-1 with
+``IGNORE`` = 255. `to_targets` and `to_labels` are the only ways between the two.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int32, Shaped, UInt8
+
+if TYPE_CHECKING:
+    from torch import Tensor
+else:
+    Tensor = Any
+
+IGNORE = 255
+"""The target of a pixel that no loss and no metric may count."""
+
+MAXIMUM_CLASSES = 254
+"""Labels are uint8 with 0 for unlabelled, targets uint8 with 255 for ignored."""
+
+Image: TypeAlias = UInt8[np.ndarray, "H W K"]
+"""What networks and partitions see: 8 bits after the stored intensity window."""
+LabelMap: TypeAlias = UInt8[np.ndarray, "H W"]
+"""0 = unlabelled, 1..C = classes."""
+TargetMap: TypeAlias = UInt8[np.ndarray, "H W"]
+"""0..C-1 = class index, 255 = ignored."""
+RegionMap: TypeAlias = Int32[np.ndarray, "H W"]
+"""Ids 1..R without gaps, 0 = no region."""
+ScoreMap: TypeAlias = Float[np.ndarray, "H W"]
+"""One score a pixel; higher = asked sooner."""
+RegionScores: TypeAlias = Float[np.ndarray, "R"]
+"""One score a region; entry i belongs to region i + 1."""
+Mask: TypeAlias = Bool[np.ndarray, "H W"]
+
+TargetTensor: TypeAlias = Shaped[Tensor, "*B H W"]
+ProbabilityTensor: TypeAlias = Float[Tensor, "C H W"]
+"""Sums to 1 over classes at each pixel."""
+SampleTensor: TypeAlias = Float[Tensor, "T C H W"]
+FeatureTensor: TypeAlias = Float[Tensor, "D H W"]
+ScoreTensor: TypeAlias = Float[Tensor, "H W"]
+ClassIndexTensor: TypeAlias = Int[Tensor, "H W"]
+MaskTensor: TypeAlias = Shaped[Tensor, "H W"]
+
+Labels = TypeVar("Labels", np.ndarray, Tensor)
+
+
+def to_targets(labels: Labels) -> Labels:
+    """Class index of each labelled pixel, `IGNORE` where there is no label.
+
+    Parameters
+    ----------
+    labels : uint8 array or tensor of any shape
+        0 = unlabelled, 1..C = classes.
+
+    Examples
+    --------
+    >>> to_targets(np.array([0, 1, 5], np.uint8))
+    array([255,   0,   4], dtype=uint8)
+    """
+    return labels - 1  # uint8 wraps 0 to 255
+
+
+def to_labels(targets: Labels) -> Labels:
+    """Label value of each class index; ignored pixels become unlabelled.
+
+    Parameters
+    ----------
+    targets : uint8 array or tensor of any shape
+        0..C-1 = class index, 255 = ignored.
+
+    Examples
+    --------
+    >>> to_labels(np.array([255, 0, 4], np.uint8))
+    array([0, 1, 5], dtype=uint8)
+    """
+    return targets + 1  # uint8 wraps 255 to 0
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """A class a person can choose: its name, colour and key."""
+
+    name: str
+    colour: tuple[int, int, int]
+    """Red, green, blue, 0..255."""
+    key: str = ""
+    """The key that answers a region with this class, for example ``"1"``."""
+
+
+class Bounds(NamedTuple):
+    """A rectangle of pixels, the stops exclusive."""
+
+    row_start: int
+    column_start: int
+    row_stop: int
+    column_stop: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the rectangle in an ``(H, W)`` array."""
+        return (
+            slice(self.row_start, self.row_stop),
+            slice(self.column_start, self.column_stop),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the rectangle."""
+        return self.row_stop - self.row_start, self.column_stop - self.column_start
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region that is asked: where it is and why it was chosen."""
+
+    image: str
+    partition: int
+    """Version of the region map that `region` counts in."""
+    region: int
+    """Id in the region map, 1..R."""
+    score: float
+    pixels: int
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The regions asked in one round, in the order they were chosen."""
+
+    round: int
+    system: str
+    budget: str
+    regions: tuple[Region, ...]
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that all answers together would label."""
+        return sum(region.pixels for region in self.regions)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """Names of the images that hold a region, in the order they first appear."""
+        return tuple(dict.fromkeys(region.image for region in self.regions))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a network says of one image; what was not asked for is None."""
+
+    probability: ProbabilityTensor
+    mirrored: ProbabilityTensor | None = None
+    """Probability of the mirrored image, mirrored back."""
+    samples: SampleTensor | None = None
+    """Probabilities of T passes with dropout."""
+    features: FeatureTensor | None = None
+    """Decoder features, at their own (coarser) resolution."""
+    difficulty: ScoreTensor | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a long task, small enough to send between processes."""
+
+    done: int
+    total: int
+    message: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    """For example ``{"loss": 0.41}`` or ``{"miou": 0.55}``."""
+
+
+Result = TypeVar("Result")
+Task: TypeAlias = Generator[Progress, None, Result]
+"""Long work: yields its progress, returns its result, stops when closed."""
+
+
+def finish(task: "Task[Result]") -> Result:
+    """Run a task to its end and return its result.
+
+    Examples
+    --------
+    >>> def count():
+    ...     yield Progress(1, 1, "counting")
+    ...     return "done"
+    >>> finish(count())
+    'done'
+    """
+    while True:
+        try:
+            next(task)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]

@@ -1,0 +1,81 @@
+"""How good a segmentation is: confusion matrix, IoU, mean IoU."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .arrays import IGNORE, TargetMap
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a confusion matrix says.
+
+    Absent classes - in neither truth nor prediction - have no IoU and are left out
+    of the mean.
+    """
+
+    iou: tuple[float | None, ...]
+    """One entry a class, 0..1; None = absent."""
+
+    @property
+    def mean(self) -> float:
+        """Mean IoU over the classes that occur, 0..1; nan if none does."""
+        present = [value for value in self.iou if value is not None]
+        return float(np.mean(present)) if present else float("nan")
+
+
+def confusion_matrix(
+    truth: TargetMap, prediction: TargetMap, classes: int
+) -> np.ndarray:
+    """Count pixels by true and predicted class.
+
+    Only pixels whose truth is ignored are dropped; predictions never are.
+
+    Parameters
+    ----------
+    truth : uint8 array of shape (H, W)
+        Class index, 255 = ignored.
+    prediction : uint8 array of shape (H, W)
+        Class index.
+    classes : int
+        Number of classes C.
+
+    Returns
+    -------
+    int64 array of shape (C, C)
+        Rows are true classes, columns predicted ones.
+
+    Examples
+    --------
+    >>> truth = np.array([[0, 0, 1, 255]], np.uint8)
+    >>> prediction = np.array([[0, 1, 1, 1]], np.uint8)
+    >>> confusion_matrix(truth, prediction, 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    known = truth != IGNORE
+    pairs = truth[known].astype(np.int64) * classes + prediction[known]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def scores(confusion: np.ndarray) -> Scores:
+    """Intersection over union of each class: TP / (TP + FP + FN).
+
+    Parameters
+    ----------
+    confusion : int array of shape (C, C)
+
+    Examples
+    --------
+    >>> scores(np.array([[8, 2, 0], [0, 9, 0], [0, 0, 0]])).iou
+    (0.8, 0.8181818181818182, None)
+    """
+    hits = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    return Scores(
+        tuple(
+            float(hit / total) if total else None
+            for hit, total in zip(hits, union, strict=True)
+        )
+    )
