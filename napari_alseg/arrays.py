@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int32, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Int, Int32, Real, Shaped, UInt8
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,10 +38,29 @@ RegionMap: TypeAlias = Int32[np.ndarray, "H W"]
 """Ids 1..R without gaps, 0 = no region."""
 ScoreMap: TypeAlias = Float[np.ndarray, "H W"]
 """One score a pixel; higher = asked sooner."""
-RegionScores: TypeAlias = Float[np.ndarray, "R"]
+RegionScores: TypeAlias = Float[np.ndarray, " R"]
 """One score a region; entry i belongs to region i + 1."""
+FeatureMap: TypeAlias = Float[np.ndarray, "D h w"]
+"""Features of a network, at their own (coarser) resolution."""
+RegionFeatures: TypeAlias = Float32[np.ndarray, "R D"]
+"""What a region looks like, as D numbers on one scale."""
+RegionCosts: TypeAlias = Real[np.ndarray, " R"]
+"""What asking a region costs, in the unit of the budget."""
+RegionClasses: TypeAlias = Int[np.ndarray, " R"]
+"""One class index a region, for example the one most predicted."""
+RegionBounds: TypeAlias = Int[np.ndarray, "R 4"]
+"""Row start, column start, row stop, column stop; the stops exclusive."""
+RegionPlaces: TypeAlias = Real[np.ndarray, "R 3"]
+"""Index of the image, row and column of the centre."""
+WindowCentres: TypeAlias = Int[np.ndarray, "n 2"]
+"""Row and column of each window's centre."""
+RegionIndices: TypeAlias = Int[np.ndarray, " n"]
+"""Positions 0..R-1 in arrays of one entry a region."""
 Mask: TypeAlias = Bool[np.ndarray, "H W"]
 
+ImageTensor: TypeAlias = Float[Tensor, "B 3 H W"]
+"""Red, green, blue, 0..1."""
+LogitTensor: TypeAlias = Float[Tensor, "B C H W"]
 TargetTensor: TypeAlias = Shaped[Tensor, "*B H W"]
 ProbabilityTensor: TypeAlias = Float[Tensor, "C H W"]
 """Sums to 1 over classes at each pixel."""

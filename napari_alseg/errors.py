@@ -5,13 +5,13 @@ AlsegError
 ├── NewerFormat                             written by a newer napari-alseg
 ├── Busy                                    another window or command writes to it
 ├── CannotWrite        (OSError)            no room on the disk, or a read-only folder
-├── UnreadableImage    (ValueError)         not an image, or of a kind we do not read
+├── UnreadableImage    (ValueError)         no image, or a kind we do not read
 ├── EmptyFolder        (FileNotFoundError)  no images where some were promised
-├── MaskMismatch       (ValueError)         mask of another size, or with an unknown value
-├── BadClasses         (ValueError)         classes.csv or a class table that contradicts itself
-├── BadValue           (ValueError)         a budget, size, score or setting out of range
-├── UnknownName        (LookupError)        no such system, acquisition, network, image ...
-├── WeightsMismatch    (ValueError)         weights of another network or other classes
+├── MaskMismatch       (ValueError)         mask of another size or with other values
+├── BadClasses         (ValueError)         a table of classes contradicts itself
+├── BadValue           (ValueError)         a budget, size or setting out of range
+├── UnknownName        (LookupError)        no such system, network, image ...
+├── WeightsMismatch    (ValueError)         weights of another network or classes
 ├── NothingToAsk                            the pool is empty or exhausted
 ├── NothingToLearn                          no pixel has a label yet
 └── TaskDied           (RuntimeError)       the process that did the work ended early

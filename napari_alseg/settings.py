@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 from .errors import BadValue
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
 
 def _limited(default: Any, **limits: Any) -> Any:
     """Return a field whose limits the form shows and `check` enforces."""
@@ -73,13 +75,13 @@ class PartitionSettings:
 
     Parameters
     ----------
-    size
+    region_size
         Mean pixels in a superpixel; smaller regions follow thin things better.
     compactness
         Weight of closeness against colour; higher gives squarer superpixels.
     """
 
-    size: int = _limited(400, min=4, max=1_000_000)
+    region_size: int = _limited(400, min=4, max=1_000_000)
     compactness: float = _limited(10.0, min=0.01, max=1000.0)
 
 
@@ -131,7 +133,7 @@ class TrainingSettings:
     epochs
         Passes over all images that have a label.
     batch_size
-        Crops in a step.
+        Crops in a step; batch normalisation needs at least two.
     crop
         Longest side of a training crop, in pixels; smaller images are taken whole.
     learning_rate
@@ -148,14 +150,12 @@ class TrainingSettings:
         Strength of changes in brightness, contrast and saturation.
     validate_every
         Epochs between two looks at the validation images.
-    seed
-        Same seed, same CPU: same weights.
     device
         Where to compute; 'auto' takes CUDA, then MPS, then the CPU.
     """
 
     epochs: int = _limited(20, min=1, max=10_000)
-    batch_size: int = _limited(4, min=1, max=512)
+    batch_size: int = _limited(4, min=2, max=512)
     crop: int = _limited(512, min=32, max=4096)
     learning_rate: float = _limited(2e-3, min=1e-7, max=1.0)
     encoder_factor: float = _limited(0.2, min=0.0, max=1.0)
@@ -164,8 +164,7 @@ class TrainingSettings:
     flip: bool = True
     jitter: float = _limited(0.2, min=0.0, max=1.0)
     validate_every: int = _limited(2, min=1, max=1000)
-    seed: int = _limited(0, min=0, max=2**31 - 1)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,32 @@ class PredictionSettings:
     tile: int = _limited(512, min=64, max=8192)
     overlap: int = _limited(64, min=0, max=1024)
     batch_size: int = _limited(4, min=1, max=512)
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    device: Device = "auto"
+
+
+@dataclass(frozen=True)
+class SimulationSettings:
+    """What is rehearsed with an oracle.
+
+    Parameters
+    ----------
+    system
+        Name of a row of the table of systems; 'full' gives the upper bound.
+    budget
+        All that may be asked, shared equally among the rounds.
+    rounds
+        Times the pool is asked and the network retrained.
+    seed
+        Seed of asking and of learning.
+    size
+        ROWSxCOLUMNS that images and masks are resized to; empty keeps their own.
+    """
+
+    system: str = "entropy"
+    budget: str = "5%"
+    rounds: int = _limited(3, min=1, max=1000)
+    seed: int = _limited(0, min=0, max=2**31 - 1)
+    size: str = ""
 
 
 Settings = TypeVar("Settings")
@@ -218,5 +242,5 @@ def check(settings: Settings) -> Settings:
 
 
 def to_json(settings: Any) -> str:
-    """Return the settings as one line of JSON with sorted keys, for the project's record."""
+    """Return the settings as one line of JSON with sorted keys."""
     return json.dumps(asdict(settings), sort_keys=True)

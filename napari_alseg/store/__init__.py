@@ -1,1 +1,34 @@
-"""..."""
+"""The labelling project on disk: images, labels, the ledger, weights, importing."""
+
+from .classes import (
+    ClassTable,
+    check_classes,
+    default_classes,
+    read_classes,
+    write_classes,
+)
+from .creating import class_table, create_from_arrays, create_from_folder, paired
+from .importing import image_files, pair_masks, read_image, read_mask, stem
+from .ledger import Cost, Event, ImageInfo
+from .project import Project
+
+__all__ = [
+    "ClassTable",
+    "Cost",
+    "Event",
+    "ImageInfo",
+    "Project",
+    "check_classes",
+    "class_table",
+    "create_from_arrays",
+    "create_from_folder",
+    "default_classes",
+    "image_files",
+    "pair_masks",
+    "paired",
+    "read_classes",
+    "read_image",
+    "read_mask",
+    "stem",
+    "write_classes",
+]

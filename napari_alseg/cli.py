@@ -1,0 +1,311 @@
+"""The command line: every round of the window, without a window.
+
+Errors a user can put right are printed in one line and exit with code 2.
+"""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from tyro.conf import OmitArgPrefixes, Positional
+
+from .arrays import Selection, Task
+from .errors import AlsegError, BadValue
+from .settings import (
+    Device,
+    NetworkSettings,
+    PartitionSettings,
+    PredictionSettings,
+    QuerySettings,
+    SimulationSettings,
+    TrainingSettings,
+)
+
+Result = TypeVar("Result")
+Flat = OmitArgPrefixes
+
+
+def drive(task: Task[Result], console: Console) -> Result:
+    """Run a task with a progress bar; Ctrl-C stops it and keeps what it has."""
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
+    with Bar(*columns, TimeElapsedColumn(), console=console) as bar:
+        line, message = None, None
+        try:
+            while True:
+                progress = next(task)
+                if line is None or progress.message != message:
+                    message = progress.message
+                    line = bar.add_task(message)
+                text = "  ".join(f"{k} {v:.3f}" for k, v in progress.metrics.items())
+                bar.update(
+                    line,
+                    completed=progress.done,
+                    total=progress.total,
+                    description=f"{message} {text}".strip(),
+                )
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        finally:
+            task.close()
+
+
+class _Terminal:
+    """Where results are printed (standard output) and progress is shown (error)."""
+
+    def __init__(self) -> None:
+        self.out = Console()
+        self.progress = Console(stderr=True)
+
+    def drive(self, task: Task[Result]) -> Result:
+        return drive(task, self.progress)
+
+
+TERMINAL = _Terminal()
+
+
+def new(
+    project: Positional[Path],
+    images: Path,
+    labels: Path | None = None,
+    classes: Path | None = None,
+    class_names: tuple[str, ...] = (),
+    validation: Path | None = None,
+) -> None:
+    """Make a project from a folder of images.
+
+    Parameters
+    ----------
+    project
+        Folder to make, for example street.alseg.
+    images
+        Folder of images (PNG, JPEG, TIFF) or an OME-Zarr.
+    labels
+        Folder of masks that are there already, same file names as the images.
+    classes
+        classes.csv with value,name,red,green,blue and perhaps key.
+    class_names
+        Names of the classes, instead of a classes.csv.
+    validation
+        Folder with images/ and masks/ that measures the network; never asked.
+    """
+    from .store import Project, class_table, create_from_folder
+
+    if (classes is None) == (not class_names):
+        raise BadValue("give either --classes FILE.csv or --class-names A B C")
+    table = class_table(classes, class_names)
+    made: Project = TERMINAL.drive(
+        create_from_folder(project, images, table, labels=labels, validation=validation)
+    )
+    with made:
+        TERMINAL.out.print(
+            f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
+            f"{len(made.images('validation'))} validation images"
+        )
+    TERMINAL.out.print(f"next: napari-alseg query {project}")
+
+
+def query(
+    project: Positional[Path],
+    settings: Flat[QuerySettings],
+    partition: Flat[PartitionSettings],
+    device: Device = "auto",
+) -> None:
+    """Ask the next regions of a project.
+
+    Parameters
+    ----------
+    project
+        The project's folder.
+    device
+        Where to compute; 'auto' takes CUDA, then MPS, then the CPU.
+    """
+    from . import session
+    from .store import Project
+
+    with Project.open(project) as opened:
+        selection: Selection = TERMINAL.drive(
+            session.query(
+                opened, settings, partition, PredictionSettings(device=device)
+            )
+        )
+        share = selection.pixels / sum(
+            rows * columns
+            for rows, columns in (opened.info(i).shape for i in opened.images())
+        )
+    TERMINAL.out.print(
+        f"round {selection.round}: {len(selection.regions)} regions in "
+        f"{len(selection.images)} images, {selection.pixels} pixels ({share:.2%})"
+    )
+    TERMINAL.out.print(f"next: napari-alseg open {project}")
+
+
+def retrain(
+    project: Positional[Path],
+    network: Flat[NetworkSettings],
+    training: Flat[TrainingSettings],
+) -> None:
+    """Train a network on all labels of a project; Ctrl-C keeps the best so far.
+
+    Parameters
+    ----------
+    project
+        The project's folder.
+    """
+    from . import session
+    from .store import Project
+
+    prediction = PredictionSettings(device=training.device)
+    with Project.open(project) as opened:
+        report: session.Report = TERMINAL.drive(
+            session.retrain(opened, network, training, prediction)
+        )
+        names = [entry.name for entry in opened.classes]
+    TERMINAL.out.print(
+        f"round {report.round}: encoder started from {report.weights_source}"
+    )
+    if report.scores is None:
+        TERMINAL.out.print("no validation images, so no mIoU")
+    else:
+        table = Table("class", "IoU (%)")
+        for name, value in zip(names, report.scores.iou, strict=True):
+            table.add_row(name, "absent" if value is None else f"{100 * value:.1f}")
+        table.add_row("mean", f"{100 * report.scores.mean:.1f}")
+        TERMINAL.out.print(table)
+    TERMINAL.out.print(f"next: napari-alseg query {project}")
+
+
+def simulate(
+    dataset: Positional[Path],
+    out: Path,
+    simulation: Flat[SimulationSettings],
+    partition: Flat[PartitionSettings],
+    network: Flat[NetworkSettings],
+    training: Flat[TrainingSettings],
+) -> None:
+    """Rehearse rounds on a data set with known masks.
+
+    Parameters
+    ----------
+    dataset
+        Folder with train/, val/ and perhaps test/, each images/ and masks/, and
+        classes.csv.
+    out
+        Folder for run.json, curve.png, table.md and the project.
+    """
+    from .simulate import simulate, table
+
+    run = TERMINAL.drive(
+        simulate(
+            dataset,
+            out,
+            simulation,
+            partition=partition,
+            network=network,
+            training=training,
+            prediction=PredictionSettings(device=training.device),
+        )
+    )
+    TERMINAL.out.print(table(run), markup=False, soft_wrap=True)
+    TERMINAL.out.print(f"{out}: run.json, table.md, curve.png")
+
+
+def systems() -> None:
+    """List the systems by name."""
+    from .systems import SYSTEMS
+
+    table = Table("system", "what it asks", "from")
+    for row in SYSTEMS.values():
+        table.add_row(row.name, row.sentence, row.source)
+    TERMINAL.out.print(table)
+
+
+def verify(project: Positional[Path], repair: bool = False) -> None:
+    """Compare a project's annotation with its ledger.
+
+    Parameters
+    ----------
+    project
+        The project's folder.
+    repair
+        Rebuild annotations that differ from the ledger.
+    """
+    from .store import Project
+
+    with Project.open(project, "write" if repair else "read") as opened:
+        problems = opened.verify(repair=repair)
+    for problem in problems:
+        TERMINAL.out.print(problem, markup=False)
+    done = "repaired" if repair else "found"
+    TERMINAL.out.print(f"{project}: {len(problems)} problems {done}")
+    if problems and not repair:
+        raise SystemExit(1)
+
+
+def open_(project: Positional[Path | None] = None) -> None:
+    """Open napari with the dock, and a project if one is named.
+
+    Parameters
+    ----------
+    project
+        The project's folder.
+    """
+    _window("napari_alseg.ui", *([str(project)] if project else []))
+
+
+def demo(out: Path = Path("demo"), headless: bool = False) -> None:
+    """Open a sample project with its first round asked.
+
+    Parameters
+    ----------
+    out
+        Folder for the sample project and the screenshots.
+    headless
+        Answer, learn and ask again by itself, take screenshots and end.
+    """
+    flags = ["--headless"] if headless else []
+    _window("napari_alseg.ui.demo", str(out), *flags)
+
+
+def _window(module: str, *arguments: str) -> None:
+    """Run one of our windows in a process of its own."""
+    ended = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
+    if ended.returncode:
+        raise SystemExit(ended.returncode)
+
+
+COMMANDS = {
+    "open": open_,
+    "new": new,
+    "query": query,
+    "retrain": retrain,
+    "simulate": simulate,
+    "systems": systems,
+    "verify": verify,
+    "demo": demo,
+}
+
+
+def main() -> None:
+    """Run one command; exit with 2 on an error the user can put right."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="napari-alseg", description=__doc__
+        )
+    except AlsegError as error:
+        TERMINAL.progress.print(f"error: {error}", style="red", markup=False)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        TERMINAL.progress.print("stopped")
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""From one number a pixel to one number a region.
+
+Everywhere, regions are the ids 1..R of the region map, entry i belongs to region
+i + 1, and pixels with id 0 belong to no region.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from ..arrays import (
+    FeatureMap,
+    RegionClasses,
+    RegionCosts,
+    RegionFeatures,
+    RegionMap,
+    RegionScores,
+    ScoreMap,
+    TargetMap,
+)
+from ..errors import BadValue, UnknownName
+from .scores import checked
+
+How = Literal["mean", "sum", "max", "top"]
+
+
+def pool(score: ScoreMap, region_map: RegionMap, how: How = "mean") -> RegionScores:
+    """Score of each region, in the unit of the score map (``sum``: times pixels).
+
+    ``top`` is the mean of the highest tenth of a region's pixels (rounded up, so
+    at least one): it finds a small doubt in a large region. An id without pixels
+    scores -inf, which is never chosen.
+
+    Parameters
+    ----------
+    score : float array of shape (H, W)
+        Higher = asked sooner; -inf is allowed.
+    region_map : int32 array of shape (H, W)
+        Ids 1..R, 0 = no region.
+    how : {"mean", "sum", "max", "top"}
+
+    Returns
+    -------
+    float64 array of shape (R,)
+
+    Raises
+    ------
+    BadValue
+        If the map has no region or another shape, or a score is NaN or infinite.
+    UnknownName
+        If there is no such pooling.
+
+    Examples
+    --------
+    >>> score = np.array([[0.1, 0.2], [0.3, 0.4]])
+    >>> pool(score, np.array([[1, 2], [1, 2]], np.int32))
+    array([0.2, 0.3])
+    """
+    if how not in POOLINGS:
+        raise UnknownName("pooling", how, POOLINGS)
+    if score.shape != region_map.shape:
+        raise BadValue(
+            f"a score map of shape {score.shape} does not fit a region map of shape "
+            f"{region_map.shape}"
+        )
+    regions = count_regions(region_map)
+    if score.dtype == np.float16:  # numba knows single precision and double
+        score = score.astype(np.float32)
+    pooled: np.ndarray = POOLINGS[how](
+        checked(score).ravel(), region_map.ravel(), regions
+    )
+    return pooled
+
+
+def count_regions(region_map: RegionMap) -> int:
+    """Largest id of the region map, R.
+
+    Raises
+    ------
+    BadValue
+        If the map has no region or a negative id.
+    """
+    if not region_map.size or region_map.max() < 1 or region_map.min() < 0:
+        raise BadValue(
+            "a region map has ids 1..R and 0 for no region; this one, of shape "
+            f"{region_map.shape}, has no region or a negative id: make the regions "
+            "again"
+        )
+    return int(region_map.max())
+
+
+def count_pixels(region_map: RegionMap) -> RegionCosts:
+    """Pixels of each region, int64 of shape (R,).
+
+    Raises
+    ------
+    BadValue
+        If the map has no region.
+    """
+    regions = count_regions(region_map)
+    pixels: np.ndarray = np.bincount(region_map.ravel(), minlength=regions + 1)
+    return pixels[1:]
+
+
+def dominant_class(prediction: TargetMap, region_map: RegionMap) -> RegionClasses:
+    """Class index most predicted in each region; the lower index wins a tie.
+
+    Parameters
+    ----------
+    prediction : uint8 array of shape (H, W)
+        Class index.
+    region_map : int32 array of shape (H, W)
+
+    Returns
+    -------
+    int64 array of shape (R,)
+
+    Raises
+    ------
+    BadValue
+        If the map has no region.
+
+    Examples
+    --------
+    >>> dominant_class(
+    ...     np.array([[0, 2, 2, 1]], np.uint8), np.array([[1, 1, 1, 2]], np.int32)
+    ... )
+    array([2, 1])
+    """
+    regions, classes = count_regions(region_map), int(prediction.max()) + 1
+    pairs = region_map.ravel().astype(np.int64) * classes + prediction.ravel()
+    votes = np.bincount(pairs, minlength=(regions + 1) * classes)
+    most: np.ndarray = votes.reshape(regions + 1, classes).argmax(1)
+    return most[1:]
+
+
+def pool_features(features: FeatureMap, region_map: RegionMap) -> RegionFeatures:
+    """Mean feature vector of each region; a region without pixels gets zeros.
+
+    Features may be coarser than the map: each pixel takes the cell it lies in.
+
+    Parameters
+    ----------
+    features : float array of shape (D, h, w)
+    region_map : int32 array of shape (H, W)
+
+    Returns
+    -------
+    float32 array of shape (R, D)
+
+    Raises
+    ------
+    BadValue
+        If the map has no region.
+
+    Examples
+    --------
+    >>> features = np.array([[[1.0, 3.0]]])
+    >>> pool_features(features, np.array([[1, 1, 1, 2]], np.int32))
+    array([[1.6666666],
+           [3.       ]], dtype=float32)
+    """
+    regions = count_regions(region_map)
+    (depth, rows, columns), (height, width) = features.shape, region_map.shape
+    row = np.arange(height) * rows // height
+    column = np.arange(width) * columns // width
+    cells = (row[:, None] * columns + column).ravel()
+    ones = np.ones(cells.size, np.float32)
+    shape = (regions + 1, rows * columns)
+    overlap = sparse.csr_array((ones, (region_map.ravel(), cells)), shape=shape)
+    totals = overlap @ features.reshape(depth, -1).T
+    means: np.ndarray = totals / np.maximum(overlap.sum(1), 1)[:, None]
+    return means[1:].astype(np.float32)
+
+
+@njit(nogil=True)
+def _sums(score, region_map, regions):  # type: ignore[no-untyped-def]
+    """Return total and pixels of each region, adding up runs of one id at a time."""
+    totals = np.zeros(regions + 1)
+    pixels = np.zeros(regions + 1, np.int64)
+    start, current, total = 0, region_map[0], 0.0
+    for index in range(score.size):
+        if region_map[index] != current:
+            totals[current] += total
+            pixels[current] += index - start
+            start, current, total = index, region_map[index], 0.0
+        total += score[index]
+    totals[current] += total
+    pixels[current] += score.size - start
+    totals[pixels == 0] = -np.inf
+    return totals[1:], pixels[1:]
+
+
+def _totals(score, region_map, regions):  # type: ignore[no-untyped-def]
+    return _sums(score, region_map, regions)[0]
+
+
+def _means(score, region_map, regions):  # type: ignore[no-untyped-def]
+    totals, pixels = _sums(score, region_map, regions)
+    return totals / np.maximum(pixels, 1)
+
+
+@njit(nogil=True)
+def _largest(score, region_map, regions):  # type: ignore[no-untyped-def]
+    largest = np.full(regions + 1, -np.inf)
+    for index in range(score.size):
+        region = region_map[index]
+        largest[region] = max(largest[region], score[index])
+    return largest[1:]
+
+
+@njit(nogil=True)
+def _top_means(score, region_map, regions):  # type: ignore[no-untyped-def]
+    """Sort the pixels by region, then average the highest tenth of each."""
+    stops = np.cumsum(np.bincount(region_map, minlength=regions + 1))
+    ends = stops.copy()
+    values = np.empty(score.size)
+    for index in range(score.size):
+        region = region_map[index]
+        ends[region] -= 1
+        values[ends[region]] = score[index]
+    result = np.full(regions, -np.inf)
+    for region in range(1, regions + 1):
+        part = np.sort(values[stops[region - 1] : stops[region]])
+        if part.size:
+            result[region - 1] = part[part.size - (part.size + 9) // 10 :].mean()
+    return result
+
+
+POOLINGS: dict[str, Callable[..., np.ndarray]] = {
+    "mean": _means,
+    "sum": _totals,
+    "max": _largest,
+    "top": _top_means,
+}

@@ -1,0 +1,34 @@
+"""How well a network segments images whose ground truth is known."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..arrays import Progress, Task
+from ..metrics import confusion_matrix
+from ..settings import PredictionSettings
+from .batches import Example
+from .network import Network
+from .predict import predict
+
+
+def evaluate(
+    network: Network, examples: Sequence[Example], settings: PredictionSettings
+) -> Task[np.ndarray]:
+    """Confusion matrix over all examples, one image in memory at a time.
+
+    Yields one `Progress` an image.
+
+    Returns
+    -------
+    int64 array of shape (C, C)
+        Rows are true classes, columns predicted ones.
+    """
+    confusion = np.zeros((network.classes, network.classes), np.int64)
+    for index in range(len(examples)):
+        example = examples[index]
+        probability = predict(network, example.image, settings).probability
+        prediction = probability.argmax(0).cpu().numpy().astype(np.uint8)  # (H, W)
+        confusion += confusion_matrix(example.targets, prediction, network.classes)
+        yield Progress(index + 1, len(examples), "measuring")
+    return confusion

@@ -1,0 +1,365 @@
+"""One image on disk: an OME-Zarr 0.5 image with its label images and score maps.
+
+::
+
+    images/<id>/            multiscale image, axes c, y, x
+      0 1 ...               levels, each half the size of the one before
+      labels/annotation     label image, uint8, what people said
+      labels/regions-<n>    label image, int32, one for each version of the partition
+      labels/prediction     label image, uint8
+      maps/<name>           float16 scores, plain arrays beside the labels
+
+Nothing here knows the project or the ledger; every function takes the folder of an
+image. zarr replaces a chunk in one step, so a reader never sees half a chunk.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import ZstdCodec
+
+from napari_alseg.arrays import Bounds, LabelClass, LabelMap, ScoreMap
+
+CHUNK = 512
+LARGEST_SINGLE_LEVEL = 1024
+LABEL_AXES = ("y", "x")
+IMAGE_AXES = ("c", "y", "x")
+RGB = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+GREY = (("grey", "FFFFFF"),)
+
+
+def level_count(shape: tuple[int, ...]) -> int:
+    """Levels of a pyramid by 2 whose last level has at most 1024 pixels a side.
+
+    Examples
+    --------
+    >>> level_count((360, 480)), level_count((1024, 2048)), level_count((5000, 80))
+    (1, 2, 4)
+    """
+    side, levels = max(shape), 1
+    while side > LARGEST_SINGLE_LEVEL:
+        side, levels = -(-side // 2), levels + 1
+    return levels
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """Mean of each 2 x 2 block of an ``(H, W, K)`` image, in its own dtype.
+
+    An odd last row or column counts twice, so the result has half the size rounded up.
+    """
+    height, width, channels = image.shape
+    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    blocks = even.reshape((height + 1) // 2, 2, (width + 1) // 2, 2, channels)
+    mean: np.ndarray = blocks.mean(axis=(1, 3), dtype=np.float64)
+    if np.issubdtype(image.dtype, np.integer):
+        mean = np.rint(mean)
+    return mean.astype(image.dtype)
+
+
+def _multiscales(name: str, axes: tuple[str, ...], levels: int) -> list[dict[str, Any]]:
+    """Return the OME-Zarr entry that says which levels there are and their scales."""
+    kinds = {"c": "channel", "y": "space", "x": "space"}
+    lead = len(axes) - 2
+
+    def transformations(factor: int) -> list[dict[str, Any]]:
+        centre = (factor - 1) / 2  # a coarse pixel lies in the middle of its block
+        return [
+            {"type": "scale", "scale": [1.0] * lead + [float(factor)] * 2},
+            {"type": "translation", "translation": [0.0] * lead + [centre] * 2},
+        ]
+
+    return [
+        {
+            "name": name,
+            "axes": [{"name": axis, "type": kinds[axis]} for axis in axes],
+            "datasets": [
+                {
+                    "path": str(level),
+                    "coordinateTransformations": transformations(2**level),
+                }
+                for level in range(levels)
+            ],
+        }
+    ]
+
+
+def _omero(image: np.ndarray, window: tuple[float, float]) -> dict[str, Any]:
+    """Return the OME-Zarr entry by which every reader shows the image alike."""
+    finite = image[np.isfinite(image)]
+    limits = (0.0, 255.0) if image.dtype == np.uint8 else (finite.min(), finite.max())
+    span = {
+        "start": window[0],
+        "end": window[1],
+        "min": min(float(limits[0]), window[0]),
+        "max": max(float(limits[1]), window[1]),
+    }
+    channels = RGB if image.shape[-1] == 3 else GREY
+    return {
+        "channels": [
+            {"label": label, "color": colour, "active": True, "window": span}
+            for label, colour in channels
+        ],
+        "rdefs": {"model": "color" if len(channels) == 3 else "greyscale"},
+    }
+
+
+def _new_array(
+    folder: Path,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    axes: tuple[str, ...],
+) -> zarr.Array:
+    chunks = (*shape[:-2], min(CHUNK, shape[-2]), min(CHUNK, shape[-1]))
+    return zarr.create_array(
+        folder,
+        shape=shape,
+        chunks=chunks,
+        dtype=dtype,
+        compressors=ZstdCodec(level=1),
+        dimension_names=axes,
+    )
+
+
+def create_image(folder: Path, image: np.ndarray, window: tuple[float, float]) -> None:
+    """Write an ``(H, W, K)`` image with its pyramid and room for labels and maps.
+
+    Parameters
+    ----------
+    folder
+        Must not exist yet; its name becomes the name of the image.
+    image : array of shape (H, W, K), K = 1 or 3
+        In its native dtype.
+    window
+        Lowest and highest intensity to show.
+    """
+    levels = level_count(image.shape[:2])
+    ome = {
+        "version": "0.5",
+        "multiscales": _multiscales(folder.name, IMAGE_AXES, levels),
+        "omero": _omero(image, window),
+    }
+    zarr.create_group(folder, attributes={"ome": ome})
+    for level in range(levels):
+        planes = np.moveaxis(image, -1, 0)
+        array = _new_array(folder / str(level), planes.shape, planes.dtype, IMAGE_AXES)
+        array[...] = planes
+        image = halved(image)
+    zarr.create_group(
+        folder / "labels", attributes={"ome": {"version": "0.5", "labels": []}}
+    )
+    zarr.create_group(folder / "maps")
+
+
+def read_image(folder: Path) -> np.ndarray:
+    """Image of shape ``(H, W, K)`` in its native dtype."""
+    planes = np.asarray(zarr.open_array(folder / "0", mode="r")[...])
+    return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+
+
+def _image_label(classes: tuple[LabelClass, ...]) -> dict[str, Any]:
+    """Return the OME-Zarr entry with the colour and the name of each label."""
+    described: dict[str, Any] = {"source": {"image": "../../"}}
+    if classes:
+        described["colors"] = [
+            {"label-value": value, "rgba": [*entry.colour, 255]}
+            for value, entry in enumerate(classes, start=1)
+        ]
+        described["properties"] = [
+            {"label-value": value, "class": entry.name}
+            for value, entry in enumerate(classes, start=1)
+        ]
+    return described
+
+
+def _enlist(labels: Path, name: str) -> None:
+    """Add a name to the list of label images, keeping those of others."""
+    group = zarr.open_group(labels, mode="r+")
+    ome: Any = group.attrs["ome"]
+    if name not in ome["labels"]:
+        group.attrs["ome"] = {**ome, "labels": [*ome["labels"], name]}
+
+
+def _create_labels(
+    image_folder: Path,
+    name: str,
+    labels: np.ndarray,
+    classes: tuple[LabelClass, ...],
+) -> None:
+    folder, levels = image_folder / "labels" / name, level_count(labels.shape)
+    ome = {
+        "version": "0.5",
+        "multiscales": _multiscales(name, LABEL_AXES, levels),
+        "image-label": _image_label(classes),
+    }
+    zarr.create_group(folder, attributes={"ome": ome}, overwrite=True)
+    for level in range(levels):
+        coarse = labels[:: 2**level, :: 2**level]
+        array = _new_array(folder / str(level), coarse.shape, coarse.dtype, LABEL_AXES)
+        array[...] = coarse
+    _enlist(image_folder / "labels", name)
+
+
+def has_labels(image_folder: Path, name: str) -> bool:
+    """Whether a label image of that name was written to its end."""
+    return label_round(image_folder, name) is not None
+
+
+def label_round(image_folder: Path, name: str) -> int | None:
+    """Round that a label image belongs to, None if there is no whole one.
+
+    The round is written last, so a half-written label image has none, or that of
+    the one it was about to replace.
+    """
+    try:
+        group = zarr.open_group(image_folder / "labels" / name, mode="r")
+    except FileNotFoundError:
+        return None
+    return group.attrs.get("round")  # type: ignore[return-value]
+
+
+def write_labels(
+    image_folder: Path,
+    name: str,
+    labels: np.ndarray,
+    classes: tuple[LabelClass, ...] = (),
+    round: int = 0,
+) -> None:
+    """Write a whole label image, all levels, and put it on the list of labels.
+
+    Parameters
+    ----------
+    labels : integer array of shape (H, W)
+        Of the image's size; the dtype of the first one written under a name stays.
+    classes
+        Names and colours of the labels 1..C; none for regions.
+    round
+        Kept with the labels; see `label_round`.
+    """
+    folder = image_folder / "labels" / name
+    if label_round(image_folder, name) is None:
+        _create_labels(image_folder, name, labels, classes)
+    else:
+        whole = Bounds(0, 0, *labels.shape)
+        write_window(image_folder, name, whole, labels)
+    zarr.open_group(folder, mode="r+").attrs["round"] = round
+
+
+def write_window(
+    image_folder: Path, name: str, bounds: Bounds, labels: np.ndarray
+) -> None:
+    """Write a rectangle of a label image into every level.
+
+    Level k holds each ``2 ** k``-th pixel of level 0, so a window of it is a strided
+    view of the patch and no level is ever read back.
+    """
+    row, column = bounds.row_start, bounds.column_start
+    for level in range(_stored_levels(image_folder / "labels" / name)):
+        factor = 2**level
+        coarse = labels[-row % factor :: factor, -column % factor :: factor]
+        top, left = -(-row // factor), -(-column // factor)
+        if coarse.size:
+            array = zarr.open_array(
+                image_folder / "labels" / name / str(level), mode="r+"
+            )
+            array[top : top + coarse.shape[0], left : left + coarse.shape[1]] = coarse
+
+
+def _stored_levels(folder: Path) -> int:
+    ome: Any = zarr.open_group(folder, mode="r").attrs["ome"]
+    return len(ome["multiscales"][0]["datasets"])
+
+
+def read_labels(
+    image_folder: Path, name: str, bounds: Bounds | None = None, level: int = 0
+) -> np.ndarray:
+    """Label image, or the rectangle of it within `bounds`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none of that name.
+    """
+    array = zarr.open_array(image_folder / "labels" / name / str(level), mode="r")
+    return np.asarray(array[... if bounds is None else bounds.slices])
+
+
+def replace_labels(
+    image_folder: Path,
+    name: str,
+    labels: np.ndarray,
+    classes: tuple[LabelClass, ...],
+) -> None:
+    """Write a label image anew, whatever state the old one is in."""
+    shutil.rmtree(image_folder / "labels" / name, ignore_errors=True)
+    write_labels(image_folder, name, labels, classes)
+
+
+def image_problems(image_folder: Path, shape: tuple[int, int]) -> list[str]:
+    """Return what is wrong with an image itself, in words; empty if nothing is."""
+    problems = []
+    for level in range(level_count(shape)):
+        try:
+            zarr.open_array(image_folder / str(level), mode="r")
+        except (OSError, ValueError) as error:
+            problems.append(f"image level {level} cannot be read: {error}")
+    return problems
+
+
+def annotation_problems(image_folder: Path, expected: LabelMap) -> list[str]:
+    """Return what is wrong with the annotation of an image; empty if nothing is."""
+    problems = []
+    for level in range(level_count(expected.shape)):
+        try:
+            stored = read_labels(image_folder, "annotation", level=level)
+        except (OSError, ValueError, RuntimeError) as error:
+            problems.append(f"annotation level {level} cannot be read: {error}")
+            continue
+        wanted = expected[:: 2**level, :: 2**level]
+        if stored.shape != wanted.shape:
+            problems.append(f"annotation level {level} has the size {stored.shape}")
+        elif different := np.count_nonzero(stored != wanted):
+            problems.append(
+                f"annotation level {level} differs from the ledger in {different} "
+                "pixels"
+            )
+    return problems
+
+
+def write_map(image_folder: Path, name: str, scores: ScoreMap, round: int) -> None:
+    """Write a map of scores as float16; its round is written last."""
+    folder = image_folder / "maps" / name
+    try:
+        array = zarr.open_array(folder, mode="r+")
+    except FileNotFoundError:
+        array = _new_array(folder, scores.shape, np.dtype(np.float16), LABEL_AXES)
+    array[...] = scores.astype(np.float16)
+    array.attrs["round"] = round
+
+
+def map_round(image_folder: Path, name: str) -> int | None:
+    """Round that a map was scored in, None if there is no whole one."""
+    try:
+        array = zarr.open_array(image_folder / "maps" / name, mode="r")
+    except FileNotFoundError:
+        return None
+    return array.attrs.get("round")  # type: ignore[return-value]
+
+
+def read_map(image_folder: Path, name: str) -> ScoreMap | None:
+    """Map of scores as float32, None if there is no whole one of that name."""
+    try:
+        array = zarr.open_array(image_folder / "maps" / name, mode="r")
+    except FileNotFoundError:
+        return None
+    if "round" not in array.attrs:
+        return None
+    return np.asarray(array[...]).astype(np.float32)
+
+
+def map_names(image_folder: Path) -> tuple[str, ...]:
+    """Names of the maps of an image, sorted."""
+    folders = (image_folder / "maps").glob("*/zarr.json")
+    return tuple(sorted(path.parent.name for path in folders))

@@ -1,0 +1,67 @@
+"""Weights of a round on disk: safetensors with their card, never a pickle."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from napari_alseg.errors import WeightsMismatch
+
+
+def write_weights(
+    file: Path, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+) -> None:
+    """Write arrays and card so that the file is there wholly or not at all.
+
+    The card travels inside the file; a copy for people lies beside it as JSON.
+    """
+    text = json.dumps(card, indent=2, sort_keys=True)
+    # safetensors writes the buffer as it lies, so a transposed view would be garbled.
+    whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    _write_durably(file, save(whole, metadata={"card": text}))
+    _write_durably(file.with_suffix(".json"), text.encode())
+
+
+def _write_durably(file: Path, content: bytes) -> None:
+    partial = file.with_name(file.name + ".tmp")
+    with partial.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(file.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def read_weights(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays by name, and the card that says what they belong to.
+
+    Raises
+    ------
+    WeightsMismatch
+        If the file is missing or damaged.
+    """
+    try:
+        with safe_open(file, framework="numpy") as stored:
+            arrays = {name: stored.get_tensor(name) for name in stored.keys()}
+            card = json.loads(stored.metadata()["card"])
+    except (FileNotFoundError, SafetensorError) as error:
+        raise WeightsMismatch(
+            f"the weights in {file} cannot be read ({error}); learn again"
+        ) from error
+    return arrays, card
+
+
+def sweep_weights(folder: Path, counting: set[str]) -> None:
+    """Remove files of weights that no row of the ledger makes count."""
+    kept = counting | {Path(name).with_suffix(".json").name for name in counting}
+    for file in folder.iterdir():
+        if file.name not in kept:
+            file.unlink()

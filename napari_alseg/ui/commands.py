@@ -1,0 +1,80 @@
+"""What menus and the command palette call; each finds or opens the dock first."""
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QWidget
+
+from .dock import ActiveLearningDock
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+PLUGIN, WIDGET = "napari-alseg", "Active learning"
+
+
+def open_dock(viewer: "Viewer") -> ActiveLearningDock:
+    """Return the dock of a viewer, opened if it was not."""
+    for widget in viewer.window.dock_widgets.values():
+        dock = _inside(widget)
+        if dock is not None:
+            return dock
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    assert isinstance(dock, ActiveLearningDock)
+    return dock
+
+
+def _inside(widget: QWidget) -> ActiveLearningDock | None:
+    if isinstance(widget, ActiveLearningDock):
+        return widget
+    return widget.findChild(ActiveLearningDock)
+
+
+def new_project(viewer: "Viewer") -> None:
+    """Make a project."""
+    open_dock(viewer).project_panel.new_requested.emit()
+
+
+def open_project(viewer: "Viewer") -> None:
+    """Open a project."""
+    open_dock(viewer).project_panel.open_requested.emit()
+
+
+def ask(viewer: "Viewer") -> None:
+    """Ask the next regions."""
+    open_dock(viewer).ask()
+
+
+def learn(viewer: "Viewer") -> None:
+    """Train the network on all labels."""
+    open_dock(viewer).learn()
+
+
+def stop(viewer: "Viewer") -> None:
+    """Stop the running task."""
+    open_dock(viewer).stop()
+
+
+def next_region(viewer: "Viewer") -> None:
+    """Go to the next open region."""
+    open_dock(viewer).step(1)
+
+
+def previous_region(viewer: "Viewer") -> None:
+    """Go to the previous open region."""
+    open_dock(viewer).step(-1)
+
+
+def skip_region(viewer: "Viewer") -> None:
+    """Leave the current region unlabelled."""
+    open_dock(viewer).skip()
+
+
+def undo(viewer: "Viewer") -> None:
+    """Take back the latest change."""
+    open_dock(viewer).undo()
+
+
+def toggle_map(viewer: "Viewer") -> None:
+    """Show the heat map, or hide it."""
+    panel = open_dock(viewer).maps_panel
+    panel.set_shown("map", not panel.shown("map"))

@@ -1,0 +1,58 @@
+"""The live curve of a training: loss and validation mIoU over steps."""
+
+import pyqtgraph
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_alseg.arrays import Progress
+
+LOSS_COLOUR = "#E69F00"
+MIOU_COLOUR = "#56B4E9"
+SMOOTHING = 0.9
+"""Share of the past in the drawn loss."""
+
+
+class Curve(QWidget):
+    """Two small plots that grow while the network learns."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._plots = pyqtgraph.GraphicsLayoutWidget()
+        self._plots.setBackground(None)
+        self._loss = self._add_plot(0, "loss", LOSS_COLOUR)
+        self._miou = self._add_plot(1, "validation mIoU (%)", MIOU_COLOUR)
+        self.losses: list[tuple[int, float]] = []
+        self.mious: list[tuple[int, float]] = []
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._plots)
+        self.setFixedHeight(170)
+        self.setAccessibleName("Loss and validation mIoU while learning")
+
+    def _add_plot(self, column: int, title: str, colour: str) -> pyqtgraph.PlotDataItem:
+        plot = self._plots.addPlot(0, column, title=title)
+        plot.setLabel("bottom", "step")
+        plot.showGrid(y=True, alpha=0.3)
+        plot.setMouseEnabled(False, False)
+        plot.hideButtons()
+        pen = pyqtgraph.mkPen(colour, width=2)
+        symbol = "o" if column else None
+        return plot.plot(pen=pen, symbol=symbol, symbolSize=5, symbolBrush=colour)
+
+    def clear(self) -> None:
+        """Forget all points."""
+        self.losses, self.mious = [], []
+        self._loss.setData([], [])
+        self._miou.setData([], [])
+
+    def add(self, progress: Progress) -> None:
+        """Add what one step of a training reported."""
+        metrics = progress.metrics
+        if "loss" in metrics:
+            loss = metrics["loss"]
+            if self.losses:
+                loss = SMOOTHING * self.losses[-1][1] + (1 - SMOOTHING) * loss
+            self.losses.append((progress.done, loss))
+            self._loss.setData(*zip(*self.losses, strict=True))
+        if "miou" in metrics:
+            self.mious.append((progress.done, 100 * metrics["miou"]))
+            self._miou.setData(*zip(*self.mious, strict=True))

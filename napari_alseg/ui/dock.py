@@ -1,0 +1,402 @@
+"""The dock: the one place that connects panels, layers, labels and long work."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image as ImageLayer
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLabel,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_alseg.arrays import Progress
+from napari_alseg.errors import AlsegError, Busy
+from napari_alseg.settings import PredictionSettings
+from napari_alseg.store import Project, create_from_arrays, create_from_folder
+from napari_alseg.worker import Worker
+from . import layers
+from .background import Background
+from .guidance import Situation, next_step
+from .label_panel import LabelPanel
+from .labelling import Labelling
+from .maps_panel import MapsPanel
+from .new_project import NewProject, NewProjectDialog
+from .project_panel import ProjectFacts, ProjectPanel
+from .round_panel import RoundPanel
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+
+class ActiveLearningDock(QWidget):
+    """Active learning, from a folder of images to the next round.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+    worker : Worker, optional
+        The child process for long work; tests give another.
+    """
+
+    def __init__(self, viewer: "Viewer", worker: Worker | None = None) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.project: Project | None = None
+        self.labelling: Labelling | None = None
+        self.background = Background(worker or Worker(), self)
+        self.next_step = QLabel()
+        self.next_step.setWordWrap(True)
+        self.next_step.setAccessibleName("Next step")
+        self.project_panel = ProjectPanel()
+        self.round_panel = RoundPanel()
+        self.label_panel = LabelPanel()
+        self.maps_panel = MapsPanel()
+        self._lay_out()
+        self._connect()
+        self._refresh()
+
+    def _lay_out(self) -> None:
+        inner = QWidget()
+        column = QVBoxLayout(inner)
+        for panel in (
+            self.project_panel,
+            self.round_panel,
+            self.label_panel,
+            self.maps_panel,
+        ):
+            column.addWidget(panel)
+        column.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inner)
+        font = self.next_step.font()
+        font.setBold(True)
+        self.next_step.setFont(font)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.next_step)
+        layout.addWidget(scroll)
+        self.setMinimumWidth(380)
+
+    def _connect(self) -> None:
+        """Connect wishes to deeds; the only place where that happens."""
+        self.project_panel.new_requested.connect(self._on_new_requested)
+        self.project_panel.open_requested.connect(self._on_open_requested)
+        self.project_panel.image_chosen.connect(self.show_image)
+        self.round_panel.ask_requested.connect(self.ask)
+        self.round_panel.learn_requested.connect(self.learn)
+        self.round_panel.stop_requested.connect(self.stop)
+        self.label_panel.class_chosen.connect(self.answer)
+        self.label_panel.next_requested.connect(lambda: self.step(1))
+        self.label_panel.previous_requested.connect(lambda: self.step(-1))
+        self.label_panel.skip_requested.connect(self.skip)
+        self.label_panel.accept_requested.connect(self.accept)
+        self.label_panel.undo_requested.connect(self.undo)
+        self.maps_panel.map_chosen.connect(self._on_map_chosen)
+        self.maps_panel.by_region_toggled.connect(self._on_by_region_toggled)
+        self.maps_panel.shown_toggled.connect(self._on_shown_toggled)
+        self.background.started.connect(self._on_started)
+        self.background.progressed.connect(self._on_progressed)
+        self.background.finished.connect(self._on_finished)
+        self.background.failed.connect(self._on_failed)
+        application = QApplication.instance()
+        assert application is not None
+        application.aboutToQuit.connect(self.shut_down)
+
+    # --- projects ---------------------------------------------------------------------
+
+    def open_project(self, path: Path) -> None:
+        """Open a project and show its first image or the open round.
+
+        If somebody else writes to it, it is opened for looking only.
+        """
+        self.close_project()
+        try:
+            self.project = Project.open(path)
+        except Busy as error:
+            show_info(f"{error} It is opened for looking only.")
+            self.project = Project.open(path, "read")
+        self.labelling = Labelling(self.viewer, self.project, self)
+        self.labelling.map_name = self.maps_panel.value()
+        self.labelling.changed.connect(self._refresh)
+        self.labelling.image_shown.connect(self._on_image_shown)
+        self.label_panel.set_classes(self.project.classes)
+        self.project_panel.set_facts(facts(self.project))
+        if self.project.images():
+            self.labelling.show_round()
+        self._refresh()
+
+    def close_project(self) -> None:
+        """Write what is open and close the project, if there is one."""
+        if self.labelling is not None:
+            self.labelling.close()
+            self.labelling.deleteLater()
+            self.labelling = None
+        if self.project is not None:
+            self.project.close()
+            self.project = None
+
+    def new_project(self, wanted: NewProject) -> None:
+        """Make a project in the background, then open it."""
+        if wanted.images is not None:
+            task = create_from_folder(
+                wanted.path,
+                wanted.images,
+                wanted.table,
+                labels=wanted.labels,
+                validation=wanted.validation,
+            )
+        else:
+            arrays = self._open_images()
+            task = create_from_arrays(
+                wanted.path, arrays, wanted.table, validation=wanted.validation
+            )
+        self.background.start("New project", task)
+
+    def _open_images(self) -> dict[str, np.ndarray]:
+        """Return the open image layers that are not ours, by name."""
+        return {
+            layer.name: np.asarray(layer.data[0] if layer.multiscale else layer.data)
+            for layer in self.viewer.layers
+            if isinstance(layer, ImageLayer) and layers.KEY not in layer.metadata
+        }
+
+    def _on_new_requested(self) -> None:
+        dialog = NewProjectDialog(tuple(self._open_images()), self)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.new_project(dialog.value())
+
+    def _on_open_requested(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Open a project")
+        if folder:
+            self._try(self.open_project, Path(folder))
+
+    # --- rounds -----------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Score the pool and ask the next regions."""
+        self._start(
+            "Ask",
+            "query",
+            settings=self.round_panel.value(),
+            partition=self.round_panel.partition.value(),
+            prediction=self._prediction(),
+        )
+
+    def learn(self) -> None:
+        """Train the network on all labels, in the background."""
+        self._start(
+            "Learn",
+            "retrain",
+            network=self.round_panel.network.value(),
+            training=self.round_panel.training.value(),
+            prediction=self._prediction(),
+        )
+
+    def stop(self) -> None:
+        """Stop the running task; what it has so far is kept."""
+        self.background.stop()
+
+    def _prediction(self) -> PredictionSettings:
+        return PredictionSettings(device=self.round_panel.training.value().device)
+
+    def _start(self, name: str, task: str, **arguments: Any) -> None:
+        """Start a task of the session on the open project."""
+        if self.project is None or self.labelling is None or self.background.busy:
+            return
+        self.labelling.save_strokes()
+        path = self.project.path
+        self.background.start(name, self.background.worker.run(task, path, **arguments))
+
+    def _look(self) -> None:
+        """Have the maps of the shown image drawn by the latest network."""
+        if self.project is None or self.labelling is None or self.background.busy:
+            return
+        latest = self.project.latest_weights_round()
+        image, name = self.labelling.image, self.labelling.map_name
+        if latest is None or self.project.map_round(image, name) == latest:
+            return
+        self._start(
+            "Look",
+            "look",
+            image=image,
+            acquisition=name,
+            prediction=self._prediction(),
+        )
+
+    # --- labels -----------------------------------------------------------------------
+
+    def answer(self, label: int) -> None:
+        """Answer the current region with a class, 1..C."""
+        self._label("answer", label)
+
+    def step(self, direction: int) -> None:
+        """Go to the next (+1) or previous (-1) open region."""
+        self._label("step", direction)
+
+    def skip(self) -> None:
+        """Leave the current region unlabelled."""
+        self._label("skip")
+
+    def accept(self) -> None:
+        """Take the current region as it is painted."""
+        self._label("accept")
+
+    def undo(self) -> None:
+        """Take back the latest change."""
+        self._label("undo")
+
+    def _label(self, deed: str, *arguments: Any) -> None:
+        if self.labelling is not None:
+            self._try(getattr(self.labelling, deed), *arguments)
+
+    def show_image(self, image: str) -> None:
+        """Show an image of the project."""
+        if self.labelling is not None:
+            self.labelling.show(image)
+            self.viewer.reset_view()
+
+    # --- what tasks report ------------------------------------------------------------
+
+    def _on_started(self, name: str) -> None:
+        self.project_panel.set_busy(True)
+        self.round_panel.begin(name)
+        self._refresh()
+
+    def _on_progressed(self, progress: Progress) -> None:
+        self.round_panel.set_progress(progress)
+
+    def _on_finished(self, name: str, result: Any) -> None:
+        self._end_task()
+        if name == "New project" and result is not None:
+            self._try(self.open_project, result)
+        if self.labelling is None:
+            return
+        if name == "Ask" and result is not None:
+            self.maps_panel.set_shown("map", False)
+            self.labelling.show_round()
+        elif name == "Learn":
+            self.maps_panel.set_shown("map", True)
+            self._look()
+        elif name == "Look":
+            self._show_maps()
+        self._refresh()
+
+    def _on_failed(self, name: str, error: Exception) -> None:
+        self._end_task()
+        self._refresh()
+        if not isinstance(error, AlsegError):
+            raise error
+        show_error(f"{name}: {error}")
+
+    def _end_task(self) -> None:
+        self.project_panel.set_busy(False)
+        self.round_panel.set_state(ready=self._writable(), task="")
+
+    def _try(self, deed: Any, *arguments: Any) -> None:
+        """Do something; an error that the user can put right becomes a notification."""
+        try:
+            deed(*arguments)
+        except AlsegError as error:
+            show_error(str(error))
+            self._refresh()
+
+    # --- what is shown ----------------------------------------------------------------
+
+    def _on_image_shown(self, image: str) -> None:
+        self.project_panel.set_value(image)
+        self._show_layer_states()
+        self._look()
+
+    def _on_map_chosen(self, name: str) -> None:
+        if self.labelling is not None:
+            self.labelling.map_name = name
+            self.maps_panel.set_shown("map", True)
+            self._show_maps()
+            self._look()
+
+    def _on_by_region_toggled(self, on: bool) -> None:
+        if self.labelling is not None:
+            self.labelling.by_region = on
+            self._show_maps()
+
+    def _on_shown_toggled(self, role: layers.Role, on: bool) -> None:
+        layer = layers.find(self.viewer, role)
+        if layer is not None:
+            layer.visible = on
+
+    def _show_maps(self) -> None:
+        if self.labelling is not None and self.labelling.image:
+            self.labelling.show(self.labelling.image)
+
+    def _show_layer_states(self) -> None:
+        for role in ("map", "prediction"):
+            self._on_shown_toggled(role, self.maps_panel.shown(role))
+
+    def _writable(self) -> bool:
+        return self.project is not None and not self.project.read_only
+
+    def _refresh(self) -> None:
+        """Show the state of the round and the next step."""
+        task = self.background.name if self.background.busy else ""
+        self.round_panel.set_state(ready=self._writable(), task=task)
+        self.next_step.setText(next_step(self.situation()))
+        if self.labelling is not None:
+            self.label_panel.set_progress(
+                self.labelling.states(), self.labelling.position, self.labelling.region
+            )
+
+    def situation(self) -> Situation:
+        """Return all that the next step depends on."""
+        task = self.background.name if self.background.busy else ""
+        if self.project is None or self.labelling is None:
+            return Situation(task=task, project=bool(task))
+        states = self.labelling.states()
+        rounds = self.project.rounds
+        return Situation(
+            project=True,
+            images=len(self.project.images()),
+            task="" if task == "Look" else task,
+            asked=len(states),
+            open=states.count("open"),
+            labelled=bool(self.project.labelled()),
+            learned=self.project.latest_weights_round()
+            == (rounds[-1] if rounds else 0),
+            read_only=self.project.read_only,
+        )
+
+    # --- the end ----------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """Save what is open, end the child process, close the project."""
+        self.background.close()
+        self.close_project()
+
+    def closeEvent(self, event: Any) -> None:
+        """End everything when the dock is closed."""
+        self.shut_down()
+        super().closeEvent(event)
+
+
+def facts(project: Project) -> ProjectFacts:
+    """Return what the panel says of a project, its intensity rule included."""
+    images = project.images()
+    kinds = sorted({project.info(image).dtype for image in images})
+    window = (
+        "8 bits as they are"
+        if kinds == ["uint8"]
+        else f"{', '.join(kinds)}; each image scaled from its 0.1 to 99.9 percentile"
+    )
+    text = (
+        f"{project.path.name}: {len(images)} images, {len(project.classes)} classes, "
+        f"{len(project.images('validation'))} for validation. Intensities: {window}."
+    )
+    return ProjectFacts(project.path.name, images, text)

@@ -1,0 +1,55 @@
+"""The line that always says what to do next."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the next step depends on."""
+
+    project: bool = False
+    images: int = 0
+    task: str = ""
+    """Name of the running task, or empty."""
+    asked: int = 0
+    open: int = 0
+    """Asked regions that wait for an answer."""
+    labelled: bool = False
+    """Whether any pixel of the pool has a label."""
+    learned: bool = False
+    """Whether the network has learned since the round was asked."""
+    read_only: bool = False
+
+
+def next_step(now: Situation) -> str:
+    """Return the next step in one or two short sentences.
+
+    Examples
+    --------
+    >>> next_step(Situation())
+    'Make a new project, or open one.'
+    >>> next_step(Situation(project=True, images=3))
+    'Press Ask: the plugin chooses the regions to label.'
+    """
+    match now:
+        case Situation(project=False):
+            return "Make a new project, or open one."
+        case Situation(read_only=True):
+            return "Somebody else is writing to this project: look, but do not touch."
+        case Situation(images=0):
+            return "This project has no images: make a new one from a folder."
+        case Situation(task="Learn", open=waiting) if waiting:
+            return f"Learning. Go on labelling meanwhile: {waiting} regions are open."
+        case Situation(task=task) if task:
+            return f"{task} is running. Press Stop to end it."
+        case Situation(asked=0, labelled=True, learned=False):
+            return "Press Learn to use the labels that are there, or Ask."
+        case Situation(asked=0):
+            return "Press Ask: the plugin chooses the regions to label."
+        case Situation(open=waiting) if waiting:
+            return f"Press a class key for the marked region ({waiting} to go)."
+        case Situation(labelled=False):
+            return "No label yet: answer a region, or press Ask for others."
+        case Situation(learned=False):
+            return "All regions are answered. Press Learn."
+    return "Look at the heat map, then press Ask for the next regions."

@@ -1,0 +1,122 @@
+"""One round: what to ask, Ask, Learn, how far it is, Stop."""
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QGroupBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_alseg.arrays import Progress
+from napari_alseg.settings import NetworkSettings, PartitionSettings, QuerySettings, TrainingSettings
+from napari_alseg.systems import SYSTEMS
+from .curve import Curve
+from .forms import SettingsForm
+
+
+class RoundPanel(QGroupBox):
+    """Ask and Learn with their settings, the progress, Stop and the live curve."""
+
+    ask_requested = Signal()
+    learn_requested = Signal()
+    stop_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Round", parent)
+        self._system = QComboBox()
+        for row in SYSTEMS.values():
+            if row.choice != "everything":
+                self._system.addItem(row.name)
+        self._sentence = QLabel()
+        self._sentence.setWordWrap(True)
+        self._budget = QLineEdit()
+        self._budget.setToolTip("1%, 100 regions, 100 px/image or 5 images")
+        self._ask = QPushButton("Ask")
+        self._ask.setToolTip("Choose the next regions to label")
+        self._learn = QPushButton("Learn")
+        self._learn.setToolTip("Train the network on all labels, in the background")
+        self._stop = QPushButton("Stop")
+        self._stop.setToolTip("End the running task; learning keeps the best so far")
+        self._bar = QProgressBar()
+        self._bar.setAccessibleName("Progress")
+        self.curve = Curve()
+        self.partition = SettingsForm(PartitionSettings())
+        self.network = SettingsForm(NetworkSettings())
+        self.training = SettingsForm(TrainingSettings())
+        self._lay_out()
+        self._ask.clicked.connect(self.ask_requested)
+        self._learn.clicked.connect(self.learn_requested)
+        self._stop.clicked.connect(self.stop_requested)
+        self._system.currentTextChanged.connect(self._explain)
+        self.set_value(QuerySettings())
+        self.set_state(ready=False, task="")
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.addRow("System", self._system)
+        form.addRow(self._sentence)
+        form.addRow("Budget", self._budget)
+        buttons = QHBoxLayout()
+        for button in (self._ask, self._learn, self._stop):
+            buttons.addWidget(button)
+        more = QCollapsible("More settings")
+        for title, section in (
+            ("Regions", self.partition),
+            ("Network", self.network),
+            ("Training", self.training),
+        ):
+            more.addWidget(QLabel(title))
+            more.addWidget(section.native)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addLayout(buttons)
+        layout.addWidget(self._bar)
+        layout.addWidget(self.curve)
+        layout.addWidget(more)
+
+    def value(self) -> QuerySettings:
+        """Return what Ask would ask."""
+        return QuerySettings(self._system.currentText(), self._budget.text())
+
+    def set_value(self, settings: QuerySettings) -> None:
+        """Show these settings."""
+        self._system.setCurrentText(settings.system)
+        self._budget.setText(settings.budget)
+        self._explain(settings.system)
+
+    def set_state(self, *, ready: bool, task: str) -> None:
+        """Enable what can be pressed now."""
+        self._ask.setEnabled(ready and not task)
+        self._learn.setEnabled(ready and not task)
+        self._stop.setEnabled(bool(task))
+        if not task:
+            self._bar.setMaximum(1)
+            self._bar.reset()
+            self._bar.setFormat("")
+
+    def begin(self, task: str) -> None:
+        """Show that a task has started."""
+        self.set_state(ready=True, task=task)
+        self._bar.setRange(0, 0)
+        if task == "Learn":
+            self.curve.clear()
+
+    def set_progress(self, progress: Progress) -> None:
+        """Show one step of a task."""
+        self._bar.setRange(0, progress.total)
+        self._bar.setValue(progress.done)
+        self._bar.setFormat(f"{progress.message} %v/%m")
+        self._bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        if progress.metrics:
+            self.curve.add(progress)
+
+    def _explain(self, system: str) -> None:
+        self._sentence.setText(SYSTEMS[system].sentence if system in SYSTEMS else "")

@@ -1,0 +1,89 @@
+"""Small projects, networks and data sets that the tests share."""
+
+import os
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from napari_alseg.sample_data import CLASSES, Scene, scenes
+from napari_alseg.settings import (
+    NetworkSettings,
+    PartitionSettings,
+    PredictionSettings,
+    TrainingSettings,
+)
+from napari_alseg.store import Project
+
+SHAPE = (48, 64)
+TINY_NETWORK = NetworkSettings(weights="random")
+TINY_PARTITION = PartitionSettings(region_size=64)
+TINY_TRAINING = TrainingSettings(epochs=2, batch_size=2, device="cpu")
+TINY_PREDICTION = PredictionSettings(device="cpu")
+
+
+@pytest.fixture
+def drawn() -> list[Scene]:
+    """Six small scenes, always the same."""
+    return list(scenes(6, shape=SHAPE))
+
+
+@pytest.fixture
+def project_path(tmp_path: Path, drawn: list[Scene]) -> Path:
+    """A project of four scenes to label and two for validation, closed."""
+    path = tmp_path / "scenes.alseg"
+    with Project.create(path, CLASSES) as project:
+        for scene in drawn[:4]:
+            project.add_image(scene.name, scene.image)
+        for scene in drawn[4:]:
+            project.add_image(
+                scene.name, scene.image, split="validation", labels=scene.labels
+            )
+    return path
+
+
+@pytest.fixture
+def project(project_path: Path):
+    """The same project, open for writing."""
+    with Project.open(project_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def truth(drawn: list[Scene]):
+    """The labels of each scene by name."""
+    return {scene.name: scene.labels for scene in drawn}
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, drawn: list[Scene]) -> Path:
+    """A data set of scenes as files: train 4, val 2, classes.csv with ignore."""
+    root = tmp_path / "data"
+    for scene, split in zip(drawn, ["train"] * 4 + ["val"] * 2, strict=True):
+        for kind, array in (("images", scene.image), ("masks", scene.labels - 1)):
+            folder = root / split / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            imageio.imwrite(folder / f"{scene.name}.png", array)
+    rows = [
+        f"{value},{entry.name},{','.join(map(str, entry.colour))}"
+        for value, entry in enumerate(CLASSES)
+    ]
+    table = ["value,name,red,green,blue", *rows, "255,ignore,0,0,0"]
+    (root / "classes.csv").write_text("\n".join(table) + "\n")
+    return root
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The optional folder of real images; tests that need it skip without it."""
+    folder = Path(os.environ.get("ALSEG_DATA", "../shared/data"))
+    if not (folder / "camvid").is_dir():
+        pytest.skip(f"no real images in {folder}; set ALSEG_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)

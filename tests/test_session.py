@@ -1,0 +1,219 @@
+import shutil
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from napari_alseg import session
+from napari_alseg.arrays import finish
+from napari_alseg.errors import (
+    BadValue,
+    NothingToAsk,
+    NothingToLearn,
+    UnknownName,
+    WeightsMismatch,
+)
+from napari_alseg.oracle import Oracle
+from napari_alseg.settings import QuerySettings, TrainingSettings
+from napari_alseg.store import Project, default_classes
+
+from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
+
+
+def ask(project, budget="6 regions", system="entropy", seed=0):
+    settings = QuerySettings(system, budget, seed)
+    return finish(session.query(project, settings, TINY_PARTITION, TINY_PREDICTION))
+
+
+def answer(project, selection, truth):
+    answers = Oracle(truth.__getitem__).answers(project, selection)
+    project.answer_all(selection.round, answers)
+
+
+def learn(project, training=TINY_TRAINING):
+    return finish(session.retrain(project, TINY_NETWORK, training, TINY_PREDICTION))
+
+
+def test_a_round_is_asked_answered_learnt_and_asked_again(project, truth):
+    first = ask(project)
+    answer(project, first, truth)
+    report = learn(project)
+    second = ask(project)
+    seen = {(r.image, r.region) for r in first.regions}
+    assert len(first.regions) == len(second.regions) == 6
+    assert seen.isdisjoint((r.image, r.region) for r in second.regions)
+    assert [second.round, project.latest_weights_round()] == [2, 1]
+    assert report.scores is not None
+    assert project.metrics(1)["miou"] == report.scores.mean
+
+
+def test_the_first_round_spreads_over_images_and_looks_at_no_label(project, truth):
+    asked = ask(project, "12 regions")
+    assert len(asked.images) >= 3
+    assert project.labelled() == ()
+
+
+def test_scored_regions_come_in_falling_score_within_an_image(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    asked = ask(project, "20 regions")
+    for before, after in pairwise(asked.regions):
+        assert before.image != after.image or before.score >= after.score
+    best = max(asked.regions, key=lambda region: region.score)
+    assert asked.regions[0] == best
+
+
+def test_a_region_s_score_is_the_mean_of_its_map(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    region = ask(project).regions[0]
+    inside = project.read_regions(region.image, region.partition) == region.region
+    score = project.read_map(region.image, "entropy")
+    assert region.score == pytest.approx(score[inside].mean(), abs=1e-3)
+    assert region.pixels == inside.sum()
+    rows, columns = np.nonzero(inside)
+    assert region.bounds == (
+        rows.min(),
+        columns.min(),
+        rows.max() + 1,
+        columns.max() + 1,
+    )
+
+
+@pytest.mark.parametrize("system", ["random", "entropy"])
+def test_the_same_seed_asks_the_same(tmp_path, project_path, system):
+    asked = []
+    for number, seed in enumerate((0, 0, 1)):
+        copy = shutil.copytree(project_path, tmp_path / f"copy-{number}.alseg")
+        with Project.open(copy) as project:
+            asked.append(ask(project, system=system, seed=seed).regions)
+    assert asked[0] == asked[1] != asked[2]
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"), [("5 regions", 5), ("2 images", None), ("10%", None)]
+)
+def test_budgets_are_kept(project, budget, count):
+    asked = ask(project, budget)
+    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    if budget == "2 images":
+        assert len(asked.images) == 2
+        assert asked.pixels == pool / 2
+    elif budget == "10%":
+        assert 0.05 * pool < asked.pixels <= 0.1 * pool
+    else:
+        assert len(asked.regions) == count
+
+
+def test_full_asks_everything(project):
+    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    assert ask(project, system="full").pixels == pool
+
+
+def test_what_is_skipped_or_labelled_is_not_asked_again(project, truth):
+    asked = ask(project, system="full")
+    project.skip(1, 0)
+    for position in range(1, len(asked.regions)):
+        project.answer(1, position, 1)
+    with pytest.raises(NothingToAsk, match="every region"):
+        ask(project)
+
+
+def test_open_regions_return_to_the_pool(project):
+    ask(project, system="full")
+    assert len(ask(project, system="full").regions) > 0
+
+
+def test_a_budget_below_one_region_is_refused(project):
+    with pytest.raises(NothingToAsk, match="less than one region"):
+        ask(project, "0.001%")
+
+
+def test_an_empty_pool_is_refused(tmp_path):
+    with Project.create(tmp_path / "x.alseg", default_classes(["a"])) as empty:
+        with pytest.raises(NothingToAsk, match="holds no images"):
+            ask(empty)
+
+
+def test_unknown_names_and_bad_values_are_refused(project):
+    with pytest.raises(UnknownName):
+        ask(project, system="nonsense")
+    with pytest.raises(BadValue):
+        ask(project, "many")
+    with pytest.raises(BadValue):
+        learn(project, TrainingSettings(epochs=0))
+
+
+def test_nothing_is_learnt_from_no_label(project):
+    with pytest.raises(NothingToLearn, match="has a label yet"):
+        learn(project)
+
+
+def test_looking_needs_a_network_and_writes_map_and_prediction(project, truth):
+    image = project.images()[0]
+    with pytest.raises(NothingToLearn):
+        finish(session.look(project, image, "margin", TINY_PREDICTION))
+    answer(project, ask(project), truth)
+    learn(project)
+    finish(session.look(project, image, "margin", TINY_PREDICTION))
+    assert project.map_names(image) == ("margin",)
+    assert project.read_prediction(image).max() <= len(project.classes)
+    assert project.read_prediction(image).min() >= 1
+
+
+def test_a_stopped_training_keeps_its_best(project, truth):
+    answer(project, ask(project), truth)
+    task = session.retrain(
+        project, TINY_NETWORK, TrainingSettings(epochs=50, batch_size=2, device="cpu")
+    )
+    for progress in task:
+        if progress.done > 1:
+            break
+    task.close()
+    assert project.latest_weights_round() == 1
+    assert session.trained_network(project, TINY_PREDICTION) is not None
+
+
+def test_a_training_stopped_before_its_first_step_changes_nothing(project, truth):
+    answer(project, ask(project), truth)
+    task = session.retrain(project, TINY_NETWORK, TINY_TRAINING)
+    next(task)
+    task.close()
+    assert project.latest_weights_round() is None
+
+
+def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
+    answer(project, ask(project), truth)
+    sequence = project.sequence
+    images = project.labelled()
+    late = ask(project)
+    examples = session.Examples(project, images, sequence)
+    before = [examples[i].targets.copy() for i in range(len(images))]
+    answer(project, late, truth)
+    again = session.Examples(project, images, sequence)
+    assert all(
+        (again[i].targets == targets).all() for i, targets in enumerate(before)
+    )
+
+
+def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
+    answer(project, ask(project, system="full"), truth)
+    one = project.read_image(project.images()[0]).size // 3 * 4
+    monkeypatch.setattr(session, "CACHED_BYTES", 2 * one)
+    examples = session.Examples(project, project.images(), project.sequence)
+    for _ in range(2):
+        for index in range(len(examples)):
+            assert examples[index].image.shape == (48, 64, 3)
+            assert examples._bytes <= 2 * one
+
+
+def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
+    answer(project, ask(project), truth)
+    learn(project)
+    arrays, card = project.read_weights()
+    with Project.create(tmp_path / "other.alseg", default_classes(["a"])) as other:
+        other.add_image("a", drawn[0].image)
+        ask(other)
+        other.commit_weights(1, arrays, card)
+        with pytest.raises(WeightsMismatch):
+            session.trained_network(other, TINY_PREDICTION)

@@ -1,0 +1,41 @@
+import pytest
+
+from napari_alseg.errors import BadValue
+from napari_alseg.settings import Budget, TrainingSettings, check
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("5%", 5, "%"),
+        (" 0.5 % ", 0.5, "%"),
+        ("2000 regions", 2000, "regions"),
+        ("1 region", 1, "regions"),
+        ("100 px/image", 100, "px/image"),
+        ("20 images", 20, "images"),
+        ("1 image", 1, "images"),
+    ],
+)
+def test_a_budget_names_its_unit(text, amount, unit):
+    assert Budget.parse(text) == Budget(amount, unit)
+
+
+@pytest.mark.parametrize("text", ["", "5", "five %", "5 apples", "0%", "-3 regions"])
+def test_a_budget_without_amount_or_unit_is_refused(text):
+    with pytest.raises(BadValue):
+        Budget.parse(text)
+
+
+def test_more_than_everything_is_refused():
+    with pytest.raises(BadValue, match="at most 100"):
+        Budget.parse("101%")
+
+
+def test_rounds_share_a_budget_equally():
+    assert str(Budget.parse("6%").share(3)) == "2%"
+
+
+def test_limits_are_enforced_with_the_name_and_the_value():
+    with pytest.raises(BadValue, match="epochs must be from 1 to 10000, got 0"):
+        check(TrainingSettings(epochs=0))
+    assert check(TrainingSettings(epochs=1)).epochs == 1
