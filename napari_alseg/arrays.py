@@ -64,6 +64,8 @@ LogitTensor: TypeAlias = Float[Tensor, "B C H W"]
 TargetTensor: TypeAlias = Shaped[Tensor, "*B H W"]
 ProbabilityTensor: TypeAlias = Float[Tensor, "C H W"]
 """Sums to 1 over classes at each pixel."""
+ProbabilityTensors: TypeAlias = Float[Tensor, "*T C H W"]
+"""One probability or several."""
 SampleTensor: TypeAlias = Float[Tensor, "T C H W"]
 FeatureTensor: TypeAlias = Float[Tensor, "D H W"]
 ScoreTensor: TypeAlias = Float[Tensor, "H W"]

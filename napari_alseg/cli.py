@@ -4,6 +4,7 @@ Errors a user can put right are printed in one line and exit with code 2.
 """
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ from .settings import (
     SimulationSettings,
     TrainingSettings,
 )
+from .worker import PATIENT_THREADS
 
 Result = TypeVar("Result")
 Flat = OmitArgPrefixes
@@ -295,6 +297,8 @@ COMMANDS = {
 def main() -> None:
     """Run one command; exit with 2 on an error the user can put right."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for name, value in PATIENT_THREADS.items():  # before torch is loaded
+        os.environ.setdefault(name, value)
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="napari-alseg", description=__doc__

@@ -15,6 +15,10 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import Project
+from napari_alseg.worker import PATIENT_THREADS
+
+for name, value in PATIENT_THREADS.items():  # before torch is loaded
+    os.environ.setdefault(name, value)
 
 SHAPE = (48, 64)
 TINY_NETWORK = NetworkSettings(weights="random")

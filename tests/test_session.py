@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
 
 from napari_alseg import session
 from napari_alseg.arrays import finish
@@ -16,8 +17,6 @@ from napari_alseg.errors import (
 from napari_alseg.oracle import Oracle
 from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project, default_classes
-
-from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
 
 
 def ask(project, budget="6 regions", system="entropy", seed=0):
@@ -191,9 +190,7 @@ def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
     before = [examples[i].targets.copy() for i in range(len(images))]
     answer(project, late, truth)
     again = session.Examples(project, images, sequence)
-    assert all(
-        (again[i].targets == targets).all() for i, targets in enumerate(before)
-    )
+    assert all((again[i].targets == targets).all() for i, targets in enumerate(before))
 
 
 def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):

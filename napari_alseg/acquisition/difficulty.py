@@ -26,8 +26,8 @@ def difficulty_score(difficulty: ScoreTensor) -> Tensor:
 
     Examples
     --------
-    >>> difficulty_score(torch.tensor([[0.1, 0.3]])).item()
-    0.20000000298023224
+    >>> difficulty_score(torch.tensor([[0.25, 0.75]])).item()
+    0.5
     """
     return _checked(difficulty).mean()
 

@@ -1,7 +1,5 @@
 """How much several passes with dropout disagree."""
 
-import math
-
 import torch
 
 from ..arrays import SampleTensor, ScoreTensor
@@ -64,4 +62,4 @@ def vote_entropy(samples: SampleTensor) -> ScoreTensor:
     one = torch.ones_like(samples[0, :1])
     for sample in samples:
         votes.scatter_add_(0, sample.argmax(0, keepdim=True), one)
-    return entropy_nats(votes / len(samples)).clamp_max_(math.log(len(samples) + 1))
+    return entropy_nats(votes / len(samples))

@@ -1,13 +1,13 @@
 """What every acquisition asks of a probability before it computes."""
 
-from ..arrays import ProbabilityTensor
+from ..arrays import ProbabilityTensors
 from ..errors import BadValue
 
 TOLERANCE = 0.01
 """How far from 1 a pixel may sum; wide enough for half precision and blending."""
 
 
-def checked(probability: ProbabilityTensor) -> ProbabilityTensor:
+def checked(probability: ProbabilityTensors) -> ProbabilityTensors:
     """Return the probability, in at least single precision, if it is a distribution.
 
     Two reductions and one number read back: about a quarter of the time of the

@@ -223,20 +223,21 @@ def choose_spread(
     >>> sorted(two_kinds[picked, 0].tolist())
     [0.0, 9.0]
     """
-    features = _centred(descriptors, costs, budget)
-    squares = _squares(features)
-    open_ = np.ones(len(features), bool)
-    weight, nearest = np.ones_like(squares), np.full_like(squares, np.inf)
+    _check_features(descriptors, costs, budget)
+    nearest = np.full(len(descriptors), np.inf, np.float32)
+    free = np.ones(len(descriptors), bool)
     chosen: list[int] = []
-    while open_.any():
-        index = _draw(weight if weight.any() else open_, rng)
+    while len(chosen) < len(descriptors):
+        steps = np.cumsum(nearest if chosen else free, dtype=np.float64)
+        if steps[-1] == 0:  # all that is left equals something chosen
+            steps = np.cumsum(free, dtype=np.float64)
+        index = _draw(steps, rng)
         budget -= float(costs[index])
         if budget < 0:
             break
+        _approach(nearest, descriptors, descriptors[index])
+        free[index] = False
         chosen.append(index)
-        open_[index] = False
-        _approach(nearest, features, squares, features[index])
-        weight = nearest * open_
     return np.array(chosen, np.int64)
 
 
@@ -289,25 +290,25 @@ def choose_diverse(
             "an exclusion is zero or more pixels and needs the places of the regions, "
             f"got {exclusion} and {'no' if places is None else 'some'} places"
         )
-    mean = features.mean(0) if len(features) else 0
-    features = _centred(features, costs, budget)
-    squares = _squares(features)
-    open_, nearest = np.ones(len(features), bool), np.full_like(squares, np.inf)
+    _check_features(features, costs, budget)
+    nearest = np.full(len(features), np.inf, np.float32)
     for feature in () if known is None else known:
-        _approach(nearest, features, squares, feature - mean)
-    first = known is None or not len(known)
+        _approach(nearest, features, feature)
+    has_known = known is not None and len(known) > 0
+    first = nearest if has_known else -_distances_to_mean(features)
+    free = np.ones(len(features), bool)
     chosen: list[int] = []
-    while open_.any():
-        distance = -squares if first and not chosen else nearest
-        index = int(np.where(open_, distance, -np.inf).argmax())
+    while free.any():
+        distance = nearest if chosen else first
+        index = int(np.where(free, distance, -np.inf).argmax())
         budget -= float(costs[index])
         if budget < 0:
             break
-        chosen.append(index)
-        open_[index] = False
+        _approach(nearest, features, features[index])
+        free[index] = False
         if places is not None:
-            open_ &= ~_near(places, index, exclusion)
-        _approach(nearest, features, squares, features[index])
+            free &= ~_near(places, index, exclusion)
+        chosen.append(index)
     return np.array(chosen, np.int64)
 
 
@@ -382,7 +383,7 @@ def choose_windows(
 
 @njit(nogil=True)
 def _greedy_windows(score, tops, blocked, count, block_radius):  # type: ignore[no-untyped-def]
-    """Pick from a tournament of row segments, each with the score it had when last seen.
+    """Pick from a tournament of row segments, each with the score last seen of it.
 
     Blocking only lowers scores, so a winner whose score still holds is the best; one
     whose score does not is corrected, and the tournament repeated on its path alone.
@@ -401,7 +402,7 @@ def _greedy_windows(score, tops, blocked, count, block_radius):  # type: ignore[
             if score[row, place] > best and not blocked[row, place]:
                 best, column = score[row, place], place
         if best == tree[node]:
-            centres[found] = row, column
+            centres[found, 0], centres[found, 1] = row, column
             found += 1
             top, left = max(row - block_radius, 0), max(column - block_radius, 0)
             blocked[top : row + block_radius + 1, left : column + block_radius + 1] = (
@@ -412,7 +413,15 @@ def _greedy_windows(score, tops, blocked, count, block_radius):  # type: ignore[
             while node > 1:
                 node //= 2
                 tree[node] = max(tree[2 * node], tree[2 * node + 1])
-    return centres[:found].copy()
+    return centres[:found]
+
+
+@njit(nogil=True)
+def _block(blocked, row, column, radius):  # type: ignore[no-untyped-def]
+    height, width = blocked.shape
+    for i in range(max(row - radius, 0), min(row + radius + 1, height)):
+        for j in range(max(column - radius, 0), min(column + radius + 1, width)):
+            blocked[i, j] = True
 
 
 @njit(nogil=True)
@@ -422,7 +431,8 @@ def _tournament(values):  # type: ignore[no-untyped-def]
     while leaves < values.size:
         leaves *= 2
     tree = np.full(2 * leaves, -np.inf)
-    tree[leaves : leaves + values.size] = values
+    for index in range(values.size):
+        tree[leaves + index] = values[index]
     for node in range(leaves - 1, 0, -1):
         tree[node] = max(tree[2 * node], tree[2 * node + 1])
     return tree, leaves
@@ -488,43 +498,36 @@ def _fill(
     return falling
 
 
-def _centred(
+def _check_features(
     features: RegionFeatures, costs: RegionCosts, budget: float
-) -> RegionFeatures:
-    """Check the features and move their mean to zero, which keeps distances exact."""
+) -> None:
     _check_budget(len(features), costs, budget)
     if not np.isfinite(features).all():
         raise BadValue(
             "features of regions must be finite: look at a network whose training "
             "diverged"
         )
-    centred: np.ndarray = features - features.mean(0) if len(features) else features
-    return centred
 
 
-def _squares(features: RegionFeatures) -> np.ndarray:
-    squares: np.ndarray = np.einsum("rd,rd->r", features, features)
-    return squares
+@njit(nogil=True, fastmath={"reassoc", "contract"})
+def _approach(nearest, features, feature):  # type: ignore[no-untyped-def]
+    """Lower each squared distance to the nearest centre, in place, for a new centre."""
+    for index in range(len(features)):
+        distance = nearest.dtype.type(0)
+        for place in range(features.shape[1]):
+            distance += (features[index, place] - feature[place]) ** 2
+        nearest[index] = min(nearest[index], distance)
 
 
-def _approach(
-    nearest: np.ndarray, features: RegionFeatures, squares: np.ndarray, new: np.ndarray
-) -> None:
-    """Lower each squared distance to the nearest centre, in place, for a new centre.
-
-    ``|a - b|^2 = |a|^2 - 2 a b + |b|^2``: one product of matrix and vector, no copy
-    of the features.
-    """
-    distance = features @ (-2 * new)
-    distance += squares
-    distance += new @ new
-    np.maximum(distance, 0, out=distance)  # rounding may leave it just below
-    np.minimum(nearest, distance, out=nearest)
+def _distances_to_mean(features: RegionFeatures) -> np.ndarray:
+    """Return the squared distance of each feature to the mean of all."""
+    distance = np.full(len(features), np.inf, np.float32)
+    _approach(distance, features, features.sum(0) / max(len(features), 1))
+    return distance
 
 
-def _draw(weight: np.ndarray, rng: np.random.Generator) -> int:
-    """Draw an index with probability proportional to its weight; some is above zero."""
-    steps = np.cumsum(weight, dtype=np.float64)
+def _draw(steps: np.ndarray, rng: np.random.Generator) -> int:
+    """Draw an index with probability proportional to its step in a running sum."""
     place = min(rng.random() * steps[-1], np.nextafter(steps[-1], 0))
     return int(np.searchsorted(steps, place, side="right"))
 

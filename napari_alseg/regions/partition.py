@@ -5,6 +5,7 @@ Each partition is an int32 map of ids 1..R without gaps; none leaves a pixel out
 
 import math
 import os
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -157,7 +158,9 @@ def felzenszwalb(
             "segments need an image with pixels, a scale and a size above zero and a "
             f"sigma of zero or more, got {image.shape}, {scale}, {size}, {sigma}"
         )
-    return dense(segmentation.felzenszwalb(image, scale, sigma, size))
+    with warnings.catch_warnings():  # scikit-image doubts more than three channels
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return dense(segmentation.felzenszwalb(image, scale, sigma, size))
 
 
 def grid(shape: tuple[int, int], rows: int, columns: int) -> RegionMap:

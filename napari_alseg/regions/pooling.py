@@ -212,22 +212,17 @@ def _largest(score, region_map, regions):  # type: ignore[no-untyped-def]
     return largest[1:]
 
 
-@njit(nogil=True)
 def _top_means(score, region_map, regions):  # type: ignore[no-untyped-def]
-    """Sort the pixels by region, then average the highest tenth of each."""
-    stops = np.cumsum(np.bincount(region_map, minlength=regions + 1))
-    ends = stops.copy()
-    values = np.empty(score.size)
-    for index in range(score.size):
-        region = region_map[index]
-        ends[region] -= 1
-        values[ends[region]] = score[index]
-    result = np.full(regions, -np.inf)
-    for region in range(1, regions + 1):
-        part = np.sort(values[stops[region - 1] : stops[region]])
-        if part.size:
-            result[region - 1] = part[part.size - (part.size + 9) // 10 :].mean()
-    return result
+    """Sort the pixels by region and score, then average the last tenth of each."""
+    values = score[np.lexsort((score, region_map))].astype(np.float64)
+    pixels = np.bincount(region_map, minlength=regions + 1)
+    taken, stops = (pixels + 9) // 10, np.cumsum(pixels)
+    present = np.flatnonzero(pixels)
+    borders = np.column_stack([stops - taken, stops])[present].ravel()
+    result = np.full(regions + 1, -np.inf)
+    totals = np.add.reduceat(values, borders[:-1])[::2]
+    result[present] = totals / taken[present]
+    return result[1:]
 
 
 POOLINGS: dict[str, Callable[..., np.ndarray]] = {

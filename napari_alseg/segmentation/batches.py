@@ -85,19 +85,16 @@ def batches(
     shape = crop_shape(examples, settings)
     waiting: deque[tuple[list[Future[Crop]], list[Draw]]] = deque()
     with ThreadPoolExecutor(_threads(settings), "crops") as pool:
-        try:
-            for indices, draws in _plan(len(examples), settings, generator):
-                crops = [
-                    pool.submit(_read_and_crop, examples, index, shape, settings, draw)
-                    for index, draw in zip(indices, draws, strict=True)
-                ]
-                waiting.append((crops, draws))
-                if len(waiting) > AHEAD:
-                    yield _collate(*waiting.popleft(), settings, device)
-            while waiting:
+        for indices, draws in _plan(len(examples), settings, generator):
+            crops = [
+                pool.submit(_read_and_crop, examples, index, shape, settings, draw)
+                for index, draw in zip(indices, draws, strict=True)
+            ]
+            waiting.append((crops, draws))
+            if len(waiting) > AHEAD:
                 yield _collate(*waiting.popleft(), settings, device)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while waiting:
+            yield _collate(*waiting.popleft(), settings, device)
 
 
 def _threads(settings: TrainingSettings) -> int:
@@ -210,13 +207,15 @@ def _nearest(targets: TargetMap, height: int, width: int) -> TargetMap:
     """Zoom targets to the nearest pixel; colours are sampled at the same places."""
     rows = (np.arange(height) + 0.5) * (targets.shape[0] / height)
     columns = (np.arange(width) + 0.5) * (targets.shape[1] / width)
-    return targets[rows.astype(int)[:, None], columns.astype(int)]
+    zoomed: TargetMap = targets[rows.astype(int)[:, None], columns.astype(int)]
+    return zoomed
 
 
 def _reflected(length: int, size: int) -> np.ndarray:
     """Return the index 0, 1 .. length - 1, length - 1 .. 0, 0 .. of `size` places."""
     place = np.arange(size) % (2 * length)
-    return np.minimum(place, 2 * length - 1 - place)
+    index: np.ndarray = np.minimum(place, 2 * length - 1 - place)
+    return index
 
 
 def _collate(

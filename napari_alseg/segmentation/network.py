@@ -23,7 +23,7 @@ import torchvision  # noqa: E402
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 TORCHVISION = "torchvision/"
-HALVINGS = {"pan": 3}
+HALVINGS = {"dpt": 1, "pan": 3}
 """Times that a decoder halves the encoder's smallest features once more."""
 
 
@@ -191,8 +191,10 @@ def _smp(settings: NetworkSettings, classes: int) -> Any:
     known = timm.is_model(name[3:]) if name.startswith("tu-") else name in encoders()
     if not known:
         raise UnknownName("encoder", name, [*encoders(), "tu-<any name of timm>"])
+    # Vision transformers take other sizes than the one they were trained at on demand.
+    extra = {"dynamic_img_size": True} if settings.network == "dpt" else {}
     try:
-        return smp.create_model(settings.network, name, None, classes=classes)
+        return smp.create_model(settings.network, name, None, classes=classes, **extra)
     except (ValueError, NotImplementedError) as error:
         raise BadValue(
             f"network {settings.network!r} does not go with encoder {name!r} "

@@ -47,11 +47,13 @@ def predict(
     """
     images = to_tensor(image, network.device)  # (1, 3, H, W)
     was_training = network.training
-    network.eval()
+    if was_training:
+        network.eval()
     with torch.inference_mode(), half_precision(network.device):
         probability = _probability(network, images, settings)
         other = _probability(network, images.flip(-1), settings) if mirrored else None
-    network.train(was_training)
+    if was_training:
+        network.train()
     return Prediction(probability, None if other is None else other.flip(-1))
 
 
@@ -59,8 +61,8 @@ def _probability(
     network: Network, images: Tensor, settings: PredictionSettings
 ) -> ProbabilityTensor:
     """Softmax of the logits of one image; (C, H, W)."""
-    logits = _logits(network, images, settings)[0].float()  # (C, H, W)
-    return torch.softmax(logits, dim=0, out=logits)
+    logits = _logits(network, images, settings)[0]  # (C, H, W)
+    return torch.softmax(logits, dim=0, dtype=torch.float32)
 
 
 def _logits(

@@ -91,6 +91,7 @@ def train(
         miou = yield from _measure(network, validation, 0, steps)
         best.offer(miou)
         curve.append(CurvePoint(0, 0, None, miou))
+        network.train()
         losses: list[Tensor] = []
         reported = monotonic()
         for step, (images, targets) in enumerate(stream, start=1):
@@ -148,7 +149,6 @@ def _step(
 ) -> Tensor:
     """Learn from one batch; its loss before that."""
     device = network.device
-    network.train()
     # Dropout draws from torch's global generators, which are lent for this pass.
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from shutil import copyfileobj
@@ -141,7 +142,7 @@ def read(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise WeightsMismatch(
-            f"{path} cannot be read as weights ({str(error).splitlines()[0]}); give a "
+            f"{path} cannot be read as weights ({type(error).__name__}); give a "
             ".safetensors file or a .pth file of tensors by name"
         ) from error
     if not isinstance(content, dict) or not all(
@@ -269,32 +270,42 @@ def _in_package(name: str) -> Found | None:
 
 
 def _download(remotes: list[Remote]) -> Found | None:
-    """Fetch the first published file into torch's cache; None when offline."""
+    """Fetch the first published file into torch's cache; None when that fails."""
     if not remotes:
         return None
     remote = remotes[0]
-    remote.cached.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=remote.cached.parent) as folder:
-        partial = Path(folder) / remote.cached.name
-        try:
-            with (
-                urlopen(remote.url, timeout=TIMEOUT) as answer,
-                partial.open("wb") as file,
-            ):
-                copyfileobj(answer, file)
-        except OSError as error:
-            logger.info("%s cannot be had: %s", remote.url, error)
-            return None
-        if not _is_whole(partial):
-            logger.warning("%s arrived damaged and is not used", remote.url)
-            return None
-        partial.replace(remote.cached)
+    try:
+        _fetch(remote.url, remote.cached)
+    except (OSError, HTTPException) as error:
+        logger.info("%s cannot be had: %s", remote.url, error)
+        return None
     host = urlsplit(remote.url).netloc
     return Found(remote.cached, f"{remote.cached.name} from {host}")
 
 
+def _fetch(url: str, target: Path) -> None:
+    """Write what is at a URL to a file, which appears only when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent) as folder:
+        partial = Path(folder) / target.name
+        with urlopen(url, timeout=TIMEOUT) as answer, partial.open("wb") as file:
+            copyfileobj(answer, file)
+        if not _is_whole(partial):
+            raise OSError("it arrived damaged")
+        partial.replace(target)
+
+
 def _is_whole(path: Path) -> bool:
-    """Whether a .pth file has the digest that torch's habit puts into its name."""
-    if path.suffix != ".pth":
-        return True
-    return sha256(path.read_bytes()).hexdigest().startswith(path.stem.split("-")[-1])
+    """Whether a file is what its publisher wrote, as far as it can tell.
+
+    By torch's habit the name of a .pth file ends with the start of its digest; a
+    .safetensors file begins with a table of its contents.
+    """
+    if path.suffix == ".pth":
+        digest = sha256(path.read_bytes()).hexdigest()
+        return digest.startswith(path.stem.split("-")[-1])
+    try:
+        load_file(path)
+    except SafetensorError:
+        return False
+    return True

@@ -3,7 +3,7 @@
 import colorsys
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,9 +14,9 @@ COLUMNS = ("value", "name", "red", "green", "blue")
 IGNORED = "ignore"
 """Name of the row of classes.csv that is no class: its pixels have no truth."""
 
-KEYS = "1234567890qwrtyuiadghjkco"
-"""Default keys of the classes: digits, then letters that napari leaves to layers of
-labels (it takes E P F L Z M X B there, V anywhere; N and S move between regions)."""
+KEYS = "1234567890qrtyuigjkon"
+"""Default keys of the classes: digits, then letters that are free: napari takes
+E P F L Z M X B and V, moving between regions takes A D S W C H."""
 
 OKABE_ITO = (
     (230, 159, 0),
@@ -66,6 +66,21 @@ class ClassTable:
         """
         check_classes(classes, "the list of classes")
         return cls(tuple(classes), tuple(range(1, len(classes) + 1)), ignore=0)
+
+    def renamed(self, classes: Sequence[LabelClass]) -> "ClassTable":
+        """Table with other names, colours and keys for the same values of masks.
+
+        Raises
+        ------
+        BadClasses
+            If there are more or fewer classes, or they contradict one another.
+        """
+        if len(classes) != len(self.values):
+            raise BadClasses(
+                f"the table has {len(self.values)} classes, got {len(classes)}"
+            )
+        check_classes(classes, "the list of classes")
+        return replace(self, classes=tuple(classes))
 
     @property
     def labels_of_values(self) -> dict[int, int]:

@@ -134,7 +134,7 @@ def _read(path: Path) -> tuple[np.ndarray, str]:
     ending = path.name.lower().endswith
     if ending(TIFF_ENDINGS):
         return _read_tiff(path)
-    if ending(ZARR_ENDINGS):
+    if path.is_dir():
         return _read_zarr(path)
     if ending(PILLOW_ENDINGS):
         picture = _read_pillow(path, palette=False)

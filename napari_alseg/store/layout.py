@@ -14,8 +14,9 @@ image. zarr replaces a chunk in one step, so a reader never sees half a chunk.
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -187,19 +188,21 @@ def _create_labels(
     name: str,
     labels: np.ndarray,
     classes: tuple[LabelClass, ...],
-) -> None:
+) -> zarr.Group:
+    """Write a new label image; it counts once its group is given a round."""
     folder, levels = image_folder / "labels" / name, level_count(labels.shape)
     ome = {
         "version": "0.5",
         "multiscales": _multiscales(name, LABEL_AXES, levels),
         "image-label": _image_label(classes),
     }
-    zarr.create_group(folder, attributes={"ome": ome}, overwrite=True)
+    group = zarr.create_group(folder, attributes={"ome": ome}, overwrite=True)
     for level in range(levels):
         coarse = labels[:: 2**level, :: 2**level]
         array = _new_array(folder / str(level), coarse.shape, coarse.dtype, LABEL_AXES)
         array[...] = coarse
     _enlist(image_folder / "labels", name)
+    return group
 
 
 def has_labels(image_folder: Path, name: str) -> bool:
@@ -213,11 +216,17 @@ def label_round(image_folder: Path, name: str) -> int | None:
     The round is written last, so a half-written label image has none, or that of
     the one it was about to replace.
     """
+    group = _label_group(image_folder, name, "r")
+    return None if group is None else group.attrs.get("round")  # type: ignore[return-value]
+
+
+def _label_group(
+    image_folder: Path, name: str, mode: Literal["r", "r+"]
+) -> zarr.Group | None:
     try:
-        group = zarr.open_group(image_folder / "labels" / name, mode="r")
+        return zarr.open_group(image_folder / "labels" / name, mode=mode)
     except FileNotFoundError:
         return None
-    return group.attrs.get("round")  # type: ignore[return-value]
 
 
 def write_labels(
@@ -238,13 +247,13 @@ def write_labels(
     round
         Kept with the labels; see `label_round`.
     """
-    folder = image_folder / "labels" / name
-    if label_round(image_folder, name) is None:
-        _create_labels(image_folder, name, labels, classes)
+    group = _label_group(image_folder, name, "r+")
+    if group is None or "round" not in group.attrs:
+        group = _create_labels(image_folder, name, labels, classes)
     else:
         whole = Bounds(0, 0, *labels.shape)
         write_window(image_folder, name, whole, labels)
-    zarr.open_group(folder, mode="r+").attrs["round"] = round
+    group.attrs["round"] = round
 
 
 def write_window(
@@ -256,20 +265,19 @@ def write_window(
     view of the patch and no level is ever read back.
     """
     row, column = bounds.row_start, bounds.column_start
-    for level in range(_stored_levels(image_folder / "labels" / name)):
+    for level, array in enumerate(_stored_levels(image_folder / "labels" / name)):
         factor = 2**level
         coarse = labels[-row % factor :: factor, -column % factor :: factor]
         top, left = -(-row // factor), -(-column // factor)
         if coarse.size:
-            array = zarr.open_array(
-                image_folder / "labels" / name / str(level), mode="r+"
-            )
             array[top : top + coarse.shape[0], left : left + coarse.shape[1]] = coarse
 
 
-def _stored_levels(folder: Path) -> int:
-    ome: Any = zarr.open_group(folder, mode="r").attrs["ome"]
-    return len(ome["multiscales"][0]["datasets"])
+def _stored_levels(folder: Path) -> Iterator[zarr.Array]:
+    level = 0
+    while (folder / str(level)).is_dir():
+        yield zarr.open_array(folder / str(level), mode="r+")
+        level += 1
 
 
 def read_labels(
@@ -360,6 +368,6 @@ def read_map(image_folder: Path, name: str) -> ScoreMap | None:
 
 
 def map_names(image_folder: Path) -> tuple[str, ...]:
-    """Names of the maps of an image, sorted."""
-    folders = (image_folder / "maps").glob("*/zarr.json")
-    return tuple(sorted(path.parent.name for path in folders))
+    """Names of the whole maps of an image, sorted."""
+    names = sorted(path.parent.name for path in image_folder.glob("maps/*/zarr.json"))
+    return tuple(name for name in names if map_round(image_folder, name) is not None)

@@ -175,23 +175,23 @@ class Ledger:
     def __init__(self, path: Path, mode: Mode) -> None:
         # Threads share the connection one after another, behind the lock.
         self._turn = threading.RLock()
-        self.connection = sqlite3.connect(
-            _address(path, mode),
-            uri=True,
-            timeout=30,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.connection.execute("PRAGMA foreign_keys = ON")
+        self.connection = _connect(_address(path, mode))
+        try:
+            self.connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute("PRAGMA foreign_keys = ON")
+            self.sequence()
+        except sqlite3.DatabaseError:
+            self.close()
+            raise
 
     @classmethod
     def create(cls, path: Path) -> "Ledger":
         """Make an empty ledger where no file is yet."""
         path.touch(exist_ok=False)
-        ledger = cls(path, "write")
-        ledger.connection.executescript(SCHEMA)
-        return ledger
+        connection = _connect(_address(path, "write"))
+        connection.executescript(SCHEMA)
+        connection.close()
+        return cls(path, "write")
 
     def close(self) -> None:
         """Close the connection; SQLite then folds its journal into the file."""
@@ -593,6 +593,12 @@ def _event(row: tuple[Any, ...]) -> Event:
     bounds = Bounds(*row[5:9])
     sequence, when, author, kind, image = row[:5]
     return Event(sequence, when, author, kind, image, bounds, *row[9:])
+
+
+def _connect(address: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        address, uri=True, timeout=30, isolation_level=None, check_same_thread=False
+    )
 
 
 def _address(path: Path, mode: Mode) -> str:

@@ -38,6 +38,7 @@ from napari_alseg.errors import (
 from . import layout, lock, weights
 from .classes import check_classes
 from .importing import stem
+from .intensity import intensity_window, windowed
 from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
 
 SPLITS = ("pool", "validation", "test")
@@ -723,31 +724,29 @@ class Project:
         }
         changes = []
         for position, (region, state) in regions.items():
-            inside = _within(region.bounds, bounds)
-            own = owners[region.partition][inside] == region.region
-            pixels = answers[position]
+            inside, pixels = _within(region.bounds, bounds), answers[position]
             if pixels is not None:
                 self._check_patch(pixels, region.bounds)
             before = labels[inside].copy()
+            own = owners[region.partition][inside] == region.region
             after = _answered(before, own, label, pixels)
             labels[inside] = after
-            changes.append(
-                Change(
-                    "answer",
-                    name,
-                    region.bounds,
-                    before,
-                    after,
-                    round=round,
-                    position=position,
-                    state_before=state,
-                    state_after="answered",
-                    label=label,
-                    pixels=int(np.count_nonzero(after[own])),
-                    clicks=_clicks(after[own]) if pixels is not None else 1,
-                    seconds=seconds,
-                )
+            change = Change(
+                "answer",
+                name,
+                region.bounds,
+                before,
+                after,
+                round=round,
+                position=position,
+                state_before=state,
+                state_after="answered",
+                label=label,
+                pixels=int(np.count_nonzero(after[own])),
+                clicks=1 if pixels is None else _clicks(after[own]),
+                seconds=seconds,
             )
+            changes.append(change)
         self._commit(name, changes, bounds, labels)
 
     def _owners(self, name: str, version: int, bounds: Bounds) -> RegionMap:
@@ -946,6 +945,8 @@ def _attributes(path: Path) -> dict[str, Any]:
             f"{nothing}: it has no zarr.json; choose the folder of a project, or make "
             "one with 'napari-alseg new'"
         ) from error
+    except PermissionError as error:
+        raise NotAProject(f"{nothing} that you may read: {error.strerror}") from error
     except (ValueError, KeyError) as error:
         raise NotAProject(f"{nothing}: its zarr.json is damaged") from error
     if found.get("format") != FORMAT:
@@ -963,17 +964,14 @@ def _open_ledger(path: Path, mode: Mode) -> Ledger:
     file = path / "ledger.sqlite"
     if not file.exists():
         raise NotAProject(f"{path} is no whole project: its ledger.sqlite is missing")
-    ledger = Ledger(file, mode)
     try:
-        ledger.sequence()
+        return Ledger(file, mode)
     except sqlite3.DatabaseError as error:
-        ledger.close()
         if error.sqlite_errorcode & 0xFF not in NO_LEDGER:
             raise
         raise NotAProject(
             f"{path} is no whole project: its ledger.sqlite is damaged ({error})"
         ) from error
-    return ledger
 
 
 def _described(entry: LabelClass) -> dict[str, Any]:
@@ -1014,45 +1012,6 @@ def _checked_image(name: str, image: np.ndarray) -> tuple[int, int, int]:
         raise BadValue(f"{name}: the image has no finite pixel")
     height, width, channels = image.shape
     return height, width, channels
-
-
-def intensity_window(image: np.ndarray) -> tuple[float, float]:
-    """Intensities shown as black and as white.
-
-    8 bits are taken as they are; all else from the 0.1 to the 99.9 percentile of its
-    finite pixels, from the lowest to the highest if these two are one.
-
-    Examples
-    --------
-    >>> intensity_window(np.full((2, 2, 1), 7, np.uint8))
-    (0.0, 255.0)
-    >>> intensity_window(np.full((2, 2, 1), 7, np.uint16))
-    (7.0, 14.0)
-    """
-    if image.dtype == np.uint8:
-        return 0.0, 255.0
-    finite = image[np.isfinite(image)]
-    low, high = map(float, np.percentile(finite, (0.1, 99.9)))
-    if low == high:
-        low, high = float(finite.min()), float(finite.max())
-    if low == high:  # a constant image is black; the window still has a width
-        high = low + max(1.0, abs(low))
-    return low, high
-
-
-def windowed(image: np.ndarray, window: tuple[float, float]) -> Image:
-    """Image in 8 bits: the window's start becomes 0, its end 255.
-
-    Examples
-    --------
-    >>> windowed(np.array([[[0], [100], [400]]], np.uint16), (0, 200)).ravel()
-    array([  0, 128, 255], dtype=uint8)
-    """
-    if image.dtype == np.uint8:
-        return image
-    low, high = window
-    share = (np.nan_to_num(image.astype(np.float64), nan=low) - low) / (high - low)
-    return np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
 
 
 def _union(bounds: list[Bounds]) -> Bounds:

@@ -1,18 +1,19 @@
 """The live curve of a training: loss and validation mIoU over steps."""
 
 import pyqtgraph
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
 from napari_alseg.arrays import Progress
 
 LOSS_COLOUR = "#E69F00"
 MIOU_COLOUR = "#56B4E9"
+HEIGHT = 170
 SMOOTHING = 0.9
 """Share of the past in the drawn loss."""
 
 
 class Curve(QWidget):
-    """Two small plots that grow while the network learns."""
+    """Two small plots that grow while the network learns, hidden before the first."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -25,7 +26,11 @@ class Curve(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._plots)
-        self.setFixedHeight(170)
+        self.setFixedHeight(HEIGHT)
+        policy = QSizePolicy.Policy
+        self._plots.setSizePolicy(policy.Ignored, policy.Fixed)
+        self._plots.setFixedHeight(HEIGHT)
+        self.hide()
         self.setAccessibleName("Loss and validation mIoU while learning")
 
     def _add_plot(self, column: int, title: str, colour: str) -> pyqtgraph.PlotDataItem:
@@ -47,6 +52,7 @@ class Curve(QWidget):
     def add(self, progress: Progress) -> None:
         """Add what one step of a training reported."""
         metrics = progress.metrics
+        self.show()
         if "loss" in metrics:
             loss = metrics["loss"]
             if self.losses:

@@ -115,8 +115,11 @@ class Demonstration:
             raise self.error
 
     def picture(self, name: str) -> None:
-        """Keep what the window shows."""
+        """Keep what the window shows, without napari's own notes."""
         QApplication.processEvents()
+        for widget in QApplication.allWidgets():
+            if widget.metaObject().className() == "NapariQtNotification":
+                widget.close()
         self.dock.viewer.screenshot(
             str(self.out / f"{name}.png"), canvas_only=False, flash=False
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -36,19 +36,23 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 
+WIDTH = 400
+
+
 class ActiveLearningDock(QWidget):
     """Active learning, from a folder of images to the next round.
 
     Parameters
     ----------
-    viewer : napari.Viewer
+    napari_viewer : napari.Viewer
+        Named so that napari hands it over.
     worker : Worker, optional
         The child process for long work; tests give another.
     """
 
-    def __init__(self, viewer: "Viewer", worker: Worker | None = None) -> None:
+    def __init__(self, napari_viewer: "Viewer", worker: Worker | None = None) -> None:
         super().__init__()
-        self.viewer = viewer
+        self.viewer = napari_viewer
         self.project: Project | None = None
         self.labelling: Labelling | None = None
         self.background = Background(worker or Worker(), self)
@@ -84,7 +88,7 @@ class ActiveLearningDock(QWidget):
         layout = QVBoxLayout(self)
         layout.addWidget(self.next_step)
         layout.addWidget(scroll)
-        self.setMinimumWidth(380)
+        self.setMinimumWidth(WIDTH)
 
     def _connect(self) -> None:
         """Connect wishes to deeds; the only place where that happens."""
@@ -128,6 +132,8 @@ class ActiveLearningDock(QWidget):
         self.labelling.map_name = self.maps_panel.value()
         self.labelling.changed.connect(self._refresh)
         self.labelling.image_shown.connect(self._on_image_shown)
+        self.labelling.image_step_requested.connect(self.project_panel.step)
+        self.labelling.visibility_changed.connect(self.maps_panel.set_shown)
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
         if self.project.images():
@@ -288,6 +294,8 @@ class ActiveLearningDock(QWidget):
             self._look()
         elif name == "Look":
             self._show_maps()
+            if self.situation().open == 0:
+                self.viewer.reset_view()
         self._refresh()
 
     def _on_failed(self, name: str, error: Exception) -> None:
@@ -379,6 +387,10 @@ class ActiveLearningDock(QWidget):
         """Save what is open, end the child process, close the project."""
         self.background.close()
         self.close_project()
+
+    def sizeHint(self) -> QSize:
+        """Leave most of the window to the images."""
+        return QSize(WIDTH, 800)
 
     def closeEvent(self, event: Any) -> None:
         """End everything when the dock is closed."""

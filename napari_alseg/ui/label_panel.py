@@ -49,10 +49,10 @@ class LabelPanel(QGroupBox):
         """Return the row of buttons; each names its key."""
         row = QHBoxLayout()
         for text, tip, signal in (
-            ("‹ A", "Previous open region (A)", self.previous_requested),
-            ("D ›", "Next open region (D)", self.next_requested),
-            ("Skip S", "Leave this region unlabelled (S)", self.skip_requested),
-            ("Done W", "Take the region as it is painted (W)", self.accept_requested),
+            ("A  back", "Previous open region (A)", self.previous_requested),
+            ("D  next", "Next open region (D)", self.next_requested),
+            ("S  skip", "Leave this region unlabelled (S)", self.skip_requested),
+            ("W  done", "Take the region as it is painted (W)", self.accept_requested),
             ("Undo", "Take back the latest change (Ctrl+Z)", self.undo_requested),
         ):
             button = QPushButton(text)
@@ -84,9 +84,10 @@ class LabelPanel(QGroupBox):
         if region is None or position is None:
             text = "nothing is asked yet" if not states else "no region is current"
         else:
+            score = f", score {region.score:.3f}" if region.score else ""
             text = (
-                f"region {position + 1} of {len(states)} in {region.image}: "
-                f"{states[position]}, score {region.score:.3f}, {region.pixels} px"
+                f"Region {position + 1} of {len(states)} in {region.image}: "
+                f"{states[position]}, {region.pixels} px{score}"
             )
         self._text.setText(text)
 

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels as LabelsLayer
-from qtpy.QtCore import QObject, Signal
+from napari.layers import Layer
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_alseg.arrays import Bounds, LabelMap, Region, RegionMap, ScoreMap, Selection
+from napari_alseg.arrays import (
+    Bounds,
+    LabelMap,
+    Region,
+    RegionMap,
+    ScoreMap,
+    Selection,
+)
 from napari_alseg.regions import pool
 from . import layers
 
@@ -27,17 +35,9 @@ CONTEXT = 5.0
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
 
-NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE = "d", "a", "s", "w", "c"
+NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, HEAT_MAP = "d", "a", "s", "w", "c", "h"
+NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
 UNDO, REDO = "Control-Z", "Control-Shift-Z"
-KEYS = {
-    "A / D": "previous / next region",
-    "S": "skip",
-    "W": "done as painted",
-    "C": "centre the region",
-    "Ctrl+Z": "undo",
-    "Ctrl+Shift+Z": "redo",
-}
-"""What the dock lists; class keys come from the project."""
 
 
 class Labelling(QObject):
@@ -53,6 +53,9 @@ class Labelling(QObject):
     changed = Signal()
     """An answer, stroke, skip or undo is on disk, or another region is current."""
     image_shown = Signal(str)
+    image_step_requested = Signal(int)
+    visibility_changed = Signal(str, bool)
+    """Role of a layer whose eye was clicked, and whether it is visible."""
 
     def __init__(
         self, viewer: "Viewer", project: "Project", parent: QObject | None = None
@@ -67,6 +70,7 @@ class Labelling(QObject):
         self._saved: LabelMap | None = None
         self._started = monotonic()
         self._layer: LabelsLayer | None = None
+        self._watched: list[Layer] = []
         self._bound: list[tuple[Any, str]] = []
 
     # --- what is shown ----------------------------------------------------------------
@@ -190,12 +194,12 @@ class Labelling(QObject):
         if region is None or region.image != self.image:
             return
         bounds = region.bounds
-        self.viewer.camera.center = (
+        self.viewer.scene.camera.center = (
             (bounds.row_start + bounds.row_stop - 1) / 2,
             (bounds.column_start + bounds.column_stop - 1) / 2,
         )
         wanted = max(CONTEXT * max(bounds.shape), SMALLEST_VIEW)
-        self.viewer.camera.zoom = min(self.viewer._canvas_size) / wanted
+        self.viewer.scene.camera.zoom = min(self.viewer.canvas.size) / wanted
 
     # --- answering --------------------------------------------------------------------
 
@@ -249,6 +253,10 @@ class Labelling(QObject):
         self.project.stroke(self.image, bounds, painted[bounds.slices])
         saved[bounds.slices] = painted[bounds.slices]
         self.changed.emit()
+
+    def _on_paint(self) -> None:
+        """Save a stroke as soon as it is in the layer: some tools tell it before."""
+        QTimer.singleShot(0, self.save_strokes)
 
     def _open_position(self) -> int | None:
         """Return the current position if its region waits for an answer."""
@@ -314,7 +322,10 @@ class Labelling(QObject):
         layer.editable = not self.project.read_only
         if not layer.selected_label:
             layer.selected_label = 1
-        layer.events.paint.connect(self.save_strokes)
+        layer.events.paint.connect(self._on_paint)
+        self._watched = layers.ours(self.viewer)
+        for shown in self._watched:
+            shown.events.visible.connect(self._on_visible)
         self.viewer.layers.selection.active = layer
         for owner in (self.viewer, *layers.ours(self.viewer)):
             for key, deed in self._deeds().items():
@@ -323,7 +334,10 @@ class Labelling(QObject):
 
     def _release(self) -> None:
         if self._layer is not None:
-            self._layer.events.paint.disconnect(self.save_strokes)
+            self._layer.events.paint.disconnect(self._on_paint)
+        for shown in self._watched:
+            shown.events.visible.disconnect(self._on_visible)
+        self._watched = []
         for owner, key in self._bound:
             owner.bind_key(key, None)
         self._bound = []
@@ -335,6 +349,9 @@ class Labelling(QObject):
             NEXT: lambda _: self.step(1),
             PREVIOUS: lambda _: self.step(-1),
             CENTRE: lambda _: self.centre(),
+            HEAT_MAP: lambda _: self._toggle("map"),
+            NEXT_IMAGE: lambda _: self.image_step_requested.emit(1),
+            PREVIOUS_IMAGE: lambda _: self.image_step_requested.emit(-1),
         }
         if self.project.read_only:
             return deeds
@@ -347,6 +364,15 @@ class Labelling(QObject):
             UNDO: lambda _: self.undo(),
             REDO: lambda _: self.redo(),
         }
+
+    def _toggle(self, role: layers.Role) -> None:
+        layer = layers.find(self.viewer, role)
+        if layer is not None:
+            layer.visible = not layer.visible
+
+    def _on_visible(self, event: Any) -> None:
+        role = event.source.metadata[layers.KEY]["role"]
+        self.visibility_changed.emit(role, event.source.visible)
 
     def _answer_by_key(self, label: int, _: object) -> None:
         self.answer(label)

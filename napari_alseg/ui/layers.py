@@ -29,7 +29,8 @@ KEY = "napari_alseg"
 CURRENT = (1.0, 1.0, 1.0, 1.0)
 WAITING = (0.94, 0.89, 0.26, 1.0)
 DONE = (0.35, 0.35, 0.35, 1.0)
-"""Outlines: white is asked now, yellow waits, grey is done; they differ in lightness."""
+CONTOUR = 2
+"""White is asked now, yellow waits, grey is done: also for colour-blind eyes."""
 
 
 class LayerData(NamedTuple):
@@ -145,7 +146,6 @@ def outline_layer(image: str, outlines: Outlines) -> LayerData:
         "name": "asked regions",
         "metadata": _metadata("regions", image),
         "colormap": DirectLabelColormap(color_dict=colours),
-        "contour": 2,
         "opacity": 1.0,
     }
     return LayerData(kept[outlines.region_map], attributes, "labels")
@@ -164,7 +164,7 @@ def ours(viewer: "Viewer") -> list[Layer]:
     return [layer for layer in viewer.layers if KEY in layer.metadata]
 
 
-KEPT_BY_USER = ("opacity", "visible", "blending", "contour")
+KEPT_BY_USER = ("opacity", "visible", "blending")
 """Attributes set when a layer is made and then left to the user."""
 
 
@@ -189,6 +189,8 @@ def draw(viewer: "Viewer", wanted: LayerData) -> Layer:
         viewer.layers.remove(layer)
     kind = ImageLayer if wanted.kind == "image" else LabelsLayer
     made = kind(wanted.data, **wanted.attributes)
+    if wanted.role == "regions":
+        made.contour = CONTOUR  # no argument of the layer, in napari 0.9
     viewer.layers.insert(position, made)
     return made
 

@@ -27,7 +27,7 @@ class MapsPanel(QGroupBox):
         self._maps.addItems(list(ACQUISITIONS))
         self._sentence = QLabel()
         self._sentence.setWordWrap(True)
-        self._heat = QCheckBox("show the heat map")
+        self._heat = QCheckBox("show the heat map (H)")
         self._prediction = QCheckBox("show the prediction")
         self._by_region = QCheckBox("mean of each region")
         layout = QFormLayout(self)
@@ -56,8 +56,10 @@ class MapsPanel(QGroupBox):
         return bool(box.isChecked())
 
     def set_shown(self, role: str, on: bool) -> None:
-        """Show or hide a layer."""
-        (self._heat if role == "map" else self._prediction).setChecked(on)
+        """Say that a layer is shown or hidden; other roles are not ours."""
+        boxes = {"map": self._heat, "prediction": self._prediction}
+        if role in boxes:
+            boxes[role].setChecked(on)
 
     def _on_map(self, name: str) -> None:
         self._explain(name)

@@ -1,6 +1,5 @@
 """Which project is open, and which of its images is shown."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from qtpy.QtCore import Signal
@@ -33,25 +32,25 @@ class ProjectPanel(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Project", parent)
-        self._new = QPushButton("New…")
+        self._new = QPushButton("&New…")
         self._new.setToolTip("Make a project from a folder or the open image layers")
-        self._open = QPushButton("Open…")
+        self._open = QPushButton("&Open…")
         self._open.setToolTip("Open a project folder, for example street.alseg")
         self._text = QLabel(ProjectFacts().text)
         self._text.setWordWrap(True)
         self._images = QComboBox()
         self._images.setToolTip("The image that is shown")
         self._images.setAccessibleName("Image")
-        self._before = QPushButton("‹")
-        self._after = QPushButton("›")
-        self._before.setToolTip("Previous image")
-        self._after.setToolTip("Next image")
+        self._before = QPushButton("<")
+        self._after = QPushButton(">")
+        self._before.setToolTip("Previous image (Page Up)")
+        self._after.setToolTip("Next image (Page Down)")
         self._lay_out()
         self._new.clicked.connect(self.new_requested)
         self._open.clicked.connect(self.open_requested)
         self._images.activated.connect(self._on_activated)
-        self._before.clicked.connect(lambda: self._step(-1))
-        self._after.clicked.connect(lambda: self._step(1))
+        self._before.clicked.connect(lambda: self.step(-1))
+        self._after.clicked.connect(lambda: self.step(1))
         self.set_facts(ProjectFacts())
 
     def _lay_out(self) -> None:
@@ -89,11 +88,10 @@ class ProjectPanel(QGroupBox):
         self._new.setEnabled(not busy)
         self._open.setEnabled(not busy)
 
-    def images(self) -> Sequence[str]:
-        """Return the names in the list."""
-        return [self._images.itemText(i) for i in range(self._images.count())]
-
-    def _step(self, direction: int) -> None:
+    def step(self, direction: int) -> None:
+        """Choose the next (+1) or previous (-1) image of the list."""
+        if not self._images.count():
+            return
         index = (self._images.currentIndex() + direction) % self._images.count()
         self._images.setCurrentIndex(index)
         self._on_activated(index)

@@ -16,7 +16,12 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_alseg.arrays import Progress
-from napari_alseg.settings import NetworkSettings, PartitionSettings, QuerySettings, TrainingSettings
+from napari_alseg.settings import (
+    NetworkSettings,
+    PartitionSettings,
+    QuerySettings,
+    TrainingSettings,
+)
 from napari_alseg.systems import SYSTEMS
 from .curve import Curve
 from .forms import SettingsForm
@@ -39,11 +44,11 @@ class RoundPanel(QGroupBox):
         self._sentence.setWordWrap(True)
         self._budget = QLineEdit()
         self._budget.setToolTip("1%, 100 regions, 100 px/image or 5 images")
-        self._ask = QPushButton("Ask")
+        self._ask = QPushButton("&Ask")
         self._ask.setToolTip("Choose the next regions to label")
-        self._learn = QPushButton("Learn")
+        self._learn = QPushButton("&Learn")
         self._learn.setToolTip("Train the network on all labels, in the background")
-        self._stop = QPushButton("Stop")
+        self._stop = QPushButton("S&top")
         self._stop.setToolTip("End the running task; learning keeps the best so far")
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress")

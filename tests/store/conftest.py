@@ -1,0 +1,60 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import napari_alseg
+from napari_alseg.arrays import Bounds, Region, Selection
+from napari_alseg.store import Project, default_classes
+
+HEIGHT, WIDTH = 6, 8
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "cells.alseg"
+
+
+@pytest.fixture
+def project(path):
+    """An empty project with three classes."""
+    with Project.create(path, default_classes(["sky", "road", "car"])) as made:
+        yield made
+
+
+@pytest.fixture
+def asked(project):
+    """Two images of 6 x 8 pixels, cut in quarters, all eight of them asked."""
+    quarters = np.kron([[1, 2], [3, 4]], np.ones((3, 4))).astype(np.int32)
+    version = project.partition_version({"region_size": 12})
+    regions = []
+    for name in ("first", "second"):
+        project.add_image(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        project.write_regions(name, version, quarters)
+        for number in range(4):
+            row, column = 3 * (number // 2), 4 * (number % 2)
+            bounds = Bounds(row, column, row + 3, column + 4)
+            regions.append(Region(name, version, number + 1, 0.5, 12, bounds))
+    project.ask(Selection(1, "random", "8 regions", tuple(regions)))
+    return project
+
+
+@pytest.fixture
+def run_python():
+    """Start Python code in a process of its own, its output on a pipe."""
+
+    def start(code, *arguments):
+        # nobody is there to read the pipe twice, so errors come on it too
+        return subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=Path(napari_alseg.__file__).parents[1],
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start

@@ -1,0 +1,67 @@
+"""A dock in a real viewer, with tasks that need no torch."""
+
+import pytest
+
+from napari_alseg.arrays import Progress
+from napari_alseg.errors import NothingToLearn
+from napari_alseg.store import Project
+from napari_alseg.ui.dock import ActiveLearningDock
+
+
+class FakeWorker:
+    """Takes a worker's place: three steps, then what a test wants to happen."""
+
+    def __init__(self):
+        self.asked = []
+        self.deed = lambda task, project, arguments: "done"
+        self.stopped = self.closed = False
+
+    def run(self, task, project, **arguments):
+        self.asked.append((task, arguments))
+        for done in range(1, 4):
+            yield Progress(done, 3, "working", {"loss": 1 / done, "miou": done / 10})
+        return self.deed(task, project, arguments)
+
+    def stop(self):
+        self.stopped = True
+
+    def close(self, grace=0.0):
+        self.closed = True
+
+    def fail(self, *_):
+        raise NothingToLearn("no label yet; answer a region")
+
+
+@pytest.fixture
+def worker():
+    return FakeWorker()
+
+
+@pytest.fixture
+def dock(make_napari_viewer, worker, qtbot):
+    """The dock in a viewer, without a project."""
+    viewer = make_napari_viewer()
+    dock = ActiveLearningDock(viewer, worker)
+    viewer.window.add_dock_widget(dock, name="Active learning")
+    yield dock
+    dock.shut_down()
+
+
+@pytest.fixture
+def asked_path(project_path):
+    """A project with six regions asked and a network's map of its first image."""
+    import numpy as np
+    from test_session import ask
+
+    with Project.open(project_path) as project:
+        ask(project)
+        score = np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
+        project.write_map(project.images()[0], "entropy", score, 0)
+    return project_path
+
+
+@pytest.fixture
+def labelling(dock, asked_path):
+    """The open project's labelling."""
+    dock.open_project(asked_path)
+    return dock.labelling

@@ -1,0 +1,220 @@
+import numpy as np
+import pytest
+from conftest import TINY_NETWORK, TINY_TRAINING
+
+from napari_alseg.sample_data import CLASSES
+from napari_alseg.settings import PartitionSettings, QuerySettings
+from napari_alseg.store import ClassTable, Project
+from napari_alseg.ui import layers
+from napari_alseg.ui.dock import ActiveLearningDock
+from napari_alseg.ui.new_project import NewProject
+
+
+def wait_idle(qtbot, dock, timeout=20_000):
+    qtbot.waitUntil(lambda: not dock.background.busy, timeout=timeout)
+
+
+def notes(capture):
+    return [note.message for note in capture]
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    """Messages the user was shown."""
+    messages = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", messages.append)
+    monkeypatch.setattr("napari_alseg.ui.dock.show_info", messages.append)
+    return messages
+
+
+def test_without_a_project_only_new_and_open_can_be_pressed(dock):
+    assert dock.next_step.text() == "Make a new project, or open one."
+    assert not dock.round_panel._ask.isEnabled()
+    assert not dock.round_panel._learn.isEnabled()
+    dock.ask()
+    dock.answer(1)
+    assert not dock.background.busy
+
+
+def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path):
+    dock.open_project(project_path)
+    assert "4 images, 6 classes, 2 for validation" in dock.project_panel._text.text()
+    assert "8 bits as they are" in dock.project_panel._text.text()
+    assert dock.next_step.text().startswith("Press Ask")
+    assert layers.find(dock.viewer, "image") is not None
+
+
+def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, qtbot):
+    dock.round_panel.set_value(QuerySettings("margin", "7 regions"))
+    dock.ask()
+    wait_idle(qtbot, dock)
+    task, arguments = worker.asked[-1]
+    assert task == "query"
+    assert arguments["settings"] == QuerySettings("margin", "7 regions")
+    assert arguments["partition"] == PartitionSettings()
+    dock.learn()
+    wait_idle(qtbot, dock)
+    assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
+
+
+def test_learning_draws_a_curve(dock, labelling, qtbot):
+    dock.learn()
+    wait_idle(qtbot, dock)
+    curve = dock.round_panel.curve
+    assert [step for step, _ in curve.losses] == [1, 2, 3]
+    assert [miou for _, miou in curve.mious] == [10, 20, 30]
+
+
+def test_labelling_goes_on_while_a_task_runs(dock, labelling, qtbot):
+    dock.learn()
+    assert dock.background.busy
+    assert "Go on labelling" in dock.next_step.text()
+    dock.answer(2)
+    assert labelling.states()[0] == "answered"
+    wait_idle(qtbot, dock)
+
+
+def test_an_error_is_one_notification_and_the_window_lives(
+    dock, worker, labelling, qtbot, shown_errors
+):
+    worker.deed = worker.fail
+    dock.learn()
+    wait_idle(qtbot, dock)
+    assert shown_errors == ["Learn: no label yet; answer a region"]
+    assert dock.round_panel._learn.isEnabled()
+
+
+def test_stop_reaches_the_worker(dock, worker, labelling, qtbot):
+    dock.learn()
+    dock.stop()
+    assert worker.stopped
+    wait_idle(qtbot, dock)
+
+
+def test_a_folder_that_is_no_project_is_an_error(dock, tmp_path, shown_errors):
+    dock._try(dock.open_project, tmp_path)
+    assert "tmp" in shown_errors[0] or str(tmp_path) in shown_errors[0]
+    assert dock.project is None
+
+
+def test_a_project_that_is_written_elsewhere_is_opened_for_looking(
+    make_napari_viewer, dock, project_path, worker, shown_errors
+):
+    with Project.open(project_path):
+        dock.open_project(project_path)
+        assert dock.project.read_only
+        assert "looking only" in shown_errors[0]
+        assert "look, but do not touch" in dock.next_step.text()
+        assert not dock.round_panel._ask.isEnabled()
+
+
+def test_a_new_project_from_a_folder_is_made_and_opened(dock, dataset, tmp_path, qtbot):
+    wanted = NewProject(
+        tmp_path / "new.alseg",
+        ClassTable.of(CLASSES),
+        dataset / "train" / "images",
+        None,
+        None,
+    )
+    dock.new_project(wanted)
+    wait_idle(qtbot, dock)
+    assert dock.project.path == wanted.path
+    assert len(dock.project.images()) == 4
+
+
+def test_a_new_project_from_the_open_layers(dock, tmp_path, qtbot):
+    dock.viewer.add_image(np.zeros((20, 30), np.uint16), name="grey")
+    dock.viewer.add_image(np.zeros((40, 30, 3), np.uint8), name="colour")
+    wanted = NewProject(
+        tmp_path / "new.alseg", ClassTable.of(CLASSES), None, None, None
+    )
+    dock.new_project(wanted)
+    wait_idle(qtbot, dock)
+    assert sorted(dock.project.images()) == ["colour", "grey"]
+    assert dock.project.info("grey").shape == (20, 30)
+    assert "percentile" in dock.project_panel._text.text()
+
+
+def test_moving_between_grey_and_colour_images_keeps_one_layer_a_role(
+    dock, tmp_path, rng
+):
+    path = tmp_path / "mixed.alseg"
+    with Project.create(path, CLASSES) as project:
+        project.add_image("grey", rng.integers(0, 5000, (20, 30, 1)).astype(np.uint16))
+        project.add_image("colour", rng.integers(0, 255, (40, 30, 3)).astype(np.uint8))
+    dock.open_project(path)
+    for image in ("colour", "grey", "colour"):
+        dock.show_image(image)
+        layer = layers.find(dock.viewer, "image")
+        assert layer.rgb == (image == "colour")
+        assert len(layers.ours(dock.viewer)) == 2
+        assert dock.project_panel.value() == image
+
+
+def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
+    own = dock.viewer.add_image(np.zeros((5, 5)), name="mine")
+    annotation = layers.find(dock.viewer, "annotation")
+    annotation.opacity = 0.2
+    dock.show_image(dock.project.images()[1])
+    assert own in dock.viewer.layers
+    assert layers.find(dock.viewer, "annotation").opacity == 0.2
+    dock.close_project()
+    assert own in dock.viewer.layers
+
+
+def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(dock, labelling):
+    dock.show_image(dock.project.images()[0])
+    dock.maps_panel.set_shown("map", True)
+    layer = layers.find(dock.viewer, "map")
+    assert layer.visible
+    layer.visible = False
+    assert not dock.maps_panel.shown("map")
+
+
+def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
+    dock.shut_down()
+    assert worker.closed
+    with Project.open(asked_path):
+        pass
+
+
+@pytest.mark.timeout(300)
+def test_a_whole_round_in_the_window_with_a_real_worker(
+    make_napari_viewer, project_path, truth, qtbot
+):
+    viewer = make_napari_viewer()
+    dock = ActiveLearningDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    dock.round_panel.set_value(QuerySettings("entropy", "6 regions"))
+    dock.round_panel.partition.set_value(PartitionSettings(region_size=64))
+    dock.round_panel.network.set_value(TINY_NETWORK)
+    dock.round_panel.training.set_value(TINY_TRAINING)
+    dock.open_project(project_path)
+    dock.ask()
+    wait_idle(qtbot, dock, 120_000)
+    labelling = dock.labelling
+    while (region := labelling.region) and "open" in labelling.states():
+        inside = (
+            labelling.project.read_regions(region.image, region.partition)
+            == region.region
+        )
+        dock.answer(int(np.bincount(truth[region.image][inside]).argmax()))
+    assert dock.next_step.text() == "All regions are answered. Press Learn."
+    dock.learn()
+    wait_idle(qtbot, dock, 120_000)
+    qtbot.waitUntil(lambda: layers.find(viewer, "map") is not None, timeout=60_000)
+    assert layers.find(viewer, "prediction") is not None
+    assert len(dock.round_panel.curve.mious) >= 1
+    assert dock.next_step.text().startswith("Look at the heat map")
+    first = {(r.image, r.region) for r in labelling.selection.regions}
+    wait_idle(qtbot, dock)
+    dock.ask()
+    wait_idle(qtbot, dock, 120_000)
+    assert labelling.selection.round == 2
+    assert first.isdisjoint((r.image, r.region) for r in labelling.selection.regions)
+    pid = dock.background.worker.pid
+    dock.shut_down()
+    with pytest.raises(ProcessLookupError):
+        import os
+
+        os.kill(pid, 0)

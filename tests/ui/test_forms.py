@@ -1,0 +1,31 @@
+import pytest
+
+from napari_alseg.settings import (
+    NetworkSettings,
+    PartitionSettings,
+    PredictionSettings,
+    TrainingSettings,
+)
+from napari_alseg.ui.forms import SettingsForm
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [PartitionSettings(), NetworkSettings(), TrainingSettings(), PredictionSettings()],
+    ids=lambda settings: type(settings).__name__,
+)
+def test_a_form_shows_and_returns_its_settings_exactly(qtbot, settings):
+    form = SettingsForm(settings)
+    qtbot.addWidget(form.native)
+    assert form.value() == settings
+    assert all(row.tooltip for row in form.container)
+
+
+def test_a_form_takes_new_settings_and_keeps_to_limits(qtbot):
+    form = SettingsForm(TrainingSettings())
+    qtbot.addWidget(form.native)
+    changed = TrainingSettings(epochs=3, learning_rate=1e-4, flip=False, device="cpu")
+    form.set_value(changed)
+    assert form.value() == changed
+    with pytest.raises(ValueError, match="10000"):
+        form.container["epochs"].value = 20_000

@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from qtpy.QtWidgets import QApplication
+
+from napari_alseg.store import Project
+from napari_alseg.ui import layers
+
+
+def press(layer_or_viewer, key):
+    """Call what a key is bound to, as napari does."""
+    from napari.utils.key_bindings import coerce_keybinding
+
+    layer_or_viewer.keymap[coerce_keybinding(key)](layer_or_viewer)
+
+
+def paint(labelling, rows, columns, label):
+    layer = layers.find(labelling.viewer, "annotation")
+    layer.data_setitem((np.array(rows), np.array(columns)), label)
+    QApplication.processEvents()
+
+
+def on_disk(labelling):
+    """The labels another process would read."""
+    with Project.open(labelling.project.path, "read") as project:
+        return project.read_labels(labelling.image)
+
+
+def inside(labelling, region):
+    return labelling.project.read_regions(region.image, region.partition) == (
+        region.region
+    )
+
+
+def test_the_first_open_region_is_current_shown_and_centred(labelling):
+    region = labelling.region
+    assert labelling.position == 0
+    assert labelling.image == region.image
+    row, column = labelling.viewer.scene.camera.center[-2:]
+    assert region.bounds.row_start <= row <= region.bounds.row_stop
+    assert region.bounds.column_start <= column <= region.bounds.column_stop
+
+
+def test_a_class_key_fills_the_region_on_disk_and_goes_on(labelling):
+    region, layer = labelling.region, layers.find(labelling.viewer, "annotation")
+    image = labelling.image
+    press(layer, "3")
+    with Project.open(labelling.project.path, "read") as project:
+        labels = project.read_labels(image)
+    assert (labels[inside(labelling, region)] == 3).all()
+    assert (labels != 0).sum() == region.pixels
+    assert labelling.states()[0] == "answered"
+    assert labelling.position == 1
+
+
+def test_keys_work_whichever_layer_of_ours_is_active(labelling):
+    for owner in (labelling.viewer, *layers.ours(labelling.viewer)):
+        count = labelling.states().count("answered")
+        press(owner, "1")
+        assert labelling.states().count("answered") == count + 1
+
+
+def test_a_stroke_is_on_disk_at_once(labelling):
+    paint(labelling, [0, 0, 5], [0, 1, 9], 4)
+    labels = on_disk(labelling)
+    assert labels[0, 0] == labels[0, 1] == labels[5, 9] == 4
+    assert (labels != 0).sum() == 3
+
+
+def test_a_change_that_no_event_tells_of_is_saved_before_moving_on(labelling):
+    image = labelling.image
+    layers.find(labelling.viewer, "annotation").data[7, 7] = 2
+    labelling.show(labelling.project.images()[-1])
+    assert labelling.project.read_labels(image)[7, 7] == 2
+
+
+def test_undo_takes_back_and_redo_brings_back(labelling):
+    region, image = labelling.region, labelling.image
+    labelling.answer(2)
+    labelling.undo()
+    assert labelling.states()[0] == "open"
+    assert labelling.position == 0
+    assert labelling.image == image
+    assert not on_disk(labelling).any()
+    labelling.redo()
+    assert (on_disk(labelling)[inside(labelling, region)] == 2).all()
+
+
+def test_undo_reaches_back_beyond_a_restart(dock, labelling):
+    labelling.answer(2)
+    dock.open_project(labelling.project.path)
+    dock.undo()
+    assert dock.labelling.states()[0] == "open"
+
+
+def test_a_skipped_region_stays_blank_and_is_left(labelling):
+    labelling.skip()
+    assert labelling.states()[0] == "skipped"
+    assert labelling.position == 1
+    assert labelling.project.labelled() == ()
+
+
+def test_done_as_painted_keeps_the_painted_labels(labelling):
+    rows, columns = np.nonzero(inside(labelling, labelling.region))
+    image = labelling.image
+    paint(labelling, rows[:3], columns[:3], 5)
+    labelling.accept()
+    assert labelling.states()[0] == "answered"
+    assert (labelling.project.read_labels(image) == 5).sum() == 3
+
+
+def test_moving_goes_round_the_open_regions_only(labelling):
+    labelling.answer(1)
+    labelling.step(-1)
+    assert labelling.position == 5
+    labelling.step(1)
+    assert labelling.position == 1
+
+
+def test_answered_regions_are_outlined_otherwise_than_open_ones(labelling):
+    labelling.answer(1)
+    labelling.show(labelling.selection.regions[0].image)
+    outline = layers.find(labelling.viewer, "regions")
+    done = labelling.selection.regions[0].region
+    colour = outline.colormap.color_dict[done]
+    assert tuple(np.round(colour, 2)) == layers.DONE
+    assert outline.contour == layers.CONTOUR
+
+
+def test_without_an_open_region_a_class_key_picks_the_brush(labelling):
+    for _ in range(6):
+        labelling.answer(1)
+    before = on_disk(labelling)
+    press(layers.find(labelling.viewer, "annotation"), "4")
+    assert layers.find(labelling.viewer, "annotation").selected_label == 4
+    assert (on_disk(labelling) == before).all()
+
+
+def test_closing_gives_the_keys_back(labelling):
+    from napari.utils.key_bindings import coerce_keybinding
+
+    layer = layers.find(labelling.viewer, "annotation")
+    key = coerce_keybinding("1")
+    assert key in layer.keymap
+    labelling.close()
+    assert key not in layer.keymap
+    assert key not in labelling.viewer.keymap
+
+
+@pytest.mark.parametrize("by_region", [False, True])
+def test_the_map_of_the_image_is_a_layer(labelling, by_region):
+    labelling.map_name, labelling.by_region = "entropy", by_region
+    labelling.show(labelling.project.images()[0])
+    layer = layers.find(labelling.viewer, "map")
+    assert layer.data.shape == (48, 64)
+    assert (len(np.unique(layer.data)) < 100) == by_region
+    labelling.show(labelling.project.images()[1])
+    assert layers.find(labelling.viewer, "map") is None
+
+
+def test_a_read_only_project_can_be_looked_at(dock, labelling):
+    path = labelling.project.path
+    reader = Project.open(path, "read")
+    from napari_alseg.ui.labelling import Labelling
+
+    looking = Labelling(dock.viewer, reader)
+    labelling.close()
+    looking.show(reader.images()[0])
+    assert not layers.find(dock.viewer, "annotation").editable
+    assert "1" not in dock.viewer.keymap
+    looking.close()
+    reader.close()
