@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from rich.table import Table
 from tyro.conf import OmitArgPrefixes, Positional
 
 from .arrays import Selection, Task
-from .errors import AlsegError, BadValue
+from .errors import AlsegError
 from .settings import (
     Device,
     NetworkSettings,
@@ -31,7 +32,6 @@ from .settings import (
 from .worker import PATIENT_THREADS
 
 Result = TypeVar("Result")
-Flat = OmitArgPrefixes
 
 
 def drive(task: Task[Result], console: Console) -> Result:
@@ -99,13 +99,11 @@ def new(
     """
     from .store import Project, class_table, create_from_folder
 
-    if (classes is None) == (not class_names):
-        raise BadValue("give either --classes FILE.csv or --class-names A B C")
     table = class_table(classes, class_names)
-    made: Project = TERMINAL.drive(
+    TERMINAL.drive(
         create_from_folder(project, images, table, labels=labels, validation=validation)
     )
-    with made:
+    with Project.open(project, "read") as made:
         TERMINAL.out.print(
             f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
             f"{len(made.images('validation'))} validation images"
@@ -115,8 +113,8 @@ def new(
 
 def query(
     project: Positional[Path],
-    settings: Flat[QuerySettings],
-    partition: Flat[PartitionSettings],
+    settings: OmitArgPrefixes[QuerySettings],
+    partition: OmitArgPrefixes[PartitionSettings],
     device: Device = "auto",
 ) -> None:
     """Ask the next regions of a project.
@@ -150,8 +148,8 @@ def query(
 
 def retrain(
     project: Positional[Path],
-    network: Flat[NetworkSettings],
-    training: Flat[TrainingSettings],
+    network: OmitArgPrefixes[NetworkSettings],
+    training: OmitArgPrefixes[TrainingSettings],
 ) -> None:
     """Train a network on all labels of a project; Ctrl-C keeps the best so far.
 
@@ -186,10 +184,10 @@ def retrain(
 def simulate(
     dataset: Positional[Path],
     out: Path,
-    simulation: Flat[SimulationSettings],
-    partition: Flat[PartitionSettings],
-    network: Flat[NetworkSettings],
-    training: Flat[TrainingSettings],
+    simulation: OmitArgPrefixes[SimulationSettings],
+    partition: OmitArgPrefixes[PartitionSettings],
+    network: OmitArgPrefixes[NetworkSettings],
+    training: OmitArgPrefixes[TrainingSettings],
 ) -> None:
     """Rehearse rounds on a data set with known masks.
 
@@ -282,7 +280,7 @@ def _window(module: str, *arguments: str) -> None:
         raise SystemExit(ended.returncode)
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "open": open_,
     "new": new,
     "query": query,
@@ -301,7 +299,9 @@ def main() -> None:
         os.environ.setdefault(name, value)
     try:
         tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="napari-alseg", description=__doc__
+            COMMANDS,  # type: ignore[arg-type]
+            prog="napari-alseg",
+            description=__doc__,
         )
     except AlsegError as error:
         TERMINAL.progress.print(f"error: {error}", style="red", markup=False)

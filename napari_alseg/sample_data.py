@@ -66,7 +66,7 @@ class _Canvas:
         blotches = coarse.repeat(8, 0).repeat(8, 1)[: shape[0], : shape[1]]
         grain = self.rng.normal(0, 9, (*shape, 3))
         picture = self.colours * light[..., None] + blotches[..., None] + grain
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def _landscape(canvas: _Canvas) -> None:

@@ -459,7 +459,7 @@ def retrain(
     return Report(number, tuple(curve), net.weights_source, scores)
 
 
-def _row(point: CurvePoint) -> tuple[int, int, float, float | None]:
+def _row(point: CurvePoint) -> tuple[int, int, float | None, float | None]:
     return point.step, point.epoch, point.loss, point.miou
 
 

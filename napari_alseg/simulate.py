@@ -36,10 +36,12 @@ from .settings import (
 from .store import (
     ClassTable,
     Project,
+    Split,
     paired,
     read_classes,
     read_image,
     read_mask,
+    stem,
 )
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
@@ -155,20 +157,20 @@ def _import(
 ) -> Task[_Masks]:
     """Add the images: train as pool, val and test with their masks."""
     measured_on_test = (dataset / "test").is_dir()
-    splits = {"train": "pool", "val": "validation" if measured_on_test else "test"}
+    splits: dict[str, Split] = {"train": "pool", "val": "test"}
     if measured_on_test:
-        splits["test"] = "test"
+        splits |= {"val": "validation", "test": "test"}
     truth = _Masks(table, size)
     for folder, split in splits.items():
-        sources = list(paired(dataset / folder, split))
-        for done, (name, image, mask, _) in enumerate(sources, 1):
+        pairs = list(paired(dataset / folder))
+        for done, (image, mask) in enumerate(pairs, 1):
             pixels = resized(read_image(image), size, order=1)
             labels = None
             if split != "pool":
                 labels = resized(read_mask(mask, table), size, order=0)
-            added = project.add_image(name, pixels, split=split, labels=labels)
+            added = project.add_image(stem(image), pixels, split=split, labels=labels)
             truth.paths[added] = mask
-            yield Progress(done, len(sources), f"importing {folder}")
+            yield Progress(done, len(pairs), f"importing {folder}")
     return truth
 
 
@@ -177,8 +179,10 @@ def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.n
     if size is None or array.shape[:2] == size:
         return array
     smooth = order > 0
-    scaled = resize(array, size, order=order, preserve_range=True, anti_aliasing=smooth)
-    return scaled.astype(array.dtype)
+    scaled: np.ndarray = resize(
+        array, size, order=order, preserve_range=True, anti_aliasing=smooth
+    )
+    return np.asarray(scaled, array.dtype)
 
 
 # --- results --------------------------------------------------------------------------

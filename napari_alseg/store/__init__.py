@@ -10,7 +10,7 @@ from .classes import (
 from .creating import class_table, create_from_arrays, create_from_folder, paired
 from .importing import image_files, pair_masks, read_image, read_mask, stem
 from .ledger import Cost, Event, ImageInfo
-from .project import Project
+from .project import Project, Split
 
 __all__ = [
     "ClassTable",
@@ -18,6 +18,7 @@ __all__ = [
     "Event",
     "ImageInfo",
     "Project",
+    "Split",
     "check_classes",
     "class_table",
     "create_from_arrays",

@@ -17,16 +17,16 @@ from napari_alseg.errors import BadValue, EmptyFolder, MaskMismatch
 
 from .classes import ClassTable, default_classes, read_classes
 from .importing import image_files, pair_masks, read_image, read_mask, stem
-from .project import Project
+from .project import Project, Split
 
 
-class Source(NamedTuple):
+class _Source(NamedTuple):
     """One image to add, read when its turn comes."""
 
     name: str
     image: Path | np.ndarray
     mask: Path | None
-    split: str
+    split: Split
 
 
 def class_table(csv: Path | None, names: Sequence[str]) -> ClassTable:
@@ -77,7 +77,7 @@ def create_from_folder(
     """
     files = _files(images)
     masks = pair_masks(files, labels) if labels else {}
-    sources = [Source(stem(f), f, masks.get(stem(f)), "pool") for f in files]
+    sources = [_Source(stem(f), f, masks.get(stem(f)), "pool") for f in files]
     return (yield from _create(path, [*sources, *_validation(validation)], table))
 
 
@@ -101,7 +101,7 @@ def create_from_arrays(
     if not images:
         raise BadValue("no image layer is open; open images first, or give a folder")
     sources = [
-        Source(name, _plane(name, array), None, "pool")
+        _Source(name, _plane(name, array), None, "pool")
         for name, array in images.items()
     ]
     return (yield from _create(path, [*sources, *_validation(validation)], table))
@@ -114,7 +114,7 @@ def _files(images: Path) -> list[Path]:
     return image_files(images)
 
 
-def _validation(folder: Path | None) -> Iterator[Source]:
+def _validation(folder: Path | None) -> Iterator[_Source]:
     """Yield the images of a validation folder, each of which needs a mask."""
     if folder is None:
         return
@@ -123,10 +123,11 @@ def _validation(folder: Path | None) -> Iterator[Source]:
             raise EmptyFolder(
                 f"{folder} has no folder {part!r}; validation needs images/ and masks/"
             )
-    yield from paired(folder, "validation")
+    for image, mask in paired(folder):
+        yield _Source(stem(image), image, mask, "validation")
 
 
-def paired(folder: Path, split: str) -> Iterator[Source]:
+def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
     """Yield each image of ``images/`` with its mask in ``masks/``.
 
     Raises
@@ -144,7 +145,7 @@ def paired(folder: Path, split: str) -> Iterator[Source]:
                 f"{file} has no mask in {folder / 'masks'}; add one of the same name, "
                 "or take the image out"
             )
-        yield Source(stem(file), file, masks[stem(file)], split)
+        yield file, masks[stem(file)]
 
 
 def _plane(name: str, array: np.ndarray) -> np.ndarray:
@@ -159,7 +160,7 @@ def _plane(name: str, array: np.ndarray) -> np.ndarray:
     return array[..., :3] if array.shape[2] == 4 else array
 
 
-def _create(path: Path, sources: Iterable[Source], table: ClassTable) -> Task[Path]:
+def _create(path: Path, sources: Iterable[_Source], table: ClassTable) -> Task[Path]:
     """Add the images one by one; sweep the new folder if one cannot be added."""
     sources = list(sources)
     with _swept_on_failure(path), Project.create(path, table.classes) as project:
@@ -178,7 +179,7 @@ def _create(path: Path, sources: Iterable[Source], table: ClassTable) -> Task[Pa
     return path
 
 
-def _labels(source: Source, table: ClassTable) -> LabelMap | None:
+def _labels(source: _Source, table: ClassTable) -> LabelMap | None:
     return None if source.mask is None else read_mask(source.mask, table)
 
 

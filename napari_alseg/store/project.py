@@ -61,6 +61,9 @@ UNWRITABLE_LEDGER = {
 }
 NO_LEDGER = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
 
+Split = Literal["pool", "validation", "test"]
+"""What an image is for: asked and learnt from, choosing weights, or measuring."""
+
 
 class Project:
     """A pool of images, what people said of them, and what networks made of it.
