@@ -66,7 +66,12 @@ class _Terminal:
         self.progress = Console(stderr=True)
 
     def drive(self, task: Task[Result]) -> Result:
+        """Run a task with a progress bar."""
         return drive(task, self.progress)
+
+    def say(self, text: str) -> None:
+        """Print a text as it is, without breaking its lines."""
+        self.out.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 TERMINAL = _Terminal()
@@ -104,11 +109,11 @@ def new(
         create_from_folder(project, images, table, labels=labels, validation=validation)
     )
     with Project.open(project, "read") as made:
-        TERMINAL.out.print(
+        TERMINAL.say(
             f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
             f"{len(made.images('validation'))} validation images"
         )
-    TERMINAL.out.print(f"next: napari-alseg query {project}")
+    TERMINAL.say(f"next: napari-alseg query {project}")
 
 
 def query(
@@ -139,11 +144,11 @@ def query(
             rows * columns
             for rows, columns in (opened.info(i).shape for i in opened.images())
         )
-    TERMINAL.out.print(
+    TERMINAL.say(
         f"round {selection.round}: {len(selection.regions)} regions in "
         f"{len(selection.images)} images, {selection.pixels} pixels ({share:.2%})"
     )
-    TERMINAL.out.print(f"next: napari-alseg open {project}")
+    TERMINAL.say(f"next: napari-alseg open {project}")
 
 
 def retrain(
@@ -167,18 +172,18 @@ def retrain(
             session.retrain(opened, network, training, prediction)
         )
         names = [entry.name for entry in opened.classes]
-    TERMINAL.out.print(
+    TERMINAL.say(
         f"round {report.round}: encoder started from {report.weights_source}"
     )
     if report.scores is None:
-        TERMINAL.out.print("no validation images, so no mIoU")
+        TERMINAL.say("no validation images, so no mIoU")
     else:
         table = Table("class", "IoU (%)")
         for name, value in zip(names, report.scores.iou, strict=True):
             table.add_row(name, "absent" if value is None else f"{100 * value:.1f}")
         table.add_row("mean", f"{100 * report.scores.mean:.1f}")
         TERMINAL.out.print(table)
-    TERMINAL.out.print(f"next: napari-alseg query {project}")
+    TERMINAL.say(f"next: napari-alseg query {project}")
 
 
 def simulate(
@@ -212,8 +217,8 @@ def simulate(
             prediction=PredictionSettings(device=training.device),
         )
     )
-    TERMINAL.out.print(table(run), markup=False, soft_wrap=True)
-    TERMINAL.out.print(f"{out}: run.json, table.md, curve.png")
+    TERMINAL.say(table(run))
+    TERMINAL.say(f"{out}: run.json, table.md, curve.png")
 
 
 def systems() -> None:
@@ -241,9 +246,9 @@ def verify(project: Positional[Path], repair: bool = False) -> None:
     with Project.open(project, "write" if repair else "read") as opened:
         problems = opened.verify(repair=repair)
     for problem in problems:
-        TERMINAL.out.print(problem, markup=False)
+        TERMINAL.say(problem)
     done = "repaired" if repair else "found"
-    TERMINAL.out.print(f"{project}: {len(problems)} problems {done}")
+    TERMINAL.say(f"{project}: {len(problems)} problems {done}")
     if problems and not repair:
         raise SystemExit(1)
 
@@ -304,7 +309,9 @@ def main() -> None:
             description=__doc__,
         )
     except AlsegError as error:
-        TERMINAL.progress.print(f"error: {error}", style="red", markup=False)
+        TERMINAL.progress.print(
+            f"error: {error}", style="red", markup=False, soft_wrap=True
+        )
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         TERMINAL.progress.print("stopped")

@@ -1,5 +1,6 @@
 """The dock: the one place that connects panels, layers, labels and long work."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,11 @@ from qtpy.QtWidgets import (
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import AlsegError, Busy
-from napari_alseg.settings import PredictionSettings
+from napari_alseg.settings import (
+    PartitionSettings,
+    PredictionSettings,
+    QuerySettings,
+)
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.worker import Worker
 from . import layers
@@ -136,9 +141,22 @@ class ActiveLearningDock(QWidget):
         self.labelling.visibility_changed.connect(self.maps_panel.set_shown)
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
+        self._show_settings_of_round()
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
+
+    def _show_settings_of_round(self) -> None:
+        """Show what the latest round was asked with, so that the next is asked alike."""
+        selection = self.project.selection() if self.project else None
+        if self.project is None or selection is None:
+            return
+        self.round_panel.set_value(QuerySettings(selection.system, selection.budget))
+        settings = self.project.partition_settings(selection.regions[0].partition)
+        known = {entry.name for entry in fields(PartitionSettings)}
+        self.round_panel.partition.set_value(
+            PartitionSettings(**{k: v for k, v in settings.items() if k in known})
+        )
 
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""

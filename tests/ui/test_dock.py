@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import TINY_NETWORK, TINY_TRAINING
+from conftest import TINY_NETWORK, TINY_PARTITION, TINY_TRAINING
 
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import PartitionSettings, QuerySettings
@@ -12,10 +12,6 @@ from napari_alseg.ui.new_project import NewProject
 
 def wait_idle(qtbot, dock, timeout=20_000):
     qtbot.waitUntil(lambda: not dock.background.busy, timeout=timeout)
-
-
-def notes(capture):
-    return [note.message for note in capture]
 
 
 @pytest.fixture
@@ -44,6 +40,11 @@ def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path)
     assert layers.find(dock.viewer, "image") is not None
 
 
+def test_a_project_remembers_how_it_was_asked(dock, labelling):
+    assert dock.round_panel.value() == QuerySettings("entropy", "6 regions")
+    assert dock.round_panel.partition.value() == TINY_PARTITION
+
+
 def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, qtbot):
     dock.round_panel.set_value(QuerySettings("margin", "7 regions"))
     dock.ask()
@@ -51,7 +52,7 @@ def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, 
     task, arguments = worker.asked[-1]
     assert task == "query"
     assert arguments["settings"] == QuerySettings("margin", "7 regions")
-    assert arguments["partition"] == PartitionSettings()
+    assert arguments["partition"] == TINY_PARTITION
     dock.learn()
     wait_idle(qtbot, dock)
     assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]

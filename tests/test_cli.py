@@ -1,0 +1,251 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_alseg import cli
+from napari_alseg.arrays import Bounds
+from napari_alseg.store import Project
+
+TINY = [
+    "--weights", "random", "--epochs", "1", "--batch-size", "2", "--device", "cpu",
+]  # fmt: skip
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command in this process; return its exit code and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["napari-alseg", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        printed = capsys.readouterr()
+        return code, printed.out, " ".join(printed.err.split())
+
+    return run
+
+
+@pytest.fixture
+def made(run, dataset, tmp_path):
+    """A project made by the command line from the data set's training images."""
+    path = tmp_path / "made.alseg"
+    code, out, err = run(
+        "new", path, "--images", dataset / "train" / "images",
+        "--classes", dataset / "classes.csv", "--validation", dataset / "val",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "4 images, 6 classes, 2 validation images" in out
+    return path
+
+
+def test_a_round_from_the_shell(run, made, dataset):
+    code, out, _ = run(
+        "query", made, "--budget", "6 regions", "--region-size", 64, "--device", "cpu"
+    )
+    assert code == 0
+    assert "round 1: 6 regions" in out
+    with Project.open(made) as project:
+        for position in range(6):
+            project.answer(1, position, 1 + position % 3)
+    code, out, _ = run("retrain", made, *TINY)
+    assert code == 0
+    assert "encoder started from random" in out
+    assert "balloon" in out
+    code, out, _ = run("query", made, "--budget", "4%", "--region-size", 64)
+    assert "round 2:" in out
+
+
+def test_masks_that_are_there_become_labels(run, dataset, tmp_path):
+    path = tmp_path / "masks.alseg"
+    code, _, err = run(
+        "new", path, "--images", dataset / "train" / "images",
+        "--labels", dataset / "train" / "masks", "--classes", dataset / "classes.csv",
+    )  # fmt: skip
+    assert code == 0, err
+    with Project.open(path) as project:
+        assert len(project.labelled()) == 4
+    assert run("retrain", path, *TINY)[0] == 0
+
+
+def test_simulate_writes_its_run(run, dataset, tmp_path):
+    out = tmp_path / "run"
+    code, printed, err = run(
+        "simulate", dataset, "--system", "margin", "--budget", "10%", "--rounds", 2,
+        "--seed", 3, "--size", "32x48", "--region-size", 40, "--out", out, *TINY,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "margin on data, 10%, seed 3" in printed
+    assert len(json.loads((out / "run.json").read_text())["rounds"]) == 2
+
+
+def test_systems_lists_every_name(run):
+    from napari_alseg.systems import SYSTEMS
+
+    _, out, _ = run("systems")
+    assert all(name in out for name in SYSTEMS)
+
+
+def test_verify_finds_and_repairs_what_differs_from_the_ledger(run, made):
+    import zarr
+
+    with Project.open(made) as project:
+        project.stroke("scene-00", Bounds(0, 0, 1, 1), np.array([[2]], np.uint8))
+    assert run("verify", made)[0] == 0
+    level = made / "images" / "scene-00" / "labels" / "annotation" / "0"
+    zarr.open_array(level, mode="r+")[3, 3] = 5
+    code, out, _ = run("verify", made)
+    assert code == 1
+    assert "scene-00" in out
+    assert run("verify", made, "--repair")[0] == 0
+    assert run("verify", made)[0] == 0
+    with Project.open(made) as project:
+        assert project.read_labels("scene-00")[3, 3] == 0
+        assert project.read_labels("scene-00")[0, 0] == 2
+
+
+def fails(run, *arguments):
+    """The text of an error that exits with 2 and shows no traceback."""
+    code, out, err = run(*arguments)
+    assert code == 2, (out, err)
+    assert "Traceback" not in out + err
+    assert "error: " in err
+    return err
+
+
+def test_not_a_project(run, tmp_path):
+    assert "project" in fails(run, "query", tmp_path)
+    assert "project" in fails(run, "retrain", tmp_path / "nowhere")
+
+
+def test_a_newer_format(run, made):
+    path = made / "zarr.json"
+    described = json.loads(path.read_text())
+    described["attributes"]["version"] = 999
+    path.write_text(json.dumps(described))
+    assert "newer" in fails(run, "query", made)
+
+
+def test_a_project_somebody_writes_to(run, made):
+    with Project.open(made):
+        err = fails(run, "query", made)
+    assert str(os.getpid()) in err or "writ" in err
+
+
+def test_an_image_that_cannot_be_read(run, dataset, tmp_path):
+    (dataset / "train" / "images" / "broken.png").write_bytes(b"no image")
+    err = fails(
+        run, "new", tmp_path / "x.alseg", "--images", dataset / "train" / "images",
+        "--class-names", "a", "b",
+    )  # fmt: skip
+    assert "broken.png" in err
+    assert not (tmp_path / "x.alseg").exists()
+
+
+def test_a_mask_of_another_size_or_value(run, dataset, tmp_path):
+    import imageio.v3 as imageio
+
+    masks = dataset / "train" / "masks"
+    arguments = (
+        "new", tmp_path / "x.alseg", "--images", dataset / "train" / "images",
+        "--labels", masks, "--classes", dataset / "classes.csv",
+    )  # fmt: skip
+    imageio.imwrite(masks / "scene-01.png", np.zeros((10, 10), np.uint8))
+    assert "scene-01" in fails(run, *arguments)
+    imageio.imwrite(masks / "scene-01.png", np.full((48, 64), 77, np.uint8))
+    assert "77" in fails(run, *arguments)
+    assert not (tmp_path / "x.alseg").exists()
+
+
+def test_a_classes_csv_with_a_value_twice(run, dataset, tmp_path):
+    with (dataset / "classes.csv").open("a") as table:
+        table.write("0,again,1,2,3\n")
+    err = fails(
+        run, "new", tmp_path / "x.alseg", "--images", dataset / "train" / "images",
+        "--classes", dataset / "classes.csv",
+    )  # fmt: skip
+    assert "same value 0" in err
+
+
+def test_classes_given_twice_or_not_at_all(run, dataset, tmp_path):
+    images = dataset / "train" / "images"
+    start = ("new", tmp_path / "x.alseg", "--images", images)
+    assert "classes once" in fails(run, *start)
+    both = ("--class-names", "a", "--classes", dataset / "classes.csv")
+    assert "classes once" in fails(run, *start, *both)
+
+
+def test_an_empty_folder(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    err = fails(
+        run, "new", tmp_path / "x.alseg", "--images", tmp_path / "empty",
+        "--class-names", "a",
+    )  # fmt: skip
+    assert "no image" in err
+
+
+def test_no_labels_yet(run, made):
+    assert "has a label yet" in fails(run, "retrain", made, *TINY)
+
+
+def test_an_exhausted_pool(run, made):
+    run("query", made, "--system", "full", "--region-size", 400)
+    with Project.open(made) as project:
+        for position in range(len(project.selection().regions)):
+            project.answer(1, position, 1)
+    assert "every region of the pool" in fails(run, "query", made, "--region-size", 400)
+
+
+def test_weights_of_another_network(run, made, tmp_path):
+    run("query", made, "--budget", "2 regions", "--region-size", 64)
+    with Project.open(made) as project:
+        project.answer(1, 0, 1)
+        project.answer(1, 1, 2)
+    run("retrain", made, *TINY)
+    err = fails(
+        run, "retrain", made, *TINY[2:], "--network", "unet",
+        "--weights", made / "weights" / "round-001.safetensors",
+    )  # fmt: skip
+    assert "round-001.safetensors" in err
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
+def test_no_room_on_the_disk(run, dataset, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "x", disk])
+    if mounted.returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        err = fails(
+            run, "new", disk / "x.alseg", "--images", dataset / "train" / "images",
+            "--class-names", "a",
+        )  # fmt: skip
+        assert "room" in err or "space" in err
+        assert not (disk / "x.alseg").exists()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_unknown_names_and_units(run, made):
+    assert "did you mean 'entropy'" in fails(run, "query", made, "--system", "entropi")
+    assert "amount and a unit" in fails(run, "query", made, "--budget", "lots")
+
+
+def test_help_loads_no_torch():
+    code = (
+        "import sys\n"
+        "from napari_alseg.cli import main\n"
+        "sys.argv = ['napari-alseg', 'simulate', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    assert ended.returncode == 0
