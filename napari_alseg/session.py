@@ -9,6 +9,7 @@ what grows with the pool is one row a region, never a map.
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from threading import Lock
 from time import perf_counter
 from typing import NamedTuple, TypeAlias
 
@@ -159,12 +160,22 @@ def _measure(
             project.read_image(image), region_map
         )
     acquisition = systems.acquisition(system.acquisition)
+    return pooled_measure(project, network, acquisition, settings)
 
-    def pooled_score(image: str, region_map: RegionMap) -> np.ndarray:
+
+def pooled_measure(
+    project: Project,
+    network: Network,
+    acquisition: systems.Acquisition,
+    settings: PredictionSettings,
+) -> Measure:
+    """Return what gives the mean score of each region, and keeps the maps."""
+
+    def measure(image: str, region_map: RegionMap) -> np.ndarray:
         score = _score(project, image, network, acquisition, settings)
         return regions.pool(score, region_map, how="mean")
 
-    return pooled_score
+    return measure
 
 
 def survey(
@@ -380,6 +391,7 @@ class Examples(Sequence[Example]):
         self._project = project
         self._images = images
         self._sequence = sequence
+        self._lock = Lock()  # batches are read by several threads
         self._kept: OrderedDict[int, Example] = OrderedDict()
         self._bytes = 0
 
@@ -387,19 +399,20 @@ class Examples(Sequence[Example]):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]
-        if index not in self._kept:
-            name = self._images[index]
-            labels = self._project.labels_at(name, self._sequence)
-            example = Example(self._project.read_image(name), to_targets(labels))
-            self._keep(index, example)
-            return example
-        self._kept.move_to_end(index)
-        return self._kept[index]
+        with self._lock:
+            if index not in self._kept:
+                self._keep(index, self._read(self._images[index]))
+            self._kept.move_to_end(index)
+            return self._kept[index]
+
+    def _read(self, image: str) -> Example:
+        labels = self._project.labels_at(image, self._sequence)
+        return Example(self._project.read_image(image), to_targets(labels))
 
     def _keep(self, index: int, example: Example) -> None:
         self._kept[index] = example
         self._bytes += example.image.nbytes + example.targets.nbytes
-        while self._bytes > CACHED_BYTES:
+        while self._bytes > CACHED_BYTES and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= dropped.image.nbytes + dropped.targets.nbytes
 

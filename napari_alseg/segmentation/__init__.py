@@ -16,7 +16,7 @@ from .network import (
     networks,
     state,
 )
-from .predict import predict
+from .predict import predict, to_tensor
 from .tiles import blend_weight, tiles
 from .train import CurvePoint, train
 
@@ -40,5 +40,6 @@ __all__ = [
     "predict",
     "state",
     "tiles",
+    "to_tensor",
     "train",
 ]

@@ -133,6 +133,17 @@ def test_radius_zero_of_the_doubt_is_the_entropy():
 def test_best_class_is_the_lowest_of_a_tie():
     probability = torch.tensor([0.2, 0.4, 0.4]).reshape(3, 1, 1)
     assert module._best_class(probability).item() == 1
+    assert module._doubt_and_class(probability)[1].item() == 1
+
+
+def test_one_pass_finds_entropy_and_class():
+    probability = random_probability(3, 6, 40, 50)
+    probability[:, 0, 0] = torch.eye(6)[4]
+    doubt, best = module._doubt_and_class(probability)
+    torch.testing.assert_close(doubt, entropy(probability), atol=1e-6, rtol=0)
+    assert torch.equal(best.long(), probability.argmax(0))
+    assert torch.equal(best, module._best_class(probability))
+    assert doubt[0, 0] == 0
 
 
 def test_the_memory_format_does_not_show():

@@ -1,0 +1,203 @@
+"""Speed of a round: scoring and learning beside bare torch, and how soon it opens.
+
+``python benchmarks/round.py [--quick]``. Images are drawn scenes of 360 x 480 pixels;
+every ratio is taken within this run.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from napari_alseg.worker import PATIENT_THREADS
+
+for name, value in PATIENT_THREADS.items():  # as in the child process
+    os.environ.setdefault(name, value)
+
+import torch
+from tables import Row, at_least, at_most, once, report, seconds
+
+from napari_alseg import regions, segmentation, session, systems
+from napari_alseg.arrays import Bounds, finish
+from napari_alseg.sample_data import CLASSES, scenes
+from napari_alseg.segmentation import Example, Network
+from napari_alseg.settings import (
+    NetworkSettings,
+    PartitionSettings,
+    PredictionSettings,
+    TrainingSettings,
+)
+from napari_alseg.store import Project
+
+SHAPE = (360, 480)
+RANDOM = NetworkSettings(weights="random")
+PREDICTION = PredictionSettings(device="cpu")
+BATCH = 4
+
+
+def make_project(path: Path, images: int) -> Project:
+    """Make a project of drawn scenes with regions and a network, to be scored."""
+    project = Project.create(path, CLASSES)
+    settings = PartitionSettings()
+    version = project.partition_version({"partition": "superpixels"})
+    for scene in scenes(images, shape=SHAPE):
+        image = project.add_image(scene.name, scene.image)
+        region_map = regions.superpixels(
+            scene.image, size=settings.region_size, compactness=settings.compactness
+        )
+        project.write_regions(image, version, region_map)
+        project.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
+    network = segmentation.build(RANDOM, len(CLASSES))
+    project.commit_weights(0, segmentation.state(network), segmentation.card(network))
+    return project
+
+
+def scoring(project: Project, repeats: int) -> Row:
+    """Compare scoring, pooling and keeping a pool with the forward of its tiles."""
+    network = session.trained_network(project, PREDICTION)
+    assert network is not None
+    acquisition = systems.acquisition("entropy")
+    measure = session.pooled_measure(project, network, acquisition, PREDICTION)
+    images = project.images()
+    tensors = [
+        segmentation.to_tensor(project.read_image(image), network.device)
+        for image in images
+    ]
+
+    def bare() -> None:
+        with torch.inference_mode():
+            for tensor in tensors:
+                network(tensor)
+
+    def score() -> None:
+        finish(session.survey(project, images, 1, measure))
+
+    score()
+    bare_time, score_time = seconds(bare, score, repeats=repeats)
+    return at_most(
+        "score a pool, against its bare forward", score_time / bare_time, "x", 1.25
+    )
+
+
+def learning(project: Project, steps: int, repeats: int) -> Row:
+    """Compare steps a second of `train` with a loop over batches in memory."""
+    epochs = max(1, steps * BATCH // len(project.images()))
+    training = TrainingSettings(epochs=epochs, batch_size=BATCH, device="cpu")
+    examples = session.Examples(project, project.images(), project.sequence)
+    stream = segmentation.batches(
+        examples, training, torch.Generator().manual_seed(0), torch.device("cpu")
+    )
+    ready = [next(stream) for _ in range(2)]
+    stream.close()
+    count = epochs * -(-len(examples) // BATCH)
+
+    def bare() -> None:
+        bare_loop(fresh_network(), ready, count)
+
+    def train() -> None:
+        generator = torch.Generator().manual_seed(0)
+        finish(
+            segmentation.train(
+                fresh_network(), examples, [], training, generator=generator, curve=[]
+            )
+        )
+
+    ratios = []
+    for _ in range(repeats):  # neighbours in time share the machine's noise
+        bare_time, train_time = once(bare), once(train)
+        ratios.append(bare_time / train_time)
+    return at_least(
+        "learn, steps a second against a bare loop", median(ratios), "x", 0.9
+    )
+
+
+def fresh_network() -> Network:
+    """Return an untrained network in the layout that learning uses."""
+    network = segmentation.build(RANDOM, len(CLASSES))
+    return network.to(memory_format=torch.channels_last)
+
+
+def bare_loop(
+    network: Network, batches: list[tuple[torch.Tensor, torch.Tensor]], steps: int
+) -> None:
+    """Train in the plainest way: forward, loss, backward, clip, step."""
+    network.train()
+    optimiser = torch.optim.AdamW(network.parameters(), fused=True)
+    for step in range(steps):
+        images, targets = batches[step % len(batches)]
+        loss = torch.nn.functional.cross_entropy(
+            network(images), targets.long(), ignore_index=255
+        )
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+
+
+def importing() -> Row:
+    """Measure what importing the package costs, by Python's own account."""
+    times = []
+    for _ in range(5):
+        ended = subprocess.run(
+            [sys.executable, "-X", "importtime", "-c", "import napari_alseg"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        line = ended.stderr.splitlines()[-1]
+        times.append(int(re.findall(r"\|\s*(\d+)\s*\|", line)[0]) / 1000)
+    return at_most("import napari_alseg", min(times), "ms", 50)
+
+
+DOCK = """
+import time, napari
+viewer = napari.Viewer()
+from qtpy.QtWidgets import QApplication
+QApplication.processEvents()
+start = time.perf_counter()
+viewer.window.add_plugin_dock_widget("napari-alseg", "Active learning")
+QApplication.processEvents()
+import sys
+print("measured", time.perf_counter() - start, "torch" in sys.modules)
+viewer.close()
+"""
+
+
+def opening() -> list[Row]:
+    """Measure how soon the dock appears in a napari that is up."""
+    command = [sys.executable, "-c", DOCK]
+    if not os.environ.get("DISPLAY"):
+        command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
+    times, torch_loaded = [], False
+    for _ in range(2):
+        ended = subprocess.run(command, capture_output=True, text=True, check=True)
+        found = re.search(r"measured (\S+) (\S+)", ended.stdout)
+        assert found is not None, ended.stdout
+        times.append(float(found[1]))
+        torch_loaded |= found[2] == "True"
+    return [
+        at_most("open the dock", min(times), "s", 1.0),
+        at_most("torch loaded by opening the dock", float(torch_loaded), "", 0),
+    ]
+
+
+def main() -> None:
+    """Measure everything, or a little of everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="end within 50 s")
+    quick = parser.parse_args().quick
+    with tempfile.TemporaryDirectory() as folder:
+        with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:
+            rows = [
+                scoring(project, repeats=4 if quick else 8),
+                learning(project, steps=3 if quick else 16, repeats=2 if quick else 3),
+            ]
+    report([*rows, importing(), *opening()])
+
+
+if __name__ == "__main__":
+    main()
