@@ -56,9 +56,9 @@ def maps(probability: torch.Tensor, quick: bool) -> list[Row]:
         lambda: acquisition.ripu(probability, 1),
         lambda: acquisition.ripu(probability, 32),
         lambda: dense_ripu(probability, 1),
-        repeats=3,
+        repeats=2,
     )
-    # the dense form at radius 16 takes minutes: in a hurry, both over a part of the rows
+    # the dense form at radius 16 takes minutes: in a hurry, both on some of the rows
     part = probability[:, : HEIGHT // 16 if quick else HEIGHT].contiguous()
     wide = once(lambda: dense_ripu(part, 16))
     (radius_16,) = seconds(lambda: acquisition.ripu(part, 16))
@@ -150,18 +150,6 @@ def folder(rng: np.random.Generator) -> list[Row]:
     return [at_least(work, single / many, "x faster", 0.75 * cores)]
 
 
-def scoring() -> list[Row]:
-    """Measure what scoring one CamVid-sized image costs."""
-    probability = random_probability(11, 360, 480)
-    region_map = regions.grid((360, 480), 20, 20)
-
-    def score() -> np.ndarray:
-        return regions.pool(acquisition.entropy(probability).numpy(), region_map)
-
-    (time,) = seconds(score, repeats=30)
-    return [at_most("entropy and pool, 11 x 360 x 480", 1e3 * time, "ms", 10)]
-
-
 def memory(probability: torch.Tensor) -> list[Row]:
     """Measure the memory that scoring one large image takes, and five of them."""
     acquisition.ripu(probability[:, :8, :8].contiguous(), 1)  # compiles
@@ -205,7 +193,6 @@ def main() -> None:
         *pooling(score),
         *choosing(rng),
         *folder(rng),
-        *scoring(),
     ]
     report(rows)
 

@@ -172,9 +172,7 @@ def retrain(
             session.retrain(opened, network, training, prediction)
         )
         names = [entry.name for entry in opened.classes]
-    TERMINAL.say(
-        f"round {report.round}: encoder started from {report.weights_source}"
-    )
+    TERMINAL.say(f"round {report.round}: encoder started from {report.weights_source}")
     if report.scores is None:
         TERMINAL.say("no validation images, so no mIoU")
     else:

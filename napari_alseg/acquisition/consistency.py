@@ -1,7 +1,8 @@
 """How unsure a network is of an image and of its mirror image."""
 
-from ..arrays import ProbabilityTensor, ScoreTensor
-from ..errors import BadValue
+from napari_alseg.arrays import ProbabilityTensor, ScoreTensor
+from napari_alseg.errors import BadValue
+
 from .probability import checked
 from .uncertainty import entropy_nats
 

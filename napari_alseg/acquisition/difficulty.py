@@ -7,8 +7,8 @@ is wrong there. The map itself is a score of pixels; these are scores of images.
 import torch
 from torch import Tensor
 
-from ..arrays import ScoreTensor
-from ..errors import BadValue
+from napari_alseg.arrays import ScoreTensor
+from napari_alseg.errors import BadValue
 
 
 def difficulty_score(difficulty: ScoreTensor) -> Tensor:

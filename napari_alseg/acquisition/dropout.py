@@ -2,7 +2,8 @@
 
 import torch
 
-from ..arrays import SampleTensor, ScoreTensor
+from napari_alseg.arrays import SampleTensor, ScoreTensor
+
 from .probability import checked
 from .uncertainty import entropy_nats
 

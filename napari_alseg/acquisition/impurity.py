@@ -16,8 +16,9 @@ from numba import njit
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from ..arrays import ClassIndexTensor, ProbabilityTensor, ScoreTensor
-from ..errors import BadValue
+from napari_alseg.arrays import ClassIndexTensor, ProbabilityTensor, ScoreTensor
+from napari_alseg.errors import BadValue
+
 from .probability import checked
 from .uncertainty import entropy
 

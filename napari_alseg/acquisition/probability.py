@@ -1,7 +1,7 @@
 """What every acquisition asks of a probability before it computes."""
 
-from ..arrays import ProbabilityTensors
-from ..errors import BadValue
+from napari_alseg.arrays import ProbabilityTensors
+from napari_alseg.errors import BadValue
 
 TOLERANCE = 0.01
 """How far from 1 a pixel may sum; wide enough for half precision and blending."""

@@ -4,8 +4,9 @@ import math
 
 import torch
 
-from ..arrays import MaskTensor, ProbabilityTensor, ScoreTensor
-from ..errors import BadValue
+from napari_alseg.arrays import MaskTensor, ProbabilityTensor, ScoreTensor
+from napari_alseg.errors import BadValue
+
 from .probability import checked
 
 BAND = 2**19

@@ -9,7 +9,7 @@ which is row-major within an image.
 import numpy as np
 from numba import njit
 
-from ..arrays import (
+from napari_alseg.arrays import (
     Mask,
     RegionClasses,
     RegionCosts,
@@ -20,7 +20,8 @@ from ..arrays import (
     ScoreMap,
     WindowCentres,
 )
-from ..errors import BadValue
+from napari_alseg.errors import BadValue
+
 from .scores import checked
 
 SEGMENT = 64

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage import feature
 
-from ..arrays import Image, Mask
+from napari_alseg.arrays import Image, Mask
 
 
 def edges(image: Image, sigma: float = 2.0) -> Mask:

@@ -15,9 +15,10 @@ from scipy import ndimage
 from skimage import segmentation
 from skimage.color import rgb2lab
 
-from ..arrays import Image, RegionBounds, RegionFeatures, RegionMap
-from ..errors import BadValue
-from ..settings import PartitionSettings
+from napari_alseg.arrays import Image, RegionBounds, RegionFeatures, RegionMap
+from napari_alseg.errors import BadValue
+from napari_alseg.settings import PartitionSettings
+
 from .pooling import count_regions
 
 SMOOTHING = 1.0

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from ..arrays import (
+from napari_alseg.arrays import (
     FeatureMap,
     RegionClasses,
     RegionCosts,
@@ -21,7 +21,8 @@ from ..arrays import (
     ScoreMap,
     TargetMap,
 )
-from ..errors import BadValue, UnknownName
+from napari_alseg.errors import BadValue, UnknownName
+
 from .scores import checked
 
 How = Literal["mean", "sum", "max", "top"]

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import BadValue
+from napari_alseg.errors import BadValue
 
 
 def checked(scores: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:

@@ -14,8 +14,15 @@ from PIL import Image as PictureFile
 from PIL.Image import Resampling
 from torch import Tensor
 
-from ..arrays import IGNORE, Bounds, Image, ImageTensor, TargetMap, TargetTensor
-from ..settings import TrainingSettings
+from napari_alseg.arrays import (
+    IGNORE,
+    Bounds,
+    Image,
+    ImageTensor,
+    TargetMap,
+    TargetTensor,
+)
+from napari_alseg.settings import TrainingSettings
 
 AHEAD = 2
 """Batches that are prepared while one is learned."""

@@ -2,7 +2,7 @@
 
 import torch
 
-from ..errors import BadValue, UnknownName
+from napari_alseg.errors import BadValue, UnknownName
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arrays import Progress, Task
-from ..metrics import confusion_matrix
-from ..settings import PredictionSettings
+from napari_alseg.arrays import Progress, Task
+from napari_alseg.metrics import confusion_matrix
+from napari_alseg.settings import PredictionSettings
+
 from .batches import Example
 from .network import Network
 from .predict import predict

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..arrays import IGNORE, LogitTensor, TargetTensor
+from napari_alseg.arrays import IGNORE, LogitTensor, TargetTensor
 
 
 def partial_cross_entropy(

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..arrays import ImageTensor, LogitTensor
-from ..errors import BadValue, UnknownName, WeightsMismatch
-from ..settings import NetworkSettings
+from napari_alseg.arrays import ImageTensor, LogitTensor
+from napari_alseg.errors import BadValue, UnknownName, WeightsMismatch
+from napari_alseg.settings import NetworkSettings
+
 from .torchvision_operators import import_torchvision
 from .weights import RANDOM, differences, start_from
 

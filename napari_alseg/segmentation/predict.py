@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import Image, LogitTensor, Prediction, ProbabilityTensor
-from ..settings import PredictionSettings
+from napari_alseg.arrays import Image, LogitTensor, Prediction, ProbabilityTensor
+from napari_alseg.settings import PredictionSettings
+
 from .device import half_precision
 from .network import Network
 from .tiles import blend_weight, tiles

@@ -4,8 +4,8 @@ from math import ceil
 
 import torch
 
-from ..arrays import Bounds, ScoreTensor
-from ..errors import BadValue
+from napari_alseg.arrays import Bounds, ScoreTensor
+from napari_alseg.errors import BadValue
 
 MULTIPLE = 32
 """Tiles are a multiple of this, so that no network has to pad them."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from ..arrays import ImageTensor, Progress, TargetTensor, Task
-from ..errors import BadValue, NothingToLearn
-from ..metrics import scores
-from ..settings import PredictionSettings, TrainingSettings, check
+from napari_alseg.arrays import ImageTensor, Progress, TargetTensor, Task
+from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.metrics import scores
+from napari_alseg.settings import PredictionSettings, TrainingSettings, check
+
 from .batches import Example, batches, steps_per_epoch
 from .device import choose_device, half_precision
 from .evaluate import evaluate

@@ -24,7 +24,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..errors import BadValue, WeightsMismatch
+from napari_alseg.errors import BadValue, WeightsMismatch
+
 from .torchvision_operators import import_torchvision
 
 import_torchvision()

@@ -6,6 +6,7 @@ from pathlib import Path
 import napari
 
 from napari_alseg.errors import AlsegError
+
 from .commands import open_dock
 
 

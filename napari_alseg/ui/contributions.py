@@ -10,6 +10,7 @@ from napari.types import LayerDataTuple
 
 from napari_alseg.errors import BadValue
 from napari_alseg.sample_data import CLASSES, scenes
+
 from .layers import class_colours
 
 

@@ -27,6 +27,7 @@ from napari_alseg.settings import (
 )
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.worker import Worker
+
 from . import layers
 from .background import Background
 from .guidance import Situation, next_step

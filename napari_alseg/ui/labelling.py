@@ -23,6 +23,7 @@ from napari_alseg.arrays import (
     Selection,
 )
 from napari_alseg.regions import pool
+
 from . import layers
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.systems import SYSTEMS
+
 from .curve import Curve
 from .forms import SettingsForm
 
