@@ -13,18 +13,13 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from napari_alseg.worker import PATIENT_THREADS
-
-for name, value in PATIENT_THREADS.items():  # as in the child process
-    os.environ.setdefault(name, value)
-
 import torch
 from tables import Row, at_least, at_most, once, report, seconds
 
 from napari_alseg import regions, segmentation, session, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.segmentation import Example, Network
+from napari_alseg.segmentation import Network
 from napari_alseg.settings import (
     NetworkSettings,
     PartitionSettings,
@@ -32,6 +27,7 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import Project
+from napari_alseg.worker import PATIENT_THREADS
 
 SHAPE = (360, 480)
 RANDOM = NetworkSettings(weights="random")
@@ -186,7 +182,10 @@ def opening() -> list[Row]:
 
 
 def main() -> None:
-    """Measure everything, or a little of everything."""
+    """Measure everything, or a little of everything, with the child's threads."""
+    if not PATIENT_THREADS.items() <= os.environ.items():
+        patient = os.environ | PATIENT_THREADS  # torch reads it when it is loaded
+        os.execve(sys.executable, [sys.executable, *sys.argv], patient)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="end within 50 s")
     quick = parser.parse_args().quick

@@ -353,7 +353,8 @@ def _score(
         mirrored="mirrored" in acquisition.needs,
     )
     score = acquisition.score(predicted).cpu().numpy()
-    labels = to_labels(predicted.probability.argmax(0).to(torch.uint8)).cpu().numpy()
+    best = predicted.probability.max(0).indices  # argmax takes eight times as long
+    labels = to_labels(best.to(torch.uint8)).cpu().numpy()
     number = project.latest_weights_round() or 0
     project.write_map(image, acquisition.name, score, number)
     project.write_prediction(image, labels, number)

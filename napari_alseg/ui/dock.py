@@ -148,7 +148,7 @@ class ActiveLearningDock(QWidget):
         self._refresh()
 
     def _show_settings_of_round(self) -> None:
-        """Show what the latest round was asked with, so that the next is asked alike."""
+        """Show how the latest round was asked, so that the next is asked alike."""
         selection = self.project.selection() if self.project else None
         if self.project is None or selection is None:
             return

@@ -164,7 +164,7 @@ class Labelling(QObject):
     # --- moving -----------------------------------------------------------------------
 
     def step(self, direction: int) -> None:
-        """Go to the next (+1) or previous (-1) open region; the last one wraps round."""
+        """Go to the next (+1) or previous (-1) open region, round and round."""
         states = self.states()
         if not states:
             return
