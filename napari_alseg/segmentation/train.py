@@ -90,8 +90,9 @@ def train(
     stream = batches(examples, settings, generator, device)
     try:
         miou = yield from _measure(network, validation, 0, steps)
-        best.offer(miou)
         curve.append(CurvePoint(0, 0, None, miou))
+        if miou is not None:
+            yield Progress(0, steps, "learning", {"miou": miou})
         network.train()
         losses: list[Tensor] = []
         reported = monotonic()
