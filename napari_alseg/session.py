@@ -447,9 +447,9 @@ def retrain(
     number = _latest_round(project)
     generator = torch.Generator().manual_seed(seed)
     yield Progress(0, 1, "loading the network")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)  # the decoder's first weights
-        net = segmentation.build(network or NetworkSettings(), len(project.classes))
+    net = segmentation.build(
+        network or NetworkSettings(), len(project.classes), seed=seed
+    )
     net.to(segmentation.choose_device(training.device))
     examples = Examples(project, labelled, sequence)
     validation = Examples(project, project.images("validation"), sequence)
