@@ -322,8 +322,8 @@ def look(
     image: str,
     acquisition: str,
     prediction: PredictionSettings | None = None,
-) -> Task[None]:
-    """Write the prediction and one map of an image, by the latest network.
+) -> Task[str]:
+    """Write the prediction and one map of an image by the latest network; its name.
 
     Raises
     ------
@@ -336,6 +336,7 @@ def look(
         raise NothingToLearn("there is no network yet: answer regions, then Learn")
     yield Progress(0, 1, f"looking at {image}")
     _score(project, image, network, systems.acquisition(acquisition), settings)
+    return image
 
 
 def _score(

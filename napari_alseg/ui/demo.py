@@ -17,15 +17,21 @@ from qtpy.QtWidgets import QApplication
 
 from napari_alseg.arrays import LabelMap, Selection
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.settings import QuerySettings, TrainingSettings
+from napari_alseg.settings import (
+    PartitionSettings,
+    QuerySettings,
+    TrainingSettings,
+)
 from napari_alseg.store import Project
 
 from .commands import open_dock
 from .dock import ActiveLearningDock
 
 POOL, VALIDATION = 12, 6
-QUERY = QuerySettings("entropy", "40 regions")
-TRAINING = TrainingSettings(epochs=15)
+SHAPE = (144, 192)
+QUERY = QuerySettings("entropy", "60 regions")
+PARTITION = PartitionSettings(region_size=150)
+TRAINING = TrainingSettings(epochs=30, validate_every=5)
 SIZE = (1500, 950)
 
 
@@ -33,7 +39,7 @@ def sample_project(path: Path) -> dict[str, LabelMap]:
     """Make the sample project anew; return the truth of its pool by image name."""
     if path.exists():
         shutil.rmtree(path)
-    drawn = list(scenes(POOL + VALIDATION))
+    drawn = list(scenes(POOL + VALIDATION, shape=SHAPE))
     with Project.create(path, CLASSES) as project:
         for scene in drawn[POOL:]:
             project.add_image(
@@ -75,7 +81,7 @@ class Demonstration:
         self.answer_round("2-labelling")
         self.dock.learn()
         mious = self.dock.round_panel.curve.mious
-        self.wait(until=lambda: len(mious) > 4)
+        self.wait(until=lambda: len(mious) > 3)
         self.picture("3-learning")
         self.wait()
         self.picture("4-heat-map")
@@ -155,6 +161,7 @@ def main() -> None:
     viewer.window.resize(*SIZE)
     dock = open_dock(viewer)
     dock.round_panel.set_value(QUERY)
+    dock.round_panel.partition.set_value(PARTITION)
     dock.round_panel.training.set_value(TRAINING)
     dock.open_project(path)
     demonstration = Demonstration(dock, truth, arguments.out)

@@ -237,6 +237,8 @@ class ActiveLearningDock(QWidget):
         """Start a task of the session on the open project."""
         if self.project is None or self.labelling is None or self.background.busy:
             return
+        if self.project.read_only:
+            return
         self.labelling.save_strokes()
         path = self.project.path
         self.background.start(name, self.background.worker.run(task, path, **arguments))
@@ -311,7 +313,7 @@ class ActiveLearningDock(QWidget):
         elif name == "Learn":
             self.maps_panel.set_shown("map", True)
             self._look()
-        elif name == "Look":
+        elif name == "Look" and result is not None:
             self._show_maps()
             if self.situation().open == 0:
                 self.viewer.reset_view()

@@ -85,6 +85,15 @@ def test_an_error_is_one_notification_and_the_window_lives(
     assert dock.round_panel._learn.isEnabled()
 
 
+def test_a_stopped_look_is_not_started_again(dock, worker, labelling, qtbot):
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    worker.deed = lambda task, project, arguments: None  # as when stopped
+    dock.show_image(dock.project.images()[1])
+    wait_idle(qtbot, dock)
+    qtbot.wait(50)
+    assert [task for task, _ in worker.asked] == ["look"]
+
+
 def test_stop_reaches_the_worker(dock, worker, labelling, qtbot):
     dock.learn()
     dock.stop()
@@ -107,6 +116,8 @@ def test_a_project_that_is_written_elsewhere_is_opened_for_looking(
         assert "looking only" in shown_errors[0]
         assert "look, but do not touch" in dock.next_step.text()
         assert not dock.round_panel._ask.isEnabled()
+        dock.ask()
+        assert worker.asked == []
 
 
 def test_a_new_project_from_a_folder_is_made_and_opened(dock, dataset, tmp_path, qtbot):
