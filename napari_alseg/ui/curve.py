@@ -7,7 +7,7 @@ from napari_alseg.arrays import Progress
 
 LOSS_COLOUR = "#E69F00"
 MIOU_COLOUR = "#56B4E9"
-HEIGHT = 170
+HEIGHT, AXIS_WIDTH = 170, 32
 SMOOTHING = 0.9
 """Share of the past in the drawn loss."""
 
@@ -20,7 +20,7 @@ class Curve(QWidget):
         self._plots = pyqtgraph.GraphicsLayoutWidget()
         self._plots.setBackground(None)
         self._loss = self._add_plot(0, "loss", LOSS_COLOUR)
-        self._miou = self._add_plot(1, "validation mIoU (%)", MIOU_COLOUR)
+        self._miou = self._add_plot(1, "validation mIoU, %", MIOU_COLOUR)
         self.losses: list[tuple[int, float]] = []
         self.mious: list[tuple[int, float]] = []
         layout = QVBoxLayout(self)
@@ -36,6 +36,9 @@ class Curve(QWidget):
     def _add_plot(self, column: int, title: str, colour: str) -> pyqtgraph.PlotDataItem:
         plot = self._plots.addPlot(0, column, title=title)
         plot.setLabel("bottom", "step")
+        plot.getAxis("left").setWidth(AXIS_WIDTH)
+        self._plots.ci.layout.setColumnStretchFactor(column, 1)
+        self._plots.ci.layout.setColumnPreferredWidth(column, 150)
         plot.showGrid(y=True, alpha=0.3)
         plot.setMouseEnabled(False, False)
         plot.hideButtons()

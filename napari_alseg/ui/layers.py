@@ -29,7 +29,8 @@ KEY = "napari_alseg"
 CURRENT = (1.0, 1.0, 1.0, 1.0)
 WAITING = (0.94, 0.89, 0.26, 1.0)
 DONE = (0.35, 0.35, 0.35, 1.0)
-CONTOUR = 2
+SMALL_IMAGE = 300
+"""Up to this size, an outline of two pixels would hide a small region."""
 """White is asked now, yellow waits, grey is done: also for colour-blind eyes."""
 
 
@@ -190,9 +191,20 @@ def draw(viewer: "Viewer", wanted: LayerData) -> Layer:
     kind = ImageLayer if wanted.kind == "image" else LabelsLayer
     made = kind(wanted.data, **wanted.attributes)
     if wanted.role == "regions":
-        made.contour = CONTOUR  # no argument of the layer, in napari 0.9
+        made.contour = contour(wanted.data.shape)  # no argument in napari 0.9
     viewer.layers.insert(position, made)
     return made
+
+
+def contour(shape: tuple[int, ...]) -> int:
+    """Return the width of outlines, in pixels of the image.
+
+    Examples
+    --------
+    >>> contour((144, 192)), contour((360, 480))
+    (1, 2)
+    """
+    return 1 if max(shape) <= SMALL_IMAGE else 2
 
 
 def _position(viewer: "Viewer", role: Role) -> int:

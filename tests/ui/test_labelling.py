@@ -123,7 +123,7 @@ def test_answered_regions_are_outlined_otherwise_than_open_ones(labelling):
     done = labelling.selection.regions[0].region
     colour = outline.colormap.color_dict[done]
     assert tuple(np.round(colour, 2)) == layers.DONE
-    assert outline.contour == layers.CONTOUR
+    assert outline.contour == 1
 
 
 def test_without_an_open_region_a_class_key_picks_the_brush(labelling):
