@@ -163,13 +163,13 @@ viewer.close()
 """
 
 
-def opening() -> list[Row]:
+def opening(repeats: int) -> list[Row]:
     """Measure how soon the dock appears in a napari that is up."""
     command = [sys.executable, "-c", DOCK]
     if not os.environ.get("DISPLAY"):
         command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
     times, torch_loaded = [], False
-    for _ in range(2):
+    for _ in range(repeats):
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         found = re.search(r"measured (\S+) (\S+)", ended.stdout)
         assert found is not None, ended.stdout
@@ -193,9 +193,9 @@ def main() -> None:
         with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:
             rows = [
                 scoring(project, repeats=4 if quick else 8),
-                learning(project, steps=3 if quick else 16, repeats=2 if quick else 3),
+                learning(project, steps=2 if quick else 16, repeats=2 if quick else 3),
             ]
-    report([*rows, importing(), *opening()])
+    report([*rows, importing(), *opening(1 if quick else 3)])
 
 
 if __name__ == "__main__":

@@ -6,21 +6,24 @@ from pathlib import Path
 import napari
 
 from napari_alseg.errors import AlsegError
+from napari_alseg.store import Project
 
 from .commands import open_dock
 
 
 def main() -> None:
     """Open the window, and a project if one is named."""
-    viewer = napari.Viewer(title="napari-alseg")
-    dock = open_dock(viewer)
-    if len(sys.argv) > 1:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    if path is not None:
         try:
-            dock.open_project(Path(sys.argv[1]))
+            Project.open(path, "read").close()  # no window for what cannot be opened
         except AlsegError as error:
-            dock.shut_down()
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None
+    viewer = napari.Viewer(title="napari-alseg")
+    dock = open_dock(viewer)
+    if path is not None:
+        dock.open_project(path)
     napari.run()
 
 
