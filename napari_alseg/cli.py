@@ -168,9 +168,7 @@ def retrain(
 
     prediction = PredictionSettings(device=training.device)
     with Project.open(project) as opened:
-        report: session.Report = TERMINAL.drive(
-            session.retrain(opened, network, training, prediction)
-        )
+        report = TERMINAL.drive(session.retrain(opened, network, training, prediction))
         names = [entry.name for entry in opened.classes]
     TERMINAL.say(f"round {report.round}: encoder started from {report.weights_source}")
     if report.scores is None:

@@ -1,4 +1,4 @@
-"""How good a segmentation is: confusion matrix, IoU, mean IoU."""
+"""How good a segmentation is: confusion matrix, IoU, mean IoU; how training went."""
 
 from dataclasses import dataclass
 
@@ -23,6 +23,30 @@ class Scores:
         """Mean IoU over the classes that occur, 0..1; nan if none does."""
         present = [value for value in self.iou if value is not None]
         return float(np.mean(present)) if present else float("nan")
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What was known of a training at one step."""
+
+    step: int
+    epoch: int
+    loss: float | None
+    """Mean over the steps since the last point; None before the first step."""
+    miou: float | None
+    """Mean IoU on the validation images, 0..1; None where it was not measured."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a training led to."""
+
+    round: int
+    curve: tuple[CurvePoint, ...]
+    weights_source: str
+    """Where the encoder's weights really came from."""
+    scores: Scores | None
+    """On the validation images; None without any truth there."""
 
 
 def confusion_matrix(

@@ -8,7 +8,7 @@ what grows with the pool is one row a region, never a map.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from threading import Lock
 from time import perf_counter
 from typing import NamedTuple, TypeAlias
@@ -29,7 +29,8 @@ from .arrays import (
     to_targets,
 )
 from .errors import NothingToAsk, NothingToLearn
-from .segmentation import CurvePoint, Example, Network
+from .metrics import CurvePoint, Report
+from .segmentation import Example, Network
 from .settings import (
     Budget,
     NetworkSettings,
@@ -62,18 +63,6 @@ class Candidates(NamedTuple):
     """Pixels without a label, int64: what an answer costs."""
     measured: np.ndarray
     """Score ``(N,)`` or descriptor ``(N, D)``, float32."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a training led to."""
-
-    round: int
-    curve: tuple[CurvePoint, ...]
-    weights_source: str
-    """Where the encoder's weights really came from."""
-    scores: metrics.Scores | None
-    """On the validation images; None without any, or when stopped early."""
 
 
 # --- asking ---------------------------------------------------------------------------
@@ -113,6 +102,7 @@ def query(
     start = perf_counter()
     measure = _measure(project, system, check(prediction), rng)
     candidates = yield from survey(project, images, version, measure)
+    candidates = _still_open(project, images, version, candidates)
     scored = perf_counter()
     picked = _choose(project, system, budget, candidates, rng)
     selection = _selection(project, images, version, candidates, picked, settings)
@@ -200,6 +190,18 @@ def survey(
         rows.append(Candidates(of_image, ids + 1, free[ids], measured[ids]))
         yield Progress(index + 1, len(images), "scoring the pool")
     return Candidates(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def _still_open(
+    project: Project, images: Sequence[str], version: int, candidates: Candidates
+) -> Candidates:
+    """Return the candidates that nobody answered while the pool was scored."""
+    asked = project.asked_regions(version)
+    still_open = [
+        region not in asked.get(images[image], ())
+        for image, region in zip(candidates.image, candidates.region, strict=True)
+    ]
+    return Candidates(*(column[np.array(still_open, bool)] for column in candidates))
 
 
 def _choose(
@@ -456,22 +458,48 @@ def retrain(
     validation = Examples(project, project.images("validation"), sequence)
     curve: list[CurvePoint] = []
     start = perf_counter()
+
+    def keep() -> None:
+        seconds = perf_counter() - start
+        _keep_weights(project, number, net, curve, seconds)
+
     try:
         yield from segmentation.train(
             net, examples, validation, training, generator=generator, curve=curve
         )
-    finally:
-        if curve and curve[-1].step > 0:  # also when closed: the best so far is kept
-            project.commit_weights(
-                number, segmentation.state(net), segmentation.card(net)
-            )
-            project.record(number, "train_seconds", perf_counter() - start)
-            project.record(number, "curve", [list(point) for point in map(_row, curve)])
+    except (GeneratorExit, KeyboardInterrupt):
+        if _worth_keeping(project, number, curve):
+            keep()
+        raise
+    keep()
     scores = yield from measure_scores(project, net, "validation", prediction)
     if scores is not None:
         project.record(number, "miou", scores.mean)
         project.record(number, "iou", list(scores.iou))
     return Report(number, tuple(curve), net.weights_source, scores)
+
+
+def _worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:
+    """Whether a stopped training may take the place of what the round has."""
+    if not curve or curve[-1].step == 0:
+        return False
+    if project.latest_weights_round() != number:
+        return True
+    measured = [point.miou for point in curve if point.miou is not None]
+    before = float(project.metrics(number).get("miou", 0.0))
+    return max(measured[1:], default=0.0) >= before
+
+
+def _keep_weights(
+    project: Project,
+    number: int,
+    net: Network,
+    curve: Sequence[CurvePoint],
+    seconds: float,
+) -> None:
+    project.commit_weights(number, segmentation.state(net), segmentation.card(net))
+    project.record(number, "train_seconds", seconds)
+    project.record(number, "curve", [list(_row(point)) for point in curve])
 
 
 def _row(point: CurvePoint) -> tuple[int, int, float | None, float | None]:
@@ -484,7 +512,7 @@ def measure_scores(
     split: str,
     prediction: PredictionSettings | None = None,
 ) -> Task[metrics.Scores | None]:
-    """Return IoU on the labelled pixels of a split; None if it has no images."""
+    """Return IoU on the labelled pixels of a split; None if it has none."""
     images = project.images(split)
     if not images:
         return None
@@ -492,4 +520,4 @@ def measure_scores(
     confusion = yield from segmentation.evaluate(
         network, examples, prediction or PredictionSettings()
     )
-    return metrics.scores(confusion)
+    return metrics.scores(confusion) if confusion.any() else None

@@ -62,7 +62,8 @@ class Budget:
 
     def __str__(self) -> str:
         space = "" if self.unit == "%" else " "
-        return f"{self.amount:g}{space}{self.unit}"
+        amount = f"{self.amount:.12f}".rstrip("0").rstrip(".")
+        return f"{amount}{space}{self.unit}"
 
     def share(self, parts: int) -> "Budget":
         """Return the part of this budget that one of `parts` equal rounds may spend."""

@@ -20,7 +20,7 @@ from skimage.transform import resize
 
 from . import __version__, session, systems
 from .arrays import LabelMap, Progress, Selection, Task
-from .errors import BadValue
+from .errors import BadValue, MaskMismatch
 from .metrics import Scores
 from .oracle import Oracle
 from .settings import (
@@ -42,6 +42,7 @@ from .store import (
     read_image,
     read_mask,
     stem,
+    swept_on_failure,
 )
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
@@ -110,8 +111,10 @@ def simulate(
         "rounds": [],
         "versions": versions(),
     }
-    with Project.create(out / "project.alseg", table.classes) as project:
+    path = out / "project.alseg"
+    with swept_on_failure(path), Project.create(path, table.classes) as project:
         truth = yield from _import(project, dataset, table, size)
+    with Project.open(path) as project:
         oracle = Oracle(truth)
         for number in range(1, rounds + 1):
             query = QuerySettings(
@@ -164,11 +167,18 @@ def _import(
     for folder, split in splits.items():
         pairs = list(paired(dataset / folder))
         for done, (image, mask) in enumerate(pairs, 1):
-            pixels = resized(read_image(image), size, order=1)
-            labels = None
-            if split != "pool":
-                labels = resized(read_mask(mask, table), size, order=0)
-            added = project.add_image(stem(image), pixels, split=split, labels=labels)
+            pixels, labels = read_image(image), read_mask(mask, table)
+            if pixels.shape[:2] != labels.shape:
+                raise MaskMismatch(
+                    f"{mask} has {labels.shape} rows and columns, its image "
+                    f"{pixels.shape[:2]}; give a mask of the image's size"
+                )
+            added = project.add_image(
+                stem(image),
+                resized(pixels, size, order=1),
+                split=split,
+                labels=None if split == "pool" else resized(labels, size, order=0),
+            )
             truth.paths[added] = mask
             yield Progress(done, len(pairs), f"importing {folder}")
     return truth

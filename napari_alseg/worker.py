@@ -207,7 +207,14 @@ def _forward(stream: IO[bytes], put: Callable[[Any], None]) -> None:
     while True:
         try:
             put(pickle.load(stream))
-        except (EOFError, OSError, ValueError, AttributeError, pickle.UnpicklingError):
+        except (
+            EOFError,
+            OSError,
+            ValueError,
+            AttributeError,
+            ImportError,
+            pickle.UnpicklingError,
+        ):
             put(None)
             return
 

@@ -214,3 +214,55 @@ def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
         other.commit_weights(1, arrays, card)
         with pytest.raises(WeightsMismatch):
             session.trained_network(other, TINY_PREDICTION)
+
+
+def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypatch):
+    answer(project, ask(project), truth)
+    learn(project)
+    before, _ = project.read_weights()
+
+    def diverge(network, *_, curve, **__):
+        curve.append(session.CurvePoint(5, 1, float("nan"), None))
+        yield session.Progress(5, 9, "learning")
+        raise BadValue("the loss became nan")
+
+    monkeypatch.setattr(session.segmentation, "train", diverge)
+    with pytest.raises(BadValue, match="nan"):
+        learn(project)
+    after, _ = project.read_weights()
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    project.record(1, "miou", 0.99)
+    before, _ = project.read_weights()
+    task = session.retrain(project, TINY_NETWORK, TINY_TRAINING)
+    while next(task).done < 1:
+        pass
+    task.close()
+    after, _ = project.read_weights()
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):
+    first = ask(project, system="full")
+    task = session.query(
+        project, QuerySettings("full", "5%"), TINY_PARTITION, TINY_PREDICTION
+    )
+    with pytest.raises(StopIteration) as end:
+        while True:
+            if next(task).message == "scoring the pool":
+                project.answer(1, 0, 2)
+    region = first.regions[0]
+    asked = {(r.image, r.region) for r in end.value.value.regions}
+    assert (region.image, region.region) not in asked
+
+
+def test_validation_without_any_truth_gives_no_score(project, truth, drawn):
+    blank = np.zeros_like(drawn[0].labels)
+    with Project.create(project.path.parent / "b.alseg", project.classes) as other:
+        other.add_image("a", drawn[0].image, labels=drawn[0].labels)
+        other.add_image("v", drawn[1].image, split="validation", labels=blank)
+        assert learn(other).scores is None

@@ -35,6 +35,12 @@ def test_rounds_share_a_budget_equally():
     assert str(Budget.parse("6%").share(3)) == "2%"
 
 
+@pytest.mark.parametrize("text", ["1000000 regions", "0.0001%", "3 images"])
+def test_a_share_of_a_budget_can_be_written_and_read(text):
+    share = Budget.parse(text).share(3)
+    assert Budget.parse(str(share)).amount == pytest.approx(share.amount, rel=1e-5)
+
+
 def test_limits_are_enforced_with_the_name_and_the_value():
     with pytest.raises(BadValue, match="epochs must be from 1 to 10000, got 0"):
         check(TrainingSettings(epochs=0))

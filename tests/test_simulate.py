@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
@@ -111,6 +112,15 @@ def test_a_resized_mask_has_no_new_values(rng):
 def test_a_size_that_is_none_is_refused(text):
     with pytest.raises(BadValue, match="ROWSxCOLUMNS"):
         parse_size(text)
+
+
+def test_a_mask_of_another_size_is_refused_and_leaves_nothing(dataset, tmp_path):
+    path = dataset / "train" / "masks" / "scene-02.png"
+    imageio.imwrite(path, np.zeros((47, 64), np.uint8))
+    for size in ("", "24x32"):
+        with pytest.raises(MaskMismatch, match="scene-02"):
+            rehearse(dataset, tmp_path / "run", size=size)
+        assert not (tmp_path / "run" / "project.alseg").exists()
 
 
 def test_bad_input_is_refused(dataset, tmp_path):

@@ -18,10 +18,9 @@ from .network import (
 )
 from .predict import predict, to_tensor
 from .tiles import blend_weight, tiles
-from .train import CurvePoint, train
+from .train import train
 
 __all__ = [
-    "CurvePoint",
     "Example",
     "Network",
     "batches",

@@ -1,7 +1,6 @@
 """How a network learns from images that are labelled in part."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
 from time import monotonic
 
@@ -11,7 +10,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from napari_alseg.arrays import ImageTensor, Progress, TargetTensor, Task
 from napari_alseg.errors import BadValue, NothingToLearn
-from napari_alseg.metrics import scores
+from napari_alseg.metrics import CurvePoint, scores
 from napari_alseg.settings import PredictionSettings, TrainingSettings, check
 
 from .batches import Example, batches, steps_per_epoch
@@ -28,18 +27,6 @@ LARGEST_GRADIENT = 1.0
 
 PAUSE = 0.1
 """Seconds between two reports of the loss."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What was known of a training at one step."""
-
-    step: int
-    epoch: int
-    loss: float | None
-    """Mean over the steps since the last point; None before the first step."""
-    miou: float | None
-    """Mean IoU on the validation images, 0..1; None where it was not measured."""
 
 
 def train(

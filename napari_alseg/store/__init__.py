@@ -7,7 +7,13 @@ from .classes import (
     read_classes,
     write_classes,
 )
-from .creating import class_table, create_from_arrays, create_from_folder, paired
+from .creating import (
+    class_table,
+    create_from_arrays,
+    create_from_folder,
+    paired,
+    swept_on_failure,
+)
 from .importing import image_files, pair_masks, read_image, read_mask, stem
 from .ledger import Cost, Event, ImageInfo
 from .project import Project, Split
@@ -31,5 +37,6 @@ __all__ = [
     "read_image",
     "read_mask",
     "stem",
+    "swept_on_failure",
     "write_classes",
 ]

@@ -3,7 +3,7 @@
 import colorsys
 import csv
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,9 @@ from napari_alseg.errors import BadClasses
 COLUMNS = ("value", "name", "red", "green", "blue")
 IGNORED = "ignore"
 """Name of the row of classes.csv that is no class: its pixels have no truth."""
+
+RESERVED_KEYS = "adswch"
+"""Keys of the window that no class can have."""
 
 KEYS = "1234567890qrtyuigjkon"
 """Default keys of the classes: digits, then letters that are free: napari takes
@@ -66,21 +69,6 @@ class ClassTable:
         """
         check_classes(classes, "the list of classes")
         return cls(tuple(classes), tuple(range(1, len(classes) + 1)), ignore=0)
-
-    def renamed(self, classes: Sequence[LabelClass]) -> "ClassTable":
-        """Table with other names, colours and keys for the same values of masks.
-
-        Raises
-        ------
-        BadClasses
-            If there are more or fewer classes, or they contradict one another.
-        """
-        if len(classes) != len(self.values):
-            raise BadClasses(
-                f"the table has {len(self.values)} classes, got {len(classes)}"
-            )
-        check_classes(classes, "the list of classes")
-        return replace(self, classes=tuple(classes))
 
     @property
     def labels_of_values(self) -> dict[int, int]:
@@ -157,14 +145,25 @@ def check_classes(classes: Sequence[LabelClass], where: str) -> None:
         raise BadClasses(f"{where} has a class without a name; name each class")
     for name in duplicates([entry.name for entry in classes]):
         raise BadClasses(f"{where} has the class {name!r} twice; rename one")
-    for key in duplicates([entry.key for entry in classes if entry.key]):
+    for key in duplicates([entry.key.casefold() for entry in classes if entry.key]):
         raise BadClasses(f"{where} gives the key {key!r} twice; change one")
+    for entry in classes:
+        if entry.key and not _is_free(entry.key):
+            raise BadClasses(
+                f"{where} gives {entry.name!r} the key {entry.key!r}; a key is one "
+                f"character, and {' '.join(RESERVED_KEYS.upper())} move between regions"
+            )
     for entry in classes:
         if len(entry.colour) != 3 or not all(0 <= part <= 255 for part in entry.colour):
             raise BadClasses(
                 f"{where} gives {entry.name!r} the colour {entry.colour}; "
                 "red, green and blue are 0 to 255"
             )
+
+
+def _is_free(key: str) -> bool:
+    one = len(key) == 1 and key.isprintable() and not key.isspace()
+    return one and key.casefold() not in RESERVED_KEYS
 
 
 def duplicates(items: Iterable[Item]) -> Iterator[Item]:

@@ -163,7 +163,7 @@ def _plane(name: str, array: np.ndarray) -> np.ndarray:
 def _create(path: Path, sources: Iterable[_Source], table: ClassTable) -> Task[Path]:
     """Add the images one by one; sweep the new folder if one cannot be added."""
     sources = list(sources)
-    with _swept_on_failure(path), Project.create(path, table.classes) as project:
+    with swept_on_failure(path), Project.create(path, table.classes) as project:
         for done, source in enumerate(sources, 1):
             image = source.image
             if isinstance(image, Path):
@@ -184,7 +184,7 @@ def _labels(source: _Source, table: ClassTable) -> LabelMap | None:
 
 
 @contextmanager
-def _swept_on_failure(path: Path) -> Iterator[None]:
+def swept_on_failure(path: Path) -> Iterator[None]:
     """Take away what was made in a new or empty folder when it cannot be finished."""
     ours = not path.exists() or (path.is_dir() and not any(path.iterdir()))
     try:

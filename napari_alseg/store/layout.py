@@ -356,6 +356,11 @@ def map_round(image_folder: Path, name: str) -> int | None:
     return array.attrs.get("round")  # type: ignore[return-value]
 
 
+def map_time(image_folder: Path, name: str) -> int:
+    """Return when a map was finished, in nanoseconds."""
+    return (image_folder / "maps" / name / "zarr.json").stat().st_mtime_ns
+
+
 def read_map(image_folder: Path, name: str) -> ScoreMap | None:
     """Map of scores as float32, None if there is no whole one of that name."""
     try:

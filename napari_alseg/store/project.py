@@ -47,6 +47,10 @@ VERSION = 1
 UNWRITABLE = {
     errno.EACCES,
     errno.EDQUOT,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
     errno.EFBIG,
     errno.EIO,
     errno.ENOSPC,
@@ -579,6 +583,14 @@ class Project:
         """Round whose network a map comes from, None if there is no such map."""
         return layout.map_round(self._known(name), map_name)
 
+    def has_fresh_map(self, name: str, map_name: str) -> bool:
+        """Whether a map comes from the latest weights, also of those of one round."""
+        latest = self.latest_weights_round()
+        if latest is None or self.map_round(name, map_name) != latest:
+            return False
+        learnt = self._weights(self._ledger.weights()[latest]).stat().st_mtime_ns
+        return layout.map_time(self._known(name), map_name) >= learnt
+
     def map_names(self, name: str) -> tuple[str, ...]:
         """Names of the maps of an image, sorted."""
         return layout.map_names(self._known(name))
@@ -954,6 +966,10 @@ def _attributes(path: Path) -> dict[str, Any]:
         raise NotAProject(f"{nothing}: its zarr.json is damaged") from error
     if found.get("format") != FORMAT:
         raise NotAProject(f"{nothing}: its zarr.json belongs to another kind of data")
+    if not isinstance(found.get("version"), int) or not {"classes", "settings"} <= (
+        found.keys()
+    ):
+        raise NotAProject(f"{nothing}: its zarr.json is damaged")
     if found["version"] > VERSION:
         raise NewerFormat(
             f"{path} has format {found['version']}, this napari-alseg reads formats "

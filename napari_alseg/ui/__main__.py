@@ -23,7 +23,7 @@ def main() -> None:
     viewer = napari.Viewer(title="napari-alseg")
     dock = open_dock(viewer)
     if path is not None:
-        dock.open_project(path)
+        dock.attempt(dock.open_project, path)
     napari.run()
 
 

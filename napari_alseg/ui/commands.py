@@ -69,6 +69,31 @@ def skip_region(viewer: "Viewer") -> None:
     open_dock(viewer).skip()
 
 
+def accept_region(viewer: "Viewer") -> None:
+    """Take the current region as it is painted."""
+    open_dock(viewer).accept()
+
+
+def centre_region(viewer: "Viewer") -> None:
+    """Bring the current region to the middle."""
+    open_dock(viewer).centre()
+
+
+def next_image(viewer: "Viewer") -> None:
+    """Show the next image."""
+    open_dock(viewer).project_panel.step(1)
+
+
+def previous_image(viewer: "Viewer") -> None:
+    """Show the previous image."""
+    open_dock(viewer).project_panel.step(-1)
+
+
+def redo(viewer: "Viewer") -> None:
+    """Do again what was taken back last."""
+    open_dock(viewer).redo()
+
+
 def undo(viewer: "Viewer") -> None:
     """Take back the latest change."""
     open_dock(viewer).undo()

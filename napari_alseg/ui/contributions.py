@@ -44,7 +44,8 @@ def _read_project(path: str) -> list[LayerDataTuple]:
 
     viewer = napari.current_viewer()
     if viewer is not None:
-        open_dock(viewer).open_project(Path(path))
+        dock = open_dock(viewer)
+        dock.attempt(dock.open_project, Path(path))
     return [(None,)]  # napari's way to say: read, but nothing to add
 
 

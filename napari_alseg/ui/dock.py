@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_alseg.arrays import Progress
-from napari_alseg.errors import AlsegError, Busy
+from napari_alseg.errors import AlsegError, Busy, CannotWrite
 from napari_alseg.settings import (
     PartitionSettings,
     PredictionSettings,
@@ -126,17 +126,29 @@ class ActiveLearningDock(QWidget):
     def open_project(self, path: Path) -> None:
         """Open a project and show its first image or the open round.
 
-        If somebody else writes to it, it is opened for looking only.
+        If somebody else writes to it, or nobody can, it is opened for looking only.
+
+        Raises
+        ------
+        Busy
+            If a task is running on the project that is open.
+        NotAProject, NewerFormat
+            And then the project that is open stays so.
         """
-        self.close_project()
+        self._refuse_while_busy()
+        if self.project is not None and self.project.path.samefile(path):
+            self.close_project()  # its lock is ours
         try:
-            self.project = Project.open(path)
-        except Busy as error:
+            opened = Project.open(path)
+        except (Busy, CannotWrite) as error:
+            opened = Project.open(path, "read")
             show_info(f"{error} It is opened for looking only.")
-            self.project = Project.open(path, "read")
+        self.close_project()
+        self.project = opened
         self.labelling = Labelling(self.viewer, self.project, self)
         self.labelling.map_name = self.maps_panel.value()
         self.labelling.changed.connect(self._refresh)
+        self.labelling.failed.connect(show_error)
         self.labelling.image_shown.connect(self._on_image_shown)
         self.labelling.image_step_requested.connect(self.project_panel.step)
         self.labelling.visibility_changed.connect(self.maps_panel.set_shown)
@@ -170,7 +182,14 @@ class ActiveLearningDock(QWidget):
             self.project = None
 
     def new_project(self, wanted: NewProject) -> None:
-        """Make a project in the background, then open it."""
+        """Make a project in the background, then open it.
+
+        Raises
+        ------
+        Busy
+            If a task is running.
+        """
+        self._refuse_while_busy()
         if wanted.images is not None:
             task = create_from_folder(
                 wanted.path,
@@ -186,6 +205,10 @@ class ActiveLearningDock(QWidget):
             )
         self.background.start("New project", task)
 
+    def _refuse_while_busy(self) -> None:
+        if self.background.busy:
+            raise Busy(f"{self.background.name} is running; press Stop first")
+
     def _open_images(self) -> dict[str, np.ndarray]:
         """Return the open image layers that are not ours, by name."""
         return {
@@ -197,12 +220,12 @@ class ActiveLearningDock(QWidget):
     def _on_new_requested(self) -> None:
         dialog = NewProjectDialog(tuple(self._open_images()), self)
         if dialog.exec() == QDialog.DialogCode.Accepted:
-            self.new_project(dialog.value())
+            self.attempt(self.new_project, dialog.value())
 
     def _on_open_requested(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a project")
         if folder:
-            self._try(self.open_project, Path(folder))
+            self.attempt(self.open_project, Path(folder))
 
     # --- rounds -----------------------------------------------------------------------
 
@@ -239,7 +262,7 @@ class ActiveLearningDock(QWidget):
             return
         if self.project.read_only:
             return
-        self.labelling.save_strokes()
+        self.attempt(self.labelling.save_strokes)
         path = self.project.path
         self.background.start(name, self.background.worker.run(task, path, **arguments))
 
@@ -247,9 +270,10 @@ class ActiveLearningDock(QWidget):
         """Have the maps of the shown image drawn by the latest network."""
         if self.project is None or self.labelling is None or self.background.busy:
             return
-        latest = self.project.latest_weights_round()
         image, name = self.labelling.image, self.labelling.map_name
-        if latest is None or self.project.map_round(image, name) == latest:
+        if self.project.latest_weights_round() is None:
+            return
+        if self.project.has_fresh_map(image, name):
             return
         self._start(
             "Look",
@@ -281,14 +305,22 @@ class ActiveLearningDock(QWidget):
         """Take back the latest change."""
         self._label("undo")
 
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self._label("redo")
+
+    def centre(self) -> None:
+        """Bring the current region to the middle."""
+        self._label("centre")
+
     def _label(self, deed: str, *arguments: Any) -> None:
         if self.labelling is not None:
-            self._try(getattr(self.labelling, deed), *arguments)
+            self.attempt(getattr(self.labelling, deed), *arguments)
 
     def show_image(self, image: str) -> None:
         """Show an image of the project."""
         if self.labelling is not None:
-            self.labelling.show(image)
+            self.attempt(self.labelling.show, image)
             self.viewer.reset_view()
 
     # --- what tasks report ------------------------------------------------------------
@@ -304,12 +336,11 @@ class ActiveLearningDock(QWidget):
     def _on_finished(self, name: str, result: Any) -> None:
         self._end_task()
         if name == "New project" and result is not None:
-            self._try(self.open_project, result)
+            self.attempt(self.open_project, result)
         if self.labelling is None:
             return
-        if name == "Ask" and result is not None:
-            self.maps_panel.set_shown("map", False)
-            self.labelling.show_round()
+        if name == "Ask":
+            self._show_new_round()
         elif name == "Learn":
             self.maps_panel.set_shown("map", True)
             self._look()
@@ -321,16 +352,25 @@ class ActiveLearningDock(QWidget):
 
     def _on_failed(self, name: str, error: Exception) -> None:
         self._end_task()
+        self._show_new_round()
         self._refresh()
         if not isinstance(error, AlsegError):
             raise error
         show_error(f"{name}: {error}")
 
+    def _show_new_round(self) -> None:
+        """Show a round that was asked, also by a task that was stopped too late."""
+        if self.labelling is None or self.project is None:
+            return
+        if self.labelling.round not in self.project.rounds[-1:]:
+            self.maps_panel.set_shown("map", False)
+            self.labelling.show_round()
+
     def _end_task(self) -> None:
         self.project_panel.set_busy(False)
         self.round_panel.set_state(ready=self._writable(), task="")
 
-    def _try(self, deed: Any, *arguments: Any) -> None:
+    def attempt(self, deed: Any, *arguments: Any) -> None:
         """Do something; an error that the user can put right becomes a notification."""
         try:
             deed(*arguments)
@@ -365,6 +405,7 @@ class ActiveLearningDock(QWidget):
     def _show_maps(self) -> None:
         if self.labelling is not None and self.labelling.image:
             self.labelling.show(self.labelling.image)
+            self._show_layer_states()
 
     def _show_layer_states(self) -> None:
         for role in ("map", "prediction"):
@@ -412,6 +453,18 @@ class ActiveLearningDock(QWidget):
     def sizeHint(self) -> QSize:
         """Leave most of the window to the images."""
         return QSize(WIDTH, 800)
+
+    def showEvent(self, event: Any) -> None:
+        """Watch the window that the dock lives in."""
+        self.window().installEventFilter(self)
+        super().showEvent(event)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """End everything when that window goes, though others may live on."""
+        if event.type() == QEvent.Type.Hide and not event.spontaneous():
+            if watched is self.window():
+                self.shut_down()
+        return bool(super().eventFilter(watched, event))
 
     def closeEvent(self, event: Any) -> None:
         """End everything when the dock is closed."""

@@ -36,12 +36,12 @@ def next_step(now: Situation) -> str:
             return "Make a new project, or open one."
         case Situation(read_only=True):
             return "Somebody else is writing to this project: look, but do not touch."
-        case Situation(images=0):
-            return "This project has no images: make a new one from a folder."
         case Situation(task="Learn", open=waiting) if waiting:
             return f"Learning. Go on labelling meanwhile: {waiting} regions are open."
         case Situation(task=task) if task:
             return f"{task} is running. Press Stop to end it."
+        case Situation(images=0):
+            return "This project has no images: make a new one from a folder."
         case Situation(asked=0, labelled=True, learned=False):
             return "Press Learn to use the labels that are there, or Ask."
         case Situation(asked=0):

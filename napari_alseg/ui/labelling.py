@@ -1,6 +1,6 @@
 """Keys, clicks and strokes become answers that are on disk at once.
 
-`Labelling` holds what is on screen - an image and the current asked region - and
+`Labelling` holds what is on screen - a round, an image, the current asked region - and
 nothing else: what has been answered is always read from the project.
 """
 
@@ -22,6 +22,7 @@ from napari_alseg.arrays import (
     ScoreMap,
     Selection,
 )
+from napari_alseg.errors import AlsegError
 from napari_alseg.regions import pool
 
 from . import layers
@@ -54,6 +55,9 @@ class Labelling(QObject):
     changed = Signal()
     """An answer, stroke, skip or undo is on disk, or another region is current."""
     image_shown = Signal(str)
+    """Another image is on screen."""
+    failed = Signal(str)
+    """Why something that was tried by key or brush did not work."""
     image_step_requested = Signal(int)
     visibility_changed = Signal(str, bool)
     """Role of a layer whose eye was clicked, and whether it is visible."""
@@ -65,6 +69,8 @@ class Labelling(QObject):
         self.viewer = viewer
         self.project = project
         self.image = ""
+        self.round: int | None = None
+        """The round on screen; a newer one shows only after `show_round`."""
         self.position: int | None = None
         self.map_name = ""
         self.by_region = False
@@ -78,8 +84,8 @@ class Labelling(QObject):
 
     @property
     def selection(self) -> Selection | None:
-        """The latest round's regions; None before the first."""
-        return self.project.selection()
+        """The regions of the round on screen; None before the first."""
+        return None if self.round is None else self.project.selection(self.round)
 
     @property
     def region(self) -> Region | None:
@@ -91,14 +97,13 @@ class Labelling(QObject):
 
     def states(self) -> tuple[str, ...]:
         """Return 'open', 'answered' or 'skipped' for each region of the round."""
-        selection = self.selection
-        return () if selection is None else self.project.states(selection.round)
+        return () if self.round is None else self.project.states(self.round)
 
     def show(self, image: str) -> None:
         """Show an image with its labels, maps and asked regions."""
         self.save_strokes()
         self._release()
-        self.image = image
+        other, self.image = image != self.image, image
         wanted = [layers.image_layer(self.project, image)]
         wanted += self._map_layers()
         annotation = layers.annotation_layer(self.project, image)
@@ -106,10 +111,13 @@ class Labelling(QObject):
         layers.apply(self.viewer, wanted)
         self._saved = annotation.data.copy()
         self._attach()
-        self.image_shown.emit(image)
+        if other:
+            self.image_shown.emit(image)
 
     def show_round(self) -> None:
         """Go to the first open region of the latest round."""
+        rounds = self.project.rounds
+        self.round = rounds[-1] if rounds else None
         self.position = None
         self.step(1)
         if self.position is None:
@@ -220,7 +228,10 @@ class Labelling(QObject):
             self._commit(None)
 
     def skip(self) -> None:
-        """Leave the current region unlabelled for good, and go to the next one."""
+        """Leave the current region unlabelled, and go to the next one.
+
+        It is not asked again as long as regions keep their size.
+        """
         selection, position = self.selection, self._open_position()
         if selection is not None and position is not None:
             self.project.skip(selection.round, position)
@@ -246,6 +257,7 @@ class Labelling(QObject):
         if layer is None or saved is None or self.project.read_only:
             return
         painted = np.asarray(layer.data)
+        self._refuse_strays(painted, saved)
         rows, columns = np.nonzero(painted != saved)
         if len(rows) == 0:
             return
@@ -255,9 +267,28 @@ class Labelling(QObject):
         saved[bounds.slices] = painted[bounds.slices]
         self.changed.emit()
 
+    def _refuse_strays(self, painted: LabelMap, saved: LabelMap) -> None:
+        """Put back what was painted with a label that is no class."""
+        strays = painted > len(self.project.classes)
+        if strays.any() and self._layer is not None:
+            painted[strays] = saved[strays]
+            self._layer.refresh()
+            self._layer.selected_label = len(self.project.classes)
+            self.failed.emit(
+                f"a label above {len(self.project.classes)} is no class of this "
+                "project; the stroke was put back - choose a class with its key"
+            )
+
     def _on_paint(self) -> None:
         """Save a stroke as soon as it is in the layer: some tools tell it before."""
-        QTimer.singleShot(0, self.save_strokes)
+        QTimer.singleShot(0, partial(self._try, self.save_strokes))
+
+    def _try(self, deed: Callable[[], None]) -> None:
+        """Do something; say so if it fails for a reason that can be put right."""
+        try:
+            deed()
+        except AlsegError as error:
+            self.failed.emit(str(error))
 
     def _open_position(self) -> int | None:
         """Return the current position if its region waits for an answer."""
@@ -284,20 +315,18 @@ class Labelling(QObject):
             return
         if event.image != self.image:
             self.show(event.image)
-        if event.position is not None and event.round == self._round():
+        if event.position is not None and event.round == self.round:
             self.position = event.position
         self._read_labels()
         self._draw_outlines()
         self.centre()
         self.changed.emit()
 
-    def _round(self) -> int | None:
-        selection = self.selection
-        return None if selection is None else selection.round
-
     def _read_labels(self) -> None:
         """Show the labels that are on disk."""
-        if self._layer is not None:
+        if self._layer is not None and self._layer not in self.viewer.layers:
+            self.show(self.image)  # the user took the layer away
+        elif self._layer is not None:
             self._saved = self.project.read_labels(self.image)
             self._layer.data[...] = self._saved
             self._layer.refresh()
@@ -305,14 +334,16 @@ class Labelling(QObject):
     def _draw_outlines(self) -> None:
         for outline in self._outlines():
             layers.draw(self.viewer, outline)
-        if self._layer is not None:
+        if self._layer is not None and self._layer in self.viewer.layers:
             self.viewer.layers.selection.active = self._layer
 
     # --- keys and strokes -------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what is painted and give the keys back."""
-        self.save_strokes()
+        """Write what is painted, give the keys back, take the brush away."""
+        self._try(self.save_strokes)
+        if self._layer is not None:
+            self._layer.editable = False
         self._release()
 
     def _attach(self) -> None:
@@ -330,7 +361,7 @@ class Labelling(QObject):
         self.viewer.layers.selection.active = layer
         for owner in (self.viewer, *layers.ours(self.viewer)):
             for key, deed in self._deeds().items():
-                owner.bind_key(key, deed, overwrite=True)
+                owner.bind_key(key, partial(self._on_key, deed), overwrite=True)
                 self._bound.append((owner, key))
 
     def _release(self) -> None:
@@ -344,26 +375,30 @@ class Labelling(QObject):
         self._bound = []
         self._layer = None
 
-    def _deeds(self) -> dict[str, Callable[[object], None]]:
-        """Return what each key does; napari hands the layer or viewer over."""
-        deeds: dict[str, Callable[[object], None]] = {
-            NEXT: lambda _: self.step(1),
-            PREVIOUS: lambda _: self.step(-1),
-            CENTRE: lambda _: self.centre(),
-            HEAT_MAP: lambda _: self._toggle("map"),
-            NEXT_IMAGE: lambda _: self.image_step_requested.emit(1),
-            PREVIOUS_IMAGE: lambda _: self.image_step_requested.emit(-1),
+    def _on_key(self, deed: Callable[[], None], _: object) -> None:
+        """Do what a key is for; napari hands the layer or viewer over."""
+        self._try(deed)
+
+    def _deeds(self) -> dict[str, Callable[[], None]]:
+        """Return what each key does."""
+        deeds: dict[str, Callable[[], None]] = {
+            NEXT: partial(self.step, 1),
+            PREVIOUS: partial(self.step, -1),
+            CENTRE: self.centre,
+            HEAT_MAP: partial(self._toggle, "map"),
+            NEXT_IMAGE: partial(self.image_step_requested.emit, 1),
+            PREVIOUS_IMAGE: partial(self.image_step_requested.emit, -1),
         }
         if self.project.read_only:
             return deeds
         for label, entry in enumerate(self.project.classes, 1):
             if entry.key:
-                deeds[entry.key] = partial(self._answer_by_key, label)
+                deeds[entry.key] = partial(self.answer, label)
         return deeds | {
-            SKIP: lambda _: self.skip(),
-            ACCEPT: lambda _: self.accept(),
-            UNDO: lambda _: self.undo(),
-            REDO: lambda _: self.redo(),
+            SKIP: self.skip,
+            ACCEPT: self.accept,
+            UNDO: self.undo,
+            REDO: self.redo,
         }
 
     def _toggle(self, role: layers.Role) -> None:
@@ -374,6 +409,3 @@ class Labelling(QObject):
     def _on_visible(self, event: Any) -> None:
         role = event.source.metadata[layers.KEY]["role"]
         self.visibility_changed.emit(role, event.source.visible)
-
-    def _answer_by_key(self, label: int, _: object) -> None:
-        self.answer(label)

@@ -1,8 +1,8 @@
 """What napari shows of one image: computed from the project, then applied.
 
-`layer_data` is a pure function of the project's state; `apply` changes only what
-differs. Layers are found by the role in their metadata, never by name: users may
-rename, reorder and restyle them.
+Functions named ``..._layer`` only compute; `apply` and `draw` change what differs.
+Layers are found by the role in their metadata, never by name: users may rename, reorder
+and restyle them.
 """
 
 from collections.abc import Iterable

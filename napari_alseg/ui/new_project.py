@@ -1,10 +1,11 @@
 """The dialog that makes a project."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from magicgui.widgets import FileEdit
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QColorDialog,
@@ -23,9 +24,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_alseg.arrays import LabelClass
-from napari_alseg.errors import AlsegError, BadValue
+from napari_alseg.errors import AlsegError, BadClasses, BadValue
 from napari_alseg.store import ClassTable, default_classes, read_classes
 
+MASK_VALUE = Qt.ItemDataRole.UserRole
 FOLDER, LAYERS = "a folder of images", "the open image layers"
 
 
@@ -43,6 +45,9 @@ class NewProject:
 
 class ClassEditor(QWidget):
     """A table of names, colours and keys; a double click changes a colour."""
+
+    refused = Signal(str)
+    """Why a classes.csv could not be read."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -70,16 +75,25 @@ class ClassEditor(QWidget):
 
     def value(self) -> ClassTable:
         """Return the classes; mask values are those of the file, if one was read."""
-        classes = tuple(self._row(row) for row in range(self._table.rowCount()))
-        if self._file is not None and len(classes) == len(self._file.classes):
-            return self._file.renamed(classes)
-        return ClassTable.of(classes)
+        rows = range(self._table.rowCount())
+        classes = tuple(self._row(row) for row in rows)
+        table = ClassTable.of(classes)
+        if self._file is None:
+            return table
+        values = [self._table.item(row, 0).data(MASK_VALUE) for row in rows]
+        for entry, value in zip(classes, values, strict=True):
+            if value is None:
+                raise BadClasses(
+                    f"{entry.name!r} has no value in the classes.csv that was read; "
+                    "add it there and read the file again"
+                )
+        return replace(self._file, classes=classes, values=tuple(values))
 
     def set_value(self, table: ClassTable) -> None:
         """Show these classes."""
         self._table.setRowCount(0)
-        for entry in table.classes:
-            self._append(entry)
+        for entry, value in zip(table.classes, table.values, strict=True):
+            self._append(entry, value)
 
     def _row(self, row: int) -> LabelClass:
         name, colour, key = (self._table.item(row, column) for column in range(3))
@@ -88,7 +102,7 @@ class ClassEditor(QWidget):
             name.text().strip(), (rgb.red(), rgb.green(), rgb.blue()), key.text()
         )
 
-    def _append(self, entry: LabelClass) -> None:
+    def _append(self, entry: LabelClass, value: int | None = None) -> None:
         row = self._table.rowCount()
         self._table.insertRow(row)
         colour = QTableWidgetItem("")
@@ -97,6 +111,7 @@ class ClassEditor(QWidget):
             (QTableWidgetItem(entry.name), colour, QTableWidgetItem(entry.key))
         ):
             self._table.setItem(row, column, item)
+        self._table.item(row, 0).setData(MASK_VALUE, value)
 
     def _add(self) -> None:
         count = self._table.rowCount() + 1
@@ -121,7 +136,15 @@ class ClassEditor(QWidget):
     def _read_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "classes.csv", "", "*.csv")
         if path:
-            self._file = read_classes(Path(path))
+            self.read(Path(path))
+
+    def read(self, path: Path) -> None:
+        """Show the classes of a classes.csv, or say what is wrong with it."""
+        try:
+            self._file = read_classes(path)
+        except AlsegError as error:
+            self.refused.emit(str(error))
+        else:
             self.set_value(self._file)
 
 
@@ -150,6 +173,7 @@ class NewProjectDialog(QDialog):
         self._problem.setWordWrap(True)
         self._lay_out(layer_names)
         self.source.currentTextChanged.connect(self._on_source)
+        self.classes.refused.connect(self._problem.setText)
 
     def _lay_out(self, layer_names: Sequence[str]) -> None:
         form = QFormLayout()

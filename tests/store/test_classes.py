@@ -88,15 +88,6 @@ def test_a_table_without_a_file_takes_the_labels_as_values():
     assert table.labels_of_values == {0: 0, 1: 1, 2: 2}
 
 
-def test_renamed_keeps_the_values():
-    table = ClassTable(default_classes(["a", "b"]), (4, 5))
-    renamed = table.renamed(default_classes(["c", "d"]))
-    assert renamed.values == (4, 5)
-    assert [entry.name for entry in renamed.classes] == ["c", "d"]
-    with pytest.raises(BadClasses, match="2 classes, got 1"):
-        table.renamed(default_classes(["c"]))
-
-
 def test_every_class_has_its_own_colour_and_none_napari_key():
     classes = default_classes([str(i) for i in range(254)])
     assert len({entry.colour for entry in classes}) == 254
@@ -119,3 +110,16 @@ def test_every_class_has_its_own_colour_and_none_napari_key():
 def test_classes_that_contradict_one_another(classes, said):
     with pytest.raises(BadClasses, match=said):
         check_classes(classes, "the list")
+
+
+@pytest.mark.parametrize("key", ["s", "W", "ab", " "])
+def test_a_key_that_the_window_needs_or_that_is_none_is_refused(key):
+    classes = [LabelClass("a", (1, 2, 3), key)]
+    with pytest.raises(BadClasses, match="key"):
+        check_classes(classes, "the table")
+
+
+def test_keys_differ_by_more_than_their_case():
+    classes = [LabelClass("a", (1, 2, 3), "q"), LabelClass("b", (1, 2, 4), "Q")]
+    with pytest.raises(BadClasses, match="twice"):
+        check_classes(classes, "the table")

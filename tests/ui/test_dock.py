@@ -102,8 +102,8 @@ def test_stop_reaches_the_worker(dock, worker, labelling, qtbot):
 
 
 def test_a_folder_that_is_no_project_is_an_error(dock, tmp_path, shown_errors):
-    dock._try(dock.open_project, tmp_path)
-    assert "tmp" in shown_errors[0] or str(tmp_path) in shown_errors[0]
+    dock.attempt(dock.open_project, tmp_path)
+    assert "is no labelling project" in shown_errors[0]
     assert dock.project is None
 
 
@@ -185,6 +185,66 @@ def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(dock, labelling):
 
 def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
     dock.shut_down()
+    assert worker.closed
+    with Project.open(asked_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
+    dock, labelling, tmp_path, shown_errors
+):
+    dock.attempt(dock.open_project, tmp_path)
+    assert shown_errors
+    dock.answer(2)
+    assert labelling.states()[0] == "answered"
+
+
+def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling, qtbot):
+    from test_session import ask
+
+    def stopped_too_late(task, path, arguments):
+        with Project.open(path, "borrow") as child:
+            ask(child)
+
+    worker.deed = stopped_too_late
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert labelling.round == 2
+
+
+def test_projects_are_not_changed_under_a_running_task(
+    dock, labelling, project_path, qtbot, shown_errors
+):
+    dock.learn()
+    dock.attempt(dock.open_project, project_path)
+    assert shown_errors == ["Learn is running; press Stop first"]
+    assert dock.project is labelling.project
+    wait_idle(qtbot, dock)
+
+
+def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
+    dock, worker, labelling, qtbot
+):
+    image = next(i for i in dock.project.images() if i != labelling.image)
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
+    assert dock.project.has_fresh_map(image, "entropy")
+    dock.project.commit_weights(1, {"a": np.ones(1)}, {})
+    assert not dock.project.has_fresh_map(image, "entropy")
+    dock.show_image(image)
+    wait_idle(qtbot, dock)
+    assert [task for task, _ in worker.asked] == ["look"]
+
+
+def test_the_project_is_closed_with_its_viewer(
+    make_napari_viewer, worker, asked_path, qtbot
+):
+    viewer = make_napari_viewer(show=True)
+    dock = ActiveLearningDock(viewer, worker)
+    viewer.window.add_dock_widget(dock)
+    dock.open_project(asked_path)
+    qtbot.waitUntil(dock.isVisible)
+    viewer.close()
     assert worker.closed
     with Project.open(asked_path):
         pass

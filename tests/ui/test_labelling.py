@@ -169,3 +169,41 @@ def test_a_read_only_project_can_be_looked_at(dock, labelling):
     assert "1" not in dock.viewer.keymap
     looking.close()
     reader.close()
+
+
+def test_a_key_never_answers_a_round_that_is_not_on_screen(labelling):
+    from test_session import ask
+
+    with Project.open(labelling.project.path, "borrow") as child:
+        ask(child)  # as the child process does while a person is labelling
+    labelling.answer(3)
+    assert labelling.project.states(2).count("answered") == 0
+    assert labelling.project.states(1)[0] == "answered"
+    labelling.show_round()
+    assert labelling.round == 2
+
+
+def test_a_label_that_is_no_class_is_put_back(labelling):
+    refused = []
+    labelling.failed.connect(refused.append)
+    paint(labelling, [3, 4], [3, 4], 9)
+    paint(labelling, [5], [5], 2)
+    labels = on_disk(labelling)
+    assert labels[3, 3] == 0
+    assert labels[5, 5] == 2
+    assert "is no class" in refused[0]
+
+
+def test_a_removed_annotation_layer_comes_back(labelling):
+    labelling.viewer.layers.remove(layers.find(labelling.viewer, "annotation"))
+    labelling.answer(1)
+    labelling.answer(1)
+    assert layers.find(labelling.viewer, "annotation") is not None
+    assert labelling.states().count("answered") == 2
+
+
+def test_the_keys_of_the_window_are_those_no_class_may_have(labelling):
+    from napari_alseg.store.classes import RESERVED_KEYS
+
+    letters = {key for key in labelling._deeds() if len(key) == 1 and key.isalpha()}
+    assert letters == set(RESERVED_KEYS)
