@@ -6,8 +6,8 @@ import torch
 
 from napari_alseg.arrays import IGNORE, finish
 from napari_alseg.errors import BadValue, NothingToLearn
-from napari_alseg.metrics import scores
-from napari_alseg.segmentation import CurvePoint, Example, build, evaluate, state, train
+from napari_alseg.metrics import CurvePoint, scores
+from napari_alseg.segmentation import Example, build, evaluate, state, train
 from napari_alseg.segmentation.train import _optimiser, _set_rates
 from napari_alseg.settings import (
     NetworkSettings,
