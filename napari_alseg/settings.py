@@ -5,9 +5,8 @@ and the JSON in the project all come from these lines: the meaning of a paramete
 its line in the class docstring, its limits are the field's metadata.
 """
 
-import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
 from .errors import BadValue
@@ -240,8 +239,3 @@ def check(settings: Settings) -> Settings:
                 f"got {value}"
             )
     return settings
-
-
-def to_json(settings: Any) -> str:
-    """Return the settings as one line of JSON with sorted keys."""
-    return json.dumps(asdict(settings), sort_keys=True)

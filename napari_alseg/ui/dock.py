@@ -136,7 +136,7 @@ class ActiveLearningDock(QWidget):
             And then the project that is open stays so.
         """
         self._refuse_while_busy()
-        if self.project is not None and self.project.path.samefile(path):
+        if self.project is not None and self.project.path.resolve() == path.resolve():
             self.close_project()  # its lock is ours
         try:
             opened = Project.open(path)

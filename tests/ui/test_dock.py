@@ -194,7 +194,8 @@ def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
     dock, labelling, tmp_path, shown_errors
 ):
     dock.attempt(dock.open_project, tmp_path)
-    assert shown_errors
+    dock.attempt(dock.open_project, tmp_path / "nowhere")
+    assert len(shown_errors) == 2
     dock.answer(2)
     assert labelling.states()[0] == "answered"
 
