@@ -13,17 +13,18 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 from tables import Row, at_least, at_most, once, report, seconds
 
-from napari_alseg import regions, segmentation, session, systems
+from napari_alseg import regions, segmentation, session, survey, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.segmentation import Network
 from napari_alseg.settings import (
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
+    QuerySettings,
     TrainingSettings,
 )
 from napari_alseg.store import Project
@@ -38,14 +39,10 @@ BATCH = 4
 def make_project(path: Path, images: int) -> Project:
     """Make a project of drawn scenes with regions and a network, to be scored."""
     project = Project.create(path, CLASSES)
-    settings = PartitionSettings()
     version = project.partition_version({"partition": "superpixels"})
     for scene in scenes(images, shape=SHAPE):
         image = project.add_image(scene.name, scene.image)
-        region_map = regions.superpixels(
-            scene.image, size=settings.region_size, compactness=settings.compactness
-        )
-        project.write_regions(image, version, region_map)
+        project.write_regions(image, version, regions.superpixels(scene.image))
         project.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
     network = segmentation.build(RANDOM, len(CLASSES))
     project.commit_weights(0, segmentation.state(network), segmentation.card(network))
@@ -56,9 +53,11 @@ def scoring(project: Project, repeats: int) -> Row:
     """Compare scoring, pooling and keeping a pool with the forward of its tiles."""
     network = session.trained_network(project, PREDICTION)
     assert network is not None
-    acquisition = systems.acquisition("entropy")
-    measure = session.pooled_measure(project, network, acquisition, PREDICTION)
+    query = systems.completed(QuerySettings("entropy"))
+    rng = np.random.default_rng(0)
+    measure = survey.by_network(project, network, query, PREDICTION, rng)
     images = project.images()
+    everyone = range(len(images))
     tensors = [
         segmentation.to_tensor(project.read_image(image), network.device)
         for image in images
@@ -70,7 +69,7 @@ def scoring(project: Project, repeats: int) -> Row:
                 network(tensor)
 
     def score() -> None:
-        finish(session.survey(project, images, 1, measure))
+        finish(survey.survey(project, images, everyone, 1, measure))
 
     score()
     bare_time, score_time = seconds(bare, score, repeats=repeats)

@@ -12,7 +12,7 @@ in project order. Targets (losses, metrics) are class indices 0..C-1 with
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32, Real, Shaped, UInt8
@@ -175,6 +175,40 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """What a round measured of the regions of the pool, one row a region.
+
+    Windows and pixels have rows only where one was proposed; those that were not
+    asked have region 0.
+    """
+
+    images: tuple[str, ...]
+    image: Int32[np.ndarray, " N"]
+    """Index into `images`."""
+    region: Int32[np.ndarray, " N"]
+    score: Float32[np.ndarray, " N"]
+    open: Bool[np.ndarray, " N"]
+    """Whether the region could be asked."""
+    probability: Float32[np.ndarray, "N C"]
+    """Mean probability of each class in the region."""
+    terms: dict[str, Float32[np.ndarray, " N"]] = field(default_factory=dict)
+    """What the score is made of, by the name of an acquisition."""
+
+    def row(self, image: str, region: int) -> int | None:
+        """Return the row of a region; None if it was not measured."""
+        if image not in self.images:
+            return None
+        here = self.image == self.images.index(image)
+        found = np.flatnonzero(here & (self.region == region))
+        return int(found[0]) if len(found) else None
+
+    def rank(self, row: int) -> tuple[int, int]:
+        """Return the rank of a row, 1 = highest, and how many could be asked."""
+        scores = self.score[self.open]
+        return 1 + int((scores > self.score[row]).sum()), len(scores)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a network says of one image; what was not asked for is None."""
 
@@ -186,6 +220,23 @@ class Prediction:
     features: FeatureTensor | None = None
     """Decoder features, at their own (coarser) resolution."""
     difficulty: ScoreTensor | None = None
+    """How likely the network is wrong at each pixel, 0..1."""
+    refined: ProbabilityTensor | None = None
+    """Probability after a dense CRF has looked at the image's colours."""
+    edges: MaskTensor | None = None
+    """Edges of the image itself."""
+
+
+PredictionField: TypeAlias = Literal[
+    "probability",
+    "mirrored",
+    "samples",
+    "features",
+    "difficulty",
+    "refined",
+    "edges",
+]
+"""Names of the fields of a `Prediction`; only those that are needed are computed."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from json import dumps
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +24,6 @@ from .errors import AlsegError
 from .settings import (
     Device,
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
     QuerySettings,
     SimulationSettings,
@@ -119,7 +119,6 @@ def new(
 def query(
     project: Positional[Path],
     settings: OmitArgPrefixes[QuerySettings],
-    partition: OmitArgPrefixes[PartitionSettings],
     device: Device = "auto",
 ) -> None:
     """Ask the next regions of a project.
@@ -136,9 +135,7 @@ def query(
 
     with Project.open(project) as opened:
         selection: Selection = TERMINAL.drive(
-            session.query(
-                opened, settings, partition, PredictionSettings(device=device)
-            )
+            session.query(opened, settings, PredictionSettings(device=device))
         )
         share = selection.pixels / sum(
             rows * columns
@@ -186,7 +183,6 @@ def simulate(
     dataset: Positional[Path],
     out: Path,
     simulation: OmitArgPrefixes[SimulationSettings],
-    partition: OmitArgPrefixes[PartitionSettings],
     network: OmitArgPrefixes[NetworkSettings],
     training: OmitArgPrefixes[TrainingSettings],
 ) -> None:
@@ -207,7 +203,6 @@ def simulate(
             dataset,
             out,
             simulation,
-            partition=partition,
             network=network,
             training=training,
             prediction=PredictionSettings(device=training.device),
@@ -217,13 +212,31 @@ def simulate(
     TERMINAL.say(f"{out}: run.json, table.md, curve.png")
 
 
-def systems() -> None:
-    """List the systems by name."""
-    from .systems import SYSTEMS
+def systems(json: bool = False) -> None:
+    """List the systems by name, and what each is made of.
 
-    table = Table("system", "what it asks", "from")
+    Parameters
+    ----------
+    json
+        Print an object keyed by name, with every part, parameter and cost.
+    """
+    from .systems import SYSTEMS, described
+
+    if json:
+        made_of = {row.name: described(row) for row in SYSTEMS.values()}
+        print(dumps(made_of, indent=1))
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 1, 0))
+    table.add_column(no_wrap=True)
     for row in SYSTEMS.values():
-        table.add_row(row.name, row.sentence, row.source)
+        about = described(row)
+        parts = ", ".join(
+            about[part] for part in ("partition", "acquisition", "choice")
+        )
+        lines = [row.sentence, f"made of {parts}; to score: {about['cost']}"]
+        table.add_row(
+            row.name, "\n".join([*lines, *([row.source] if row.source else [])])
+        )
     TERMINAL.out.print(table)
 
 

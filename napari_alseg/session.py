@@ -7,11 +7,13 @@ what grows with the pool is one row a region, never a map.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from math import ceil
 from threading import Lock
 from time import perf_counter
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,51 +21,49 @@ import torch
 from . import metrics, regions, segmentation, systems
 from .arrays import (
     Bounds,
-    Prediction,
     Progress,
+    Ranking,
     Region,
-    RegionMap,
     Selection,
     Task,
-    to_labels,
     to_targets,
 )
-from .errors import NothingToAsk, NothingToLearn
+from .errors import BadValue, NothingToAsk, NothingToLearn
 from .metrics import CurvePoint, Report
 from .segmentation import Example, Network
 from .settings import (
     Budget,
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
     QuerySettings,
+    SpreadSettings,
     TrainingSettings,
     check,
 )
 from .store import Project
+from .survey import (
+    Candidates,
+    by_chance,
+    by_looks,
+    by_network,
+    keep_map,
+    keep_prediction,
+    keep_windows,
+    look_without_network,
+    make_regions,
+    predicted,
+    see,
+    still_free,
+    still_open,
+    survey,
+    survey_windows,
+    window_radius,
+)
 
 CACHED_BYTES = 1_000_000_000
 """Decoded training images kept in memory; the others are read again."""
-KNOWN_SHARE = 0.5
-"""A region with at least this share of labelled pixels is not asked any more."""
-
-Measure: TypeAlias = Callable[[str, RegionMap], np.ndarray]
-"""Image name and region map -> one row a region: a score ``(R,)`` or a descriptor
-``(R, D)``."""
-
-
-class Candidates(NamedTuple):
-    """The regions of the pool that may be asked, one row a region."""
-
-    image: np.ndarray
-    """Index into the pool's images, int32."""
-    region: np.ndarray
-    """Id in the image's region map, int32."""
-    pixels: np.ndarray
-    """Pixels without a label, int64: what an answer costs."""
-    measured: np.ndarray
-    """Score ``(N,)`` or descriptor ``(N, D)``, float32."""
-
+SHORTLIST = 10
+"""Diverse regions are chosen among the best so many times the budget."""
 
 # --- asking ---------------------------------------------------------------------------
 
@@ -71,7 +71,6 @@ class Candidates(NamedTuple):
 def query(
     project: Project,
     settings: QuerySettings,
-    partition: PartitionSettings | None = None,
     prediction: PredictionSettings | None = None,
 ) -> Task[Selection]:
     """Score the pool and ask the next regions.
@@ -83,30 +82,42 @@ def query(
 
     Raises
     ------
+    UnknownName, BadValue
+        If the settings name something unknown or do not go together.
     NothingToAsk
         If the pool is empty or every region is answered, skipped or labelled.
     """
-    system = systems.system(settings.system)
-    budget = Budget.parse(settings.budget)
-    partition, prediction = (
-        partition or PartitionSettings(),
-        (prediction or PredictionSettings()),
-    )
+    settings = systems.completed(check(settings))
+    prediction = check(prediction or PredictionSettings())
     images = project.images()
     if not images:
         raise NothingToAsk(f"{project.path.name} holds no images; add some first")
-    version = yield from _partition(project, images, check(partition))
     number = _latest_round(project) + 1
-    rng = np.random.default_rng([settings.seed, number])
-
+    asked = _Round(
+        project,
+        number,
+        images,
+        settings,
+        Budget.parse(settings.budget),
+        trained_network(project, prediction) if systems.needs(settings) else None,
+        prediction,
+        np.random.default_rng([settings.seed, number]),
+    )
     start = perf_counter()
-    measure = _measure(project, system, check(prediction), rng)
-    candidates = yield from survey(project, images, version, measure)
-    candidates = _still_open(project, images, version, candidates)
+    in_windows = settings.partition in systems.WINDOWS
+    survey = _survey_windows if in_windows else _survey_regions
+    version, candidates = yield from survey(asked)
     scored = perf_counter()
-    picked = _choose(project, system, budget, candidates, rng)
-    selection = _selection(project, images, version, candidates, picked, settings)
+    picked = _choose(asked, candidates)
+    if in_windows:
+        candidates = keep_windows(
+            project, images, settings, version, candidates, picked
+        )
+    if asked.network is not None and asked.acquisition.of != "regions":
+        project.write_ranking(number, _ranking(asked, candidates))
+    selection = _selection(asked, version, candidates, picked)
     project.ask(selection)
+    project.record(number, "query", settings.parameters())
     project.record(number, "score_seconds", scored - start)
     project.record(number, "choose_seconds", perf_counter() - scored)
     return selection
@@ -116,173 +127,201 @@ def _latest_round(project: Project) -> int:
     return project.rounds[-1] if project.rounds else 0
 
 
-def _partition(
-    project: Project, images: Sequence[str], settings: PartitionSettings
-) -> Task[int]:
-    """Compute the region map of each image that has none of this version."""
-    version = project.partition_version(
-        {"partition": "superpixels", **asdict(settings)}
-    )
-    missing = [image for image in images if not project.has_regions(image, version)]
-    maps = regions.superpixels_of_many(
-        (project.read_image(image) for image in missing),
-        size=settings.region_size,
-        compactness=settings.compactness,
-    )
-    for done, (image, region_map) in enumerate(zip(missing, maps, strict=True), 1):
-        project.write_regions(image, version, region_map)
-        yield Progress(done, len(missing), "finding superpixels")
-    return version
+class _Round(NamedTuple):
+    """All that one round is asked with."""
+
+    project: Project
+    number: int
+    images: tuple[str, ...]
+    """The pool."""
+    settings: QuerySettings
+    """Completed."""
+    budget: Budget
+    network: Network | None
+    """None if there is none, or none is needed."""
+    prediction: PredictionSettings
+    rng: np.random.Generator
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parts and parameters of the query."""
+        return self.settings.parameters()
+
+    @property
+    def acquisition(self) -> systems.Acquisition:
+        return systems.acquisition(self.given["acquisition"])
+
+    @property
+    def spread(self) -> bool:
+        """Whether a spread is asked, for want of a network."""
+        return self.network is None and bool(systems.needs(self.settings))
+
+    def scored(self) -> list[int]:
+        """Draw the share of the pool that is scored; indices in its order."""
+        count = ceil(self.given.get("pool_share", 1.0) * len(self.images))
+        drawn: list[int] = self.rng.permutation(len(self.images))[:count].tolist()
+        return sorted(drawn)
 
 
-def _measure(
-    project: Project,
-    system: systems.System,
-    settings: PredictionSettings,
-    rng: np.random.Generator,
-) -> Measure:
-    """Return what is measured of each region under a system."""
-    if system.acquisition is None:
-        return lambda _, region_map: rng.random(region_map.max(), np.float32)
-    network = trained_network(project, settings)
-    if network is None:
-        return lambda image, region_map: regions.describe(
-            project.read_image(image), region_map
+def _survey_regions(asked: _Round) -> Task[tuple[int, Candidates]]:
+    """Measure the regions of a partition; return its version and the candidates."""
+    project, images, settings = asked.project, asked.images, asked.settings
+    version = yield from make_regions(project, images, settings)
+    if asked.network is not None:
+        measure = by_network(
+            project, asked.network, settings, asked.prediction, asked.rng
         )
-    acquisition = systems.acquisition(system.acquisition)
-    return pooled_measure(project, network, acquisition, settings)
+    else:
+        measure = by_looks(project) if asked.spread else by_chance(asked.rng)
+    candidates = yield from survey(project, images, asked.scored(), version, measure)
+    return version, still_open(project, images, version, candidates)
 
 
-def pooled_measure(
-    project: Project,
-    network: Network,
-    acquisition: systems.Acquisition,
-    settings: PredictionSettings,
-) -> Measure:
-    """Return what gives the mean score of each region, and keeps the maps."""
-
-    def measure(image: str, region_map: RegionMap) -> np.ndarray:
-        score = _score(project, image, network, acquisition, settings)
-        return regions.pool(score, region_map, how="mean")
-
-    return measure
-
-
-def survey(
-    project: Project, images: Sequence[str], version: int, measure: Measure
-) -> Task[Candidates]:
-    """Measure every region of the pool that may still be asked."""
-    asked = project.asked_regions(version)
-    labelled = set(project.labelled())
-    rows: list[Candidates] = []
-    for index, image in enumerate(images):
-        region_map = project.read_regions(image, version)
-        measured = measure(image, region_map)
-        size = np.bincount(region_map.ravel())[1:]
-        free = size.copy()
-        if image in labelled:
-            blank = region_map[project.read_labels(image) == 0]
-            free = np.bincount(blank, minlength=len(size) + 1)[1:]
-        askable = free > (1 - KNOWN_SHARE) * size
-        askable[[region - 1 for region in asked.get(image, ())]] = False
-        ids = np.flatnonzero(askable)
-        of_image = np.full(len(ids), index)
-        rows.append(Candidates(of_image, ids + 1, free[ids], measured[ids]))
-        yield Progress(index + 1, len(images), "scoring the pool")
-    return Candidates(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+def _survey_windows(asked: _Round) -> Task[tuple[int, Candidates]]:
+    """Find windows; each round's are region maps of a version of their own."""
+    project, images, settings = asked.project, asked.images, asked.settings
+    look = look_without_network(project, asked.rng)
+    if asked.network is not None:
+        look = partial(see, project, asked.network, settings, asked.prediction)
+    candidates = yield from survey_windows(
+        project, images, asked.scored(), settings, asked.budget, look
+    )
+    version = project.partition_version(
+        {
+            "partition": settings.partition,
+            "window": window_radius(settings),
+            "round": asked.number,
+        }
+    )
+    return version, still_free(project, images, settings, candidates)
 
 
-def _still_open(
-    project: Project, images: Sequence[str], version: int, candidates: Candidates
-) -> Candidates:
-    """Return the candidates that nobody answered while the pool was scored."""
-    asked = project.asked_regions(version)
-    still_open = [
-        region not in asked.get(images[image], ())
-        for image, region in zip(candidates.image, candidates.region, strict=True)
-    ]
-    return Candidates(*(column[np.array(still_open, bool)] for column in candidates))
-
-
-def _choose(
-    project: Project,
-    system: systems.System,
-    budget: Budget,
-    candidates: Candidates,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Return indices of the candidates that are asked, best first.
+def _choose(asked: _Round, candidates: Candidates) -> np.ndarray:
+    """Return rows of the candidates that are asked, best first.
 
     Raises
     ------
     NothingToAsk
         If no candidate is left, or the budget is smaller than the first of them.
     """
-    if len(candidates.region) == 0:
+    rows = np.flatnonzero(candidates.open)
+    if len(rows) == 0:
         raise NothingToAsk(
             "every region of the pool is labelled, answered or skipped: add images, "
             "or undo a skipped region to be asked it again"
         )
-    if system.choice == "everything":
-        return np.arange(len(candidates.region))
-    costs, limit = _costs(project, budget, candidates)
-    if budget.unit == "images":
-        picked = _choose_images(candidates, limit, rng)
+    if asked.settings.choice == "everything":
+        return rows
+    free, known = candidates.of(rows), candidates.of(~candidates.open)
+    costs, limit = _costs(asked, free)
+    if asked.budget.unit == "images":
+        picked = _choose_images(asked, free)
+    elif asked.spread:
+        picked = regions.choose_spread(free.features, costs, limit, asked.rng)
     else:
-        picked = _pick(candidates.measured, costs, limit, rng)
+        picked = _pick(asked, free, known.features, costs, limit)
     if len(picked) == 0:
         raise NothingToAsk(
-            f"a budget of {budget} is less than one region ({costs.min():.0f} pixels "
-            "at least); give a larger budget or make smaller superpixels"
+            f"a budget of {asked.budget} is less than one region ({costs.min():.0f} "
+            "pixels at least); give a larger budget or make smaller regions"
         )
-    return picked
+    chosen: np.ndarray = rows[picked]
+    return chosen
 
 
 def _pick(
-    measured: np.ndarray, costs: np.ndarray, limit: float, rng: np.random.Generator
+    asked: _Round,
+    free: Candidates,
+    known: np.ndarray,
+    costs: np.ndarray,
+    limit: float,
 ) -> np.ndarray:
-    """Return the top of scores ``(N,)``, or a spread over descriptors ``(N, D)``."""
-    if measured.ndim == 1:
-        return regions.choose_top(measured, costs, limit)
-    return regions.choose_spread(measured, costs, limit, rng)
+    """Choose among the candidates as the settings say."""
+    scores, given = free.score, asked.given
+    match asked.settings.choice:
+        case "per-image":
+            return regions.choose_per_image(scores, costs, free.image, limit)
+        case "class-quota":
+            classes = free.probability.argmax(1)
+            return regions.choose_class_quota(scores, costs, classes, limit)
+        case "class-stratified":
+            return regions.choose_stratified(
+                scores,
+                costs,
+                free.probability.argmax(1),
+                limit,
+                asked.rng,
+                stratified=given["stratified"],
+                power=given["power"],
+            )
+        case "foreground":
+            classes = free.probability.argmax(1)
+            background = np.bincount(classes, free.pixels).argmax()
+            share = given["foreground"]
+            in_front = (classes != background).astype(int)
+            return regions.choose_class_quota(
+                scores, costs, in_front, limit, np.array([1 - share, share])
+            )
+        case "diverse":
+            return _pick_diverse(asked, free, known, costs, limit)
+        case _:
+            return regions.choose_top(scores, costs, limit)
 
 
-def _costs(
-    project: Project, budget: Budget, candidates: Candidates
-) -> tuple[np.ndarray, float]:
+def _pick_diverse(
+    asked: _Round,
+    free: Candidates,
+    known: np.ndarray,
+    costs: np.ndarray,
+    limit: float,
+) -> np.ndarray:
+    """Choose a core-set; with a score, of the best `SHORTLIST` times the budget."""
+    rows = np.arange(len(costs))
+    if asked.acquisition.of != "regions":
+        rows = regions.choose_top(free.score, costs, SHORTLIST * limit)
+    picked = regions.choose_diverse(
+        free.features[rows],
+        costs[rows],
+        limit,
+        known=known,
+        places=np.column_stack([free.image, free.centre])[rows],
+        exclusion=asked.given["exclusion"],
+    )
+    chosen: np.ndarray = rows[picked]
+    return chosen
+
+
+def _costs(asked: _Round, candidates: Candidates) -> tuple[np.ndarray, float]:
     """Return what each candidate costs and how much may be spent, in one unit."""
-    images = project.images()
     pixels = candidates.pixels.astype(float)
-    match budget.unit:
+    match asked.budget.unit:
         case "%":
-            pool = sum(int(np.prod(project.info(image).shape)) for image in images)
-            return pixels, budget.amount / 100 * pool
+            shapes = (asked.project.info(image).shape for image in asked.images)
+            pool = sum(int(np.prod(shape)) for shape in shapes)
+            return pixels, asked.budget.amount / 100 * pool
         case "px/image":
-            return pixels, budget.amount * len(images)
+            return pixels, asked.budget.amount * len(asked.images)
         case "regions" | "images":
-            return np.ones(len(pixels)), budget.amount
+            return np.ones(len(pixels)), asked.budget.amount
 
 
-def _choose_images(
-    candidates: Candidates, count: float, rng: np.random.Generator
-) -> np.ndarray:
+def _choose_images(asked: _Round, candidates: Candidates) -> np.ndarray:
     """Pick whole images by the mean of their regions; return all their candidates."""
     images, member = np.unique(candidates.image, return_inverse=True)
-    total = np.zeros((len(images), *candidates.measured.shape[1:]), np.float32)
-    np.add.at(total, member, candidates.measured)
-    size = np.bincount(member).astype(np.float32)
-    mean = (total.T / size).T
-    picked = _pick(mean, np.ones(len(images)), count, rng)
+    measured = candidates.features if asked.spread else candidates.score[:, None]
+    total = np.zeros((len(images), measured.shape[1]), np.float32)
+    np.add.at(total, member, measured)
+    mean = total / np.bincount(member)[:, None].astype(np.float32)
+    costs, count = np.ones(len(images)), asked.budget.amount
+    if asked.spread:
+        picked = regions.choose_spread(mean, costs, count, asked.rng)
+    else:
+        picked = regions.choose_top(mean[:, 0], costs, count)
     return np.flatnonzero(np.isin(member, picked))
 
 
 def _selection(
-    project: Project,
-    images: Sequence[str],
-    version: int,
-    candidates: Candidates,
-    picked: np.ndarray,
-    settings: QuerySettings,
+    asked: _Round, version: int, candidates: Candidates, picked: np.ndarray
 ) -> Selection:
     """Return the picked candidates as regions, image by image to spare the eye.
 
@@ -292,27 +331,38 @@ def _selection(
         image: i for i, image in reversed([*enumerate(candidates.image[picked])])
     }
     order = sorted(picked, key=lambda row: first_seen[candidates.image[row]])
-    scores = candidates.measured if candidates.measured.ndim == 1 else None
     boxes: dict[int, np.ndarray] = {}
     chosen = []
     for row in order:
         index, region = int(candidates.image[row]), int(candidates.region[row])
+        image = asked.images[index]
         if index not in boxes:
-            boxes = {
-                index: regions.bounds(project.read_regions(images[index], version))
-            }
+            boxes = {index: regions.bounds(asked.project.read_regions(image, version))}
         chosen.append(
             Region(
-                image=images[index],
+                image=image,
                 partition=version,
                 region=region,
-                score=0.0 if scores is None else float(scores[row]),
+                score=float(candidates.score[row]),
                 pixels=int(candidates.pixels[row]),
                 bounds=Bounds(*(int(edge) for edge in boxes[index][region - 1])),
             )
         )
-    return Selection(
-        _latest_round(project) + 1, settings.system, settings.budget, tuple(chosen)
+    settings = asked.settings
+    return Selection(asked.number, settings.system, settings.budget, tuple(chosen))
+
+
+def _ranking(asked: _Round, candidates: Candidates) -> Ranking:
+    """Return what the window shows of the scores of the whole pool."""
+    terms = zip(asked.acquisition.terms, candidates.terms.T, strict=True)
+    return Ranking(
+        asked.images,
+        candidates.image,
+        candidates.region,
+        candidates.score.astype(np.float32),
+        candidates.open,
+        candidates.probability,
+        dict(terms),
     )
 
 
@@ -322,46 +372,48 @@ def _selection(
 def look(
     project: Project,
     image: str,
-    acquisition: str,
+    maps: Sequence[str],
+    settings: QuerySettings | None = None,
     prediction: PredictionSettings | None = None,
 ) -> Task[str]:
-    """Write the prediction and one map of an image by the latest network; its name.
+    """Write the prediction and some maps of an image by the latest network; its name.
+
+    Parameters
+    ----------
+    project : Project
+    image : str
+    maps : sequence of str
+        Acquisitions of pixels; all are made of one prediction.
+    settings : QuerySettings, optional
+        For the parameters of the acquisition that it asks by.
+    prediction : PredictionSettings, optional
 
     Raises
     ------
     NothingToLearn
         If the project has no network yet.
+    UnknownName, BadValue
+        If there is no such acquisition, or it gives pixels no score.
     """
-    settings = prediction or PredictionSettings()
-    network = trained_network(project, settings)
+    acquisitions = [systems.acquisition(name) for name in maps]
+    for acquisition in acquisitions:
+        if acquisition.of != "pixels":
+            raise BadValue(
+                f"{acquisition.name} gives pixels no score, so it has no map; maps "
+                f"are {', '.join(systems.maps())}"
+            )
+    settings = systems.completed(settings or QuerySettings())
+    seen = prediction or PredictionSettings()
+    network = trained_network(project, seen)
     if network is None:
         raise NothingToLearn("there is no network yet: answer regions, then Learn")
     yield Progress(0, 1, f"looking at {image}")
-    _score(project, image, network, systems.acquisition(acquisition), settings)
+    pixels = project.read_image(image)
+    found = predicted(network, pixels, acquisitions, seen, settings)
+    keep_prediction(project, image, found)
+    for acquisition in acquisitions:
+        keep_map(project, image, acquisition, found, settings)
     return image
-
-
-def _score(
-    project: Project,
-    image: str,
-    network: Network,
-    acquisition: systems.Acquisition,
-    settings: PredictionSettings,
-) -> np.ndarray:
-    """Predict one image, keep its prediction and score map, return the score."""
-    predicted: Prediction = segmentation.predict(
-        network,
-        project.read_image(image),
-        settings,
-        mirrored="mirrored" in acquisition.needs,
-    )
-    score = acquisition.score(predicted).cpu().numpy()
-    best = predicted.probability.max(0).indices  # argmax takes eight times as long
-    labels = to_labels(best.to(torch.uint8)).cpu().numpy()
-    number = project.latest_weights_round() or 0
-    project.write_map(image, acquisition.name, score, number)
-    project.write_prediction(image, labels, number)
-    return score
 
 
 def trained_network(project: Project, settings: PredictionSettings) -> Network | None:
@@ -388,13 +440,21 @@ class Examples(Sequence[Example]):
     """Images with their labels as they were at one moment, read when needed.
 
     The newest used are kept in memory up to `CACHED_BYTES`; labelling goes on
-    meanwhile without changing what is learnt.
+    meanwhile without changing what is learnt. With `spread`, labels first spread to
+    neighbours of like colour (`segmentation.spread`).
     """
 
-    def __init__(self, project: Project, images: Sequence[str], sequence: int) -> None:
+    def __init__(
+        self,
+        project: Project,
+        images: Sequence[str],
+        sequence: int,
+        spread: bool = False,
+    ) -> None:
         self._project = project
         self._images = images
         self._sequence = sequence
+        self._spread = spread
         self._lock = Lock()  # batches are read by several threads
         self._kept: OrderedDict[int, Example] = OrderedDict()
         self._bytes = 0
@@ -410,8 +470,13 @@ class Examples(Sequence[Example]):
             return self._kept[index]
 
     def _read(self, image: str) -> Example:
-        labels = self._project.labels_at(image, self._sequence)
-        return Example(self._project.read_image(image), to_targets(labels))
+        targets = to_targets(self._project.labels_at(image, self._sequence))
+        pixels = self._project.read_image(image)
+        if self._spread:
+            classes = len(self._project.classes)
+            how = asdict(SpreadSettings())
+            targets = segmentation.spread(targets, pixels, classes, **how)
+        return Example(pixels, targets)
 
     def _keep(self, index: int, example: Example) -> None:
         self._kept[index] = example
@@ -450,11 +515,12 @@ def retrain(
     number = _latest_round(project)
     generator = torch.Generator().manual_seed(seed)
     yield Progress(0, 1, "loading the network")
-    net = segmentation.build(
-        network or NetworkSettings(), len(project.classes), seed=seed
-    )
+    network = network or NetworkSettings()
+    if _recipe(project) == "difficulty":
+        network = replace(network, difficulty=True)
+    net = segmentation.build(network, len(project.classes), seed=seed)
     net.to(segmentation.choose_device(training.device))
-    examples = Examples(project, labelled, sequence)
+    examples = Examples(project, labelled, sequence, training.spread)
     validation = Examples(project, project.images("validation"), sequence)
     curve: list[CurvePoint] = []
     start = perf_counter()
@@ -477,6 +543,12 @@ def retrain(
         project.record(number, "miou", scores.mean)
         project.record(number, "iou", list(scores.iou))
     return Report(number, tuple(curve), net.weights_source, scores)
+
+
+def _recipe(project: Project) -> str:
+    """Return how the system of the latest round wants the network to learn."""
+    selection = project.selection()
+    return systems.system(selection.system).recipe if selection else "partial"
 
 
 def _worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:

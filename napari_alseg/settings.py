@@ -6,17 +6,23 @@ its line in the class docstring, its limits are the field's metadata.
 """
 
 import re
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any, Literal, TypeVar, get_args
 
 from .errors import BadValue
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Pooling = Literal["mean", "top", "max", "sum"]
 
 
 def _limited(default: Any, **limits: Any) -> Any:
     """Return a field whose limits the form shows and `check` enforces."""
     return field(default=default, metadata=limits)
+
+
+def _of_system(default: Any, **limits: Any) -> Any:
+    """Return a field that is None until a system fills it, with this unless its own."""
+    return field(default=None, metadata={"default": default, **limits})
 
 
 @dataclass(frozen=True)
@@ -70,24 +76,11 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class PartitionSettings:
-    """What a region is.
-
-    Parameters
-    ----------
-    region_size
-        Mean pixels in a superpixel; smaller regions follow thin things better.
-    compactness
-        Weight of closeness against colour; higher gives squarer superpixels.
-    """
-
-    region_size: int = _limited(400, min=4, max=1_000_000)
-    compactness: float = _limited(10.0, min=0.01, max=1000.0)
-
-
-@dataclass(frozen=True)
 class QuerySettings:
     """What one round asks.
+
+    Whatever is None is as the system has it (`systems.completed` fills it in), so that
+    a system may be taken as it is, changed in one point, or mixed freely.
 
     Parameters
     ----------
@@ -97,11 +90,110 @@ class QuerySettings:
         Most that the round may ask: '1%', '100 regions', '100 px/image' or '5 images'.
     seed
         Same seed, same computer: same regions.
+    partition
+        What a region is: superpixels, felzenszwalb, grid, windows, pixels or image.
+    acquisition
+        How much each pixel or region is worth: a row of the table of acquisitions.
+    choice
+        Which regions are taken: top, per-image, class-quota, class-stratified,
+        foreground or diverse.
+    pool_share
+        Share of the pool's images that is scored, drawn anew in each round.
+    region_size
+        Mean pixels in a superpixel; smaller regions follow thin things better.
+    compactness
+        Weight of closeness against colour; higher gives squarer superpixels.
+    segment_scale
+        Higher gives larger segments (Felzenszwalb).
+    segment_size
+        Fewest pixels in a segment (Felzenszwalb).
+    rows
+        Cells of the grid from top to bottom.
+    columns
+        Cells of the grid from left to right.
+    window
+        Pixels from the centre of a window to its sides; 1 gives 3 x 3 pixels.
+    pooling
+        From the scores of a region's pixels to its own: mean, top (the mean of the
+        highest tenth), max or sum.
+    radius
+        Pixels from a pixel to the sides of the square that its score looks at.
+    edge_weight
+        How much more a pixel on an edge counts; 0 counts all pixels alike.
+    bins
+        Bins of the histogram of difficulty.
+    passes
+        Passes through the network with dropout.
+    dropout
+        Share of the channels that each of these passes leaves out.
+    crf_iterations
+        Times that each pixel hears its neighbours; 0 leaves the prediction as it is.
+    crf_radius
+        Pixels from a pixel to the sides of the square of neighbours that it hears.
+    crf_colour
+        Difference in colour, of 0..255, at which a neighbour counts much less.
+    crf_weight
+        How much the neighbours count against the network.
+    exclusion
+        Pixels around an asked region in which no other is asked; windows never
+        overlap, whatever this says.
+    stratified
+        Share of the budget that is dealt out evenly to the predicted classes.
+    power
+        The higher, the more the draw favours high scores.
+    foreground
+        Share of the budget for regions that are not of the most predicted class.
     """
 
     system: str = "entropy"
     budget: str = "40 regions"
     seed: int = _limited(0, min=0, max=2**31 - 1)
+    _: KW_ONLY
+    partition: str | None = None
+    acquisition: str | None = None
+    choice: str | None = None
+    pool_share: float | None = _of_system(1.0, min=0.01, max=1.0)
+    region_size: int | None = _of_system(400, min=4, max=1_000_000)
+    compactness: float | None = _of_system(10.0, min=0.01, max=1000.0)
+    segment_scale: float | None = _of_system(100.0, min=0.1, max=100_000.0)
+    segment_size: int | None = _of_system(50, min=1, max=1_000_000)
+    rows: int | None = _of_system(5, min=1, max=10_000)
+    columns: int | None = _of_system(5, min=1, max=10_000)
+    window: int | None = _of_system(1, min=0, max=1000)
+    pooling: Pooling | None = field(
+        default=None, metadata={"default": "mean", "known": get_args(Pooling)}
+    )
+    radius: int | None = _of_system(1, min=0, max=1000)
+    edge_weight: float | None = _of_system(1.0, min=0.0, max=100.0)
+    bins: int | None = _of_system(8, min=1, max=1000)
+    passes: int | None = _of_system(10, min=2, max=1000)
+    dropout: float | None = _of_system(0.2, min=0.0, max=0.9)
+    crf_iterations: int | None = _of_system(5, min=0, max=100)
+    crf_radius: int | None = _of_system(5, min=1, max=100)
+    crf_colour: float | None = _of_system(13.0, min=0.1, max=255.0)
+    crf_weight: float | None = _of_system(1.0, min=0.0, max=100.0)
+    exclusion: int | None = _of_system(0, min=0, max=10_000)
+    stratified: float | None = _of_system(0.66, min=0.0, max=1.0)
+    power: float | None = _of_system(1.0, min=0.01, max=100.0)
+    foreground: float | None = _of_system(0.66, min=0.0, max=1.0)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parts and parameters that are given, by name."""
+        common = ("system", "budget", "seed")
+        names = (entry.name for entry in fields(QuerySettings))
+        given = {name: getattr(self, name) for name in names if name not in common}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def default(name: str) -> Any:
+    """Usual value of a parameter of asking, where a system has no other.
+
+    Examples
+    --------
+    >>> default("region_size")
+    400
+    """
+    return QuerySettings.__dataclass_fields__[name].metadata["default"]
 
 
 @dataclass(frozen=True)
@@ -117,11 +209,14 @@ class NetworkSettings:
         Encoder of segmentation-models-pytorch; not used by torchvision networks.
     weights
         Where the encoder starts: 'imagenet', 'random' or the path of a file.
+    difficulty
+        A second branch learns where the network errs (DEAL).
     """
 
     network: str = "deeplabv3plus"
     encoder: str = "mobilenet_v2"
     weights: str = "imagenet"
+    difficulty: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,6 +247,9 @@ class TrainingSettings:
         Epochs between two looks at the validation images.
     device
         Where to compute; 'auto' takes CUDA, then MPS, then the CPU.
+    spread
+        Before learning, let a CRF spread labels to neighbours of like colour; the
+        labels of the project stay as they are.
     """
 
     epochs: int = _limited(20, min=1, max=10_000)
@@ -165,6 +263,32 @@ class TrainingSettings:
     jitter: float = _limited(0.2, min=0.0, max=1.0)
     validate_every: int = _limited(2, min=1, max=1000)
     device: Device = "auto"
+    spread: bool = False
+
+
+@dataclass(frozen=True)
+class SpreadSettings:
+    """How labels spread to neighbours of like colour before learning.
+
+    Parameters
+    ----------
+    iterations
+        Times that each pixel hears its neighbours.
+    radius
+        Pixels that a label travels in each of them, at most.
+    colour
+        Difference in colour, of 0..255, at which a neighbour counts much less.
+    weight
+        How much the neighbours count; 10 lets a label pass where half of them have it.
+    confidence
+        A pixel takes a class when it is surer of it than this.
+    """
+
+    iterations: int = _limited(10, min=0, max=1000)
+    radius: int = _limited(5, min=1, max=100)
+    colour: float = _limited(9.0, min=0.1, max=255.0)
+    weight: float = _limited(10.0, min=0.0, max=100.0)
+    confidence: float = _limited(0.9, min=0.5, max=1.0)
 
 
 @dataclass(frozen=True)
@@ -190,7 +314,7 @@ class PredictionSettings:
 
 
 @dataclass(frozen=True)
-class SimulationSettings:
+class SimulationSettings(QuerySettings):
     """What is rehearsed with an oracle.
 
     Parameters
@@ -199,18 +323,16 @@ class SimulationSettings:
         Name of a row of the table of systems; 'full' gives the upper bound.
     budget
         All that may be asked, shared equally among the rounds.
-    rounds
-        Times the pool is asked and the network retrained.
     seed
         Seed of asking and of learning.
+    rounds
+        Times the pool is asked and the network retrained.
     size
         ROWSxCOLUMNS that images and masks are resized to; empty keeps their own.
     """
 
-    system: str = "entropy"
     budget: str = "5%"
     rounds: int = _limited(3, min=1, max=1000)
-    seed: int = _limited(0, min=0, max=2**31 - 1)
     size: str = ""
 
 
@@ -233,7 +355,14 @@ def check(settings: Settings) -> Settings:
     """
     for entry in fields(settings):  # type: ignore[arg-type]
         value, limits = getattr(settings, entry.name), entry.metadata
-        if limits and not limits["min"] <= value <= limits["max"]:
+        known = limits.get("known")
+        if value is not None and known and value not in known:
+            raise BadValue(
+                f"{entry.name} must be one of {', '.join(known)}, got {value!r}"
+            )
+        if value is None or "min" not in limits:
+            continue
+        if not limits["min"] <= value <= limits["max"]:
             raise BadValue(
                 f"{entry.name} must be from {limits['min']} to {limits['max']}, "
                 f"got {value}"

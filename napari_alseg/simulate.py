@@ -26,7 +26,6 @@ from .oracle import Oracle
 from .settings import (
     Budget,
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
     QuerySettings,
     SimulationSettings,
@@ -74,7 +73,6 @@ def simulate(
     out: Path,
     simulation: SimulationSettings | None = None,
     *,
-    partition: PartitionSettings | None = None,
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
     prediction: PredictionSettings | None = None,
@@ -94,7 +92,9 @@ def simulate(
     simulation = check(simulation or SimulationSettings())
     network = network or NetworkSettings()
     budget = Budget.parse(simulation.budget)
-    full = systems.system(simulation.system).choice == "everything"
+    asking = QuerySettings(simulation.system, **simulation.parameters())
+    asking = systems.completed(asking)
+    full = asking.choice == "everything"
     rounds = 1 if full else simulation.rounds
     table = read_classes(dataset / "classes.csv")
     size = parse_size(simulation.size)
@@ -107,6 +107,7 @@ def simulate(
         "network": network.network,
         "encoder": network.encoder,
         "weights": "",
+        "asking": asking.parameters(),
         "training": asdict(training or TrainingSettings()),
         "rounds": [],
         "versions": versions(),
@@ -118,9 +119,12 @@ def simulate(
         oracle = Oracle(truth)
         for number in range(1, rounds + 1):
             query = QuerySettings(
-                simulation.system, str(budget.share(rounds)), simulation.seed
+                simulation.system,
+                str(budget.share(rounds)),
+                simulation.seed,
+                **simulation.parameters(),
             )
-            selection = yield from session.query(project, query, partition, prediction)
+            selection = yield from session.query(project, query, prediction)
             project.answer_all(number, oracle.answers(project, selection))
             report = yield from session.retrain(
                 project, network, training, prediction, seed=simulation.seed

@@ -7,10 +7,10 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from napari_alseg.arrays import Prediction
 from napari_alseg.sample_data import CLASSES, Scene, scenes
 from napari_alseg.settings import (
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
     TrainingSettings,
 )
@@ -20,11 +20,32 @@ from napari_alseg.worker import PATIENT_THREADS
 for name, value in PATIENT_THREADS.items():  # before torch is loaded
     os.environ.setdefault(name, value)
 
+import torch  # noqa: E402
+
 SHAPE = (48, 64)
 TINY_NETWORK = NetworkSettings(weights="random")
-TINY_PARTITION = PartitionSettings(region_size=64)
+TINY_REGIONS = {"region_size": 64}
 TINY_TRAINING = TrainingSettings(epochs=2, batch_size=2, device="cpu")
 TINY_PREDICTION = PredictionSettings(device="cpu")
+
+
+def prediction_of(probability):
+    """All that a network may say, each made pixel by pixel of one probability.
+
+    Where it is certain, passes with dropout agree; elsewhere they favour other classes.
+    """
+    classes = len(probability)
+    favour = torch.rand(3, classes, generator=torch.Generator().manual_seed(1)) + 0.1
+    samples = probability * favour[:, :, None, None]
+    return Prediction(
+        probability,
+        mirrored=probability,
+        samples=samples * (probability.sum(0) / samples.sum(1, keepdim=True)),
+        features=torch.zeros(2, 3, 3),
+        difficulty=1 - probability.amax(0),
+        refined=probability,
+        edges=torch.ones(probability.shape[1:], dtype=torch.bool),
+    )
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import napari_alseg
 PACKAGE = Path(napari_alseg.__file__).parent
 GROUND = {"__init__", "arrays", "errors", "settings", "metrics", "sample_data"}
 ROOMS = {"segmentation", "acquisition", "regions", "store"}
-HALL = {"systems", "session", "oracle", "worker", "simulate"}
+HALL = {"systems", "survey", "session", "oracle", "worker", "simulate"}
 DOORS = {"cli", "ui"}
 
 TORCH_ROOMS = {"segmentation", "acquisition"}
 ONLY_IN = {
-    "torch": {*TORCH_ROOMS, "session", "worker"},
+    "torch": {*TORCH_ROOMS, "survey", "session", "worker"},
     "torchvision": {"segmentation"},
     "segmentation_models_pytorch": {"segmentation"},
     "zarr": {"store"},

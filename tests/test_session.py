@@ -1,12 +1,13 @@
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg import session
-from napari_alseg.arrays import finish
+from napari_alseg.arrays import IGNORE, finish
 from napari_alseg.errors import (
     BadValue,
     NothingToAsk,
@@ -19,9 +20,9 @@ from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project, default_classes
 
 
-def ask(project, budget="6 regions", system="entropy", seed=0):
-    settings = QuerySettings(system, budget, seed)
-    return finish(session.query(project, settings, TINY_PARTITION, TINY_PREDICTION))
+def ask(project, budget="6 regions", system="entropy", seed=0, **parameters):
+    settings = QuerySettings(system, budget, seed, **TINY_REGIONS | parameters)
+    return finish(session.query(project, settings, TINY_PREDICTION))
 
 
 def answer(project, selection, truth):
@@ -151,10 +152,10 @@ def test_nothing_is_learnt_from_no_label(project):
 def test_looking_needs_a_network_and_writes_map_and_prediction(project, truth):
     image = project.images()[0]
     with pytest.raises(NothingToLearn):
-        finish(session.look(project, image, "margin", TINY_PREDICTION))
+        finish(session.look(project, image, ["margin"], prediction=TINY_PREDICTION))
     answer(project, ask(project), truth)
     learn(project)
-    finish(session.look(project, image, "margin", TINY_PREDICTION))
+    finish(session.look(project, image, ["margin"], prediction=TINY_PREDICTION))
     assert project.map_names(image) == ("margin",)
     assert project.read_prediction(image).max() <= len(project.classes)
     assert project.read_prediction(image).min() >= 1
@@ -249,7 +250,7 @@ def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
 def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):
     first = ask(project, system="full")
     task = session.query(
-        project, QuerySettings("full", "5%"), TINY_PARTITION, TINY_PREDICTION
+        project, QuerySettings("full", "5%", **TINY_REGIONS), TINY_PREDICTION
     )
     with pytest.raises(StopIteration) as end:
         while True:
@@ -266,3 +267,38 @@ def test_validation_without_any_truth_gives_no_score(project, truth, drawn):
         other.add_image("a", drawn[0].image, labels=drawn[0].labels)
         other.add_image("v", drawn[1].image, split="validation", labels=blank)
         assert learn(other).scores is None
+
+
+def test_a_system_of_deal_learns_where_the_network_errs(project, truth):
+    answer(project, ask(project, "2 images", "deal-ds", region_size=None), truth)
+    learn(project)
+    assert project.read_weights()[1]["difficulty"]
+    again = ask(project, "1 images", "deal-ds", region_size=None)
+    assert len(again.regions) == 1
+    assert 0 < again.regions[0].score < 1
+    score = project.read_map(again.images[0], "difficulty")
+    assert again.regions[0].score == pytest.approx(score.mean(), abs=1e-3)
+
+
+def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    with pytest.raises(BadValue, match="learn anew"):
+        ask(project, "1 images", "deal-ds", region_size=None)
+
+
+def test_labels_spread_for_learning_only(project, truth):
+    answer(project, ask(project, "20 regions"), truth)
+    images, sequence = project.labelled(), project.sequence
+    given = session.Examples(project, images, sequence)
+    handed_on = session.Examples(project, images, sequence, spread=True)
+    before = {image: project.read_labels(image) for image in images}
+    more = 0
+    for plain, wide in zip(given, handed_on, strict=True):
+        known = plain.targets != IGNORE
+        assert (wide.targets[known] == plain.targets[known]).all()
+        more += (wide.targets != IGNORE).sum() - known.sum()
+    assert more > 0
+    assert all((project.read_labels(i) == before[i]).all() for i in images)
+    learn(project, replace(TINY_TRAINING, spread=True))
+    assert all((project.read_labels(i) == before[i]).all() for i in images)

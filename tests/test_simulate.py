@@ -4,7 +4,7 @@ import shutil
 import imageio.v3 as imageio
 import numpy as np
 import pytest
-from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.arrays import finish
 from napari_alseg.errors import (
@@ -14,19 +14,21 @@ from napari_alseg.errors import (
     MaskMismatch,
     UnknownName,
 )
-from napari_alseg.settings import SimulationSettings
+from napari_alseg.settings import QuerySettings, SimulationSettings
 from napari_alseg.simulate import parse_size, resized, simulate
 from napari_alseg.store import Project
+from napari_alseg.systems import completed
 
 
 def rehearse(dataset, out, **changes):
-    simulation = SimulationSettings(**{"budget": "20%", "rounds": 2} | changes)
+    simulation = SimulationSettings(
+        **{"budget": "20%", "rounds": 2} | TINY_REGIONS | changes
+    )
     return finish(
         simulate(
             dataset,
             out,
             simulation,
-            partition=TINY_PARTITION,
             network=TINY_NETWORK,
             training=TINY_TRAINING,
             prediction=TINY_PREDICTION,
@@ -137,3 +139,27 @@ def test_bad_input_is_refused(dataset, tmp_path):
     (dataset / "classes.csv").unlink()
     with pytest.raises(BadClasses):
         rehearse(dataset, tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    ("system", "budget", "parameters"),
+    [
+        ("deal-de", "4 images", {}),
+        ("ripu-ra", "30 regions", {}),
+        ("class-sp-crf", "10%", TINY_REGIONS),
+    ],
+)
+def test_a_published_system_runs_from_end_to_end(
+    dataset, tmp_path, system, budget, parameters
+):
+    out = tmp_path / "run"
+    asking = {"region_size": None} | parameters
+    run = rehearse(dataset, out, system=system, budget=budget, **asking)
+    assert [row["round"] for row in run["rounds"]] == [1, 2]
+    first, second = run["rounds"]
+    assert 0 < first["pixels"] < second["pixels"]
+    assert run["asking"] == completed(QuerySettings(system, **parameters)).parameters()
+    with Project.open(out / "project.alseg", "read") as project:
+        revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
+        assert second["pixels"] == revealed
+        assert project.read_weights()[1]["difficulty"] == system.startswith("deal")

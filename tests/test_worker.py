@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from conftest import TINY_NETWORK, TINY_PARTITION, TINY_PREDICTION, TINY_TRAINING
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.arrays import Selection, finish
 from napari_alseg.errors import NothingToLearn, TaskDied
@@ -27,8 +27,7 @@ def ask(worker, path, budget="6 regions"):
     return worker.run(
         "query",
         path,
-        settings=QuerySettings("random", budget),
-        partition=TINY_PARTITION,
+        settings=QuerySettings("random", budget, **TINY_REGIONS),
         prediction=TINY_PREDICTION,
     )
 

@@ -4,9 +4,15 @@ Torch tensors on any device; pure functions; higher = asked sooner.
 """
 
 from .consistency import self_consistency
-from .difficulty import difficulty_entropy, difficulty_score
+from .difficulty import difficulty, difficulty_entropy, difficulty_score
 from .dropout import bald, vote_entropy
-from .impurity import impurity, region_uncertainty, ripu
+from .impurity import (
+    impurity,
+    predicted_impurity,
+    region_uncertainty,
+    ripu,
+    ripu_pixel,
+)
 from .uncertainty import (
     best_versus_second_best,
     edge_entropy,
@@ -18,6 +24,7 @@ from .uncertainty import (
 __all__ = [
     "bald",
     "best_versus_second_best",
+    "difficulty",
     "difficulty_entropy",
     "difficulty_score",
     "edge_entropy",
@@ -25,8 +32,10 @@ __all__ = [
     "impurity",
     "least_confidence",
     "margin",
+    "predicted_impurity",
     "region_uncertainty",
     "ripu",
+    "ripu_pixel",
     "self_consistency",
     "vote_entropy",
 ]

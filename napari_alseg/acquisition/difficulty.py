@@ -11,6 +11,27 @@ from napari_alseg.arrays import ScoreTensor
 from napari_alseg.errors import BadValue
 
 
+def difficulty(difficulty: ScoreTensor) -> ScoreTensor:
+    """How likely the network is wrong at each pixel, 0..1: the branch's own map.
+
+    Parameters
+    ----------
+    difficulty : float tensor of shape (H, W)
+        0..1 at each pixel.
+
+    Raises
+    ------
+    BadValue
+        If a difficulty is NaN or not in 0..1, or there are no pixels.
+
+    Examples
+    --------
+    >>> difficulty(torch.tensor([[0.25, 0.75]]))
+    tensor([[0.2500, 0.7500]])
+    """
+    return _checked(difficulty)
+
+
 def difficulty_score(difficulty: ScoreTensor) -> Tensor:
     """Mean difficulty of an image, 0..1: DEAL's DS, as a tensor of one number.
 

@@ -69,6 +69,31 @@ def impurity(prediction: ClassIndexTensor, classes: int, radius: int) -> ScoreTe
     return _sliding_impurity(prediction.to(torch.int16).numpy(), classes, radius)
 
 
+def predicted_impurity(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
+    """Impurity of the most probable classes, 0..1; of a tie the lowest counts.
+
+    Parameters
+    ----------
+    probability : float tensor of shape (C, H, W)
+    radius : int
+        Zero or more.
+
+    Raises
+    ------
+    BadValue
+        If the probability is no distribution or the radius is negative.
+
+    Examples
+    --------
+    >>> probability = torch.tensor([[[0.9, 0.6, 0.2]], [[0.1, 0.4, 0.8]]])
+    >>> predicted_impurity(probability, radius=1)
+    tensor([[0.0000, 0.9183, 1.0000]])
+    """
+    _check_radius(radius)
+    best = _best_class(checked(probability))
+    return impurity(best, probability.shape[0], radius)
+
+
 def region_uncertainty(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
     """Mean entropy over ln C in the window around each pixel, 0..1.
 
@@ -119,6 +144,33 @@ def ripu(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
     doubt, best = _doubt_and_class(probability)
     mixed = impurity(best, probability.shape[0], radius)
     return mixed.mul_(_window_mean(doubt, radius))
+
+
+def ripu_pixel(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
+    """Entropy of a pixel over ln C times the impurity around it, 0..1: RIPU's PA.
+
+    The authors' code divides neither by ln C, which changes no order.
+
+    Parameters
+    ----------
+    probability : float tensor of shape (C, H, W)
+    radius : int
+        Zero or more; RIPU takes 32.
+
+    Raises
+    ------
+    BadValue
+        If the probability is no distribution or the radius is negative.
+
+    Examples
+    --------
+    >>> probability = torch.tensor([[[0.5, 1.0]], [[0.5, 0.0]]])
+    >>> ripu_pixel(probability, radius=1)
+    tensor([[0., 0.]])
+    """
+    _check_radius(radius)
+    doubt, best = _doubt_and_class(probability)
+    return impurity(best, probability.shape[0], radius).mul_(doubt)
 
 
 def _check_radius(radius: int) -> None:

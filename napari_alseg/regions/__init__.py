@@ -6,6 +6,7 @@ NumPy and scikit-image; pure functions; no torch.
 from .choice import (
     choose_class_quota,
     choose_diverse,
+    choose_per_image,
     choose_spread,
     choose_stratified,
     choose_top,
@@ -18,15 +19,23 @@ from .partition import (
     describe,
     felzenszwalb,
     grid,
+    of_many,
     superpixels,
-    superpixels_of_many,
+    windows,
 )
-from .pooling import count_pixels, dominant_class, pool, pool_features
+from .pooling import (
+    count_pixels,
+    dominant_class,
+    pool,
+    pool_classes,
+    pool_features,
+)
 
 __all__ = [
     "bounds",
     "choose_class_quota",
     "choose_diverse",
+    "choose_per_image",
     "choose_spread",
     "choose_stratified",
     "choose_top",
@@ -38,8 +47,10 @@ __all__ = [
     "edges",
     "felzenszwalb",
     "grid",
+    "of_many",
     "pool",
+    "pool_classes",
     "pool_features",
     "superpixels",
-    "superpixels_of_many",
+    "windows",
 ]

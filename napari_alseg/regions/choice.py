@@ -107,12 +107,55 @@ def choose_class_quota(
     """
     _check(scores, costs, budget)
     shares = _shares(scores, costs, classes, weights)
-    picked = np.zeros(len(scores), bool)
-    for index, share in enumerate(shares):
-        members = np.flatnonzero(classes == index)
-        quota = share * budget * (1 + 1e-12)  # a third of three is one, rounded or not
-        picked[members[choose_top(scores[members], costs[members], quota)]] = True
+    picked = _within_quotas(scores, costs, classes, shares * budget)
     return _fill(scores, costs, picked, budget)
+
+
+def choose_per_image(
+    scores: RegionScores, costs: RegionCosts, images: RegionClasses, budget: float
+) -> RegionIndices:
+    """Choose the highest scores within an equal share of the budget for each image.
+
+    What the shares leave over is spent on the next best region of each image, the
+    highest scores first: a budget of fewer regions than images asks one in each of the
+    best images.
+
+    Parameters
+    ----------
+    scores : float array of shape (R,)
+        Higher = asked sooner; -inf = never.
+    costs : array of shape (R,)
+    images : int array of shape (R,)
+        Index of each region's image.
+    budget : float
+        For all images together.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        In falling score.
+
+    Raises
+    ------
+    BadValue
+        As `choose_top`; or if an index is negative.
+
+    Examples
+    --------
+    >>> scores, costs = np.array([0.9, 0.8, 0.7, 0.1]), np.ones(4)
+    >>> choose_per_image(scores, costs, np.array([0, 0, 0, 1]), 2)
+    array([0, 3])
+    """
+    _check(scores, costs, budget)
+    even = np.ones(images.max(initial=-1) + 1)
+    shares = _shares(scores, costs, images, even)
+    picked = _within_quotas(scores, costs, images, shares * budget)
+    rest = np.flatnonzero(~picked & (scores > -np.inf))
+    rest = rest[np.lexsort((-scores[rest], images[rest]))]
+    turn = np.arange(len(rest)) - np.searchsorted(images[rest], images[rest])
+    rest = rest[np.lexsort((rest, -scores[rest], turn))]
+    picked[rest[: _affordable(costs[rest], budget - costs[picked].sum())]] = True
+    return _falling(scores, picked)
 
 
 def choose_stratified(
@@ -488,12 +531,31 @@ def _shares(
     return shares
 
 
+def _within_quotas(
+    scores: RegionScores, costs: RegionCosts, groups: RegionClasses, quotas: np.ndarray
+) -> np.ndarray:
+    """Return which regions are the highest of their group within its quota."""
+    order = np.lexsort((-scores, groups))
+    group = groups[order]
+    spent = np.concatenate([[0.0], np.cumsum(costs[order], dtype=np.float64)])
+    before = spent[np.searchsorted(group, group)]  # what the groups in front cost
+    limit = quotas[group] * (1 + 1e-12)  # a third of three is one, rounded or not
+    picked = np.zeros(len(scores), bool)
+    picked[order[(spent[1:] - before <= limit) & (scores[order] > -np.inf)]] = True
+    return picked
+
+
 def _fill(
     scores: RegionScores, costs: RegionCosts, picked: np.ndarray, budget: float
 ) -> RegionIndices:
     """Spend what the picked regions left; return all of them in falling score."""
     left = max(budget - float(costs[picked].sum()), 0.0)
     picked[choose_top(np.where(picked, -np.inf, scores), costs, left)] = True
+    return _falling(scores, picked)
+
+
+def _falling(scores: RegionScores, picked: np.ndarray) -> RegionIndices:
+    """Return the picked regions in falling score."""
     chosen = np.flatnonzero(picked)
     falling: np.ndarray = chosen[np.argsort(-scores[chosen], kind="stable")]
     return falling

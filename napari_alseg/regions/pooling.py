@@ -138,6 +138,43 @@ def dominant_class(prediction: TargetMap, region_map: RegionMap) -> RegionClasse
     return most[1:]
 
 
+def pool_classes(probability: np.ndarray, region_map: RegionMap) -> RegionFeatures:
+    """Mean probability of each class in each region; zeros for a region of no pixels.
+
+    Parameters
+    ----------
+    probability : float32 array of shape (C, H, W)
+    region_map : int32 array of shape (H, W)
+
+    Returns
+    -------
+    float32 array of shape (R, C)
+
+    Raises
+    ------
+    BadValue
+        If the map has no region, or another shape.
+
+    Examples
+    --------
+    >>> probability = np.array([[[0.5, 1.0]], [[0.5, 0.0]]], np.float32)
+    >>> pool_classes(probability, np.array([[1, 1]], np.int32))
+    array([[0.75, 0.25]], dtype=float32)
+    """
+    if probability.shape[1:] != region_map.shape:
+        raise BadValue(
+            f"a probability of shape {probability.shape} does not fit a region map of "
+            f"shape {region_map.shape}"
+        )
+    regions, ids = count_regions(region_map), region_map.ravel()
+    planes = probability.reshape(len(probability), -1)
+    means = np.empty((regions, len(planes)), np.float32)
+    for index, plane in enumerate(planes):
+        totals, pixels = _sums(plane, ids, regions)
+        means[:, index] = np.where(pixels, totals, 0) / np.maximum(pixels, 1)
+    return means
+
+
 def pool_features(features: FeatureMap, region_map: RegionMap) -> RegionFeatures:
     """Mean feature vector of each region; a region without pixels gets zeros.
 

@@ -1,9 +1,11 @@
 """Images to class probabilities, and annotations to weights."""
 
 from .batches import Example, batches
+from .crf import refine, spread
 from .device import choose_device
+from .difficulty import DifficultyBranch
 from .evaluate import evaluate
-from .losses import partial_cross_entropy
+from .losses import difficulty_loss, partial_cross_entropy
 from .network import (
     Network,
     build,
@@ -21,6 +23,7 @@ from .tiles import blend_weight, tiles
 from .train import train
 
 __all__ = [
+    "DifficultyBranch",
     "Example",
     "Network",
     "batches",
@@ -29,6 +32,7 @@ __all__ = [
     "card",
     "choose_device",
     "decoder_parameters",
+    "difficulty_loss",
     "encoder_parameters",
     "encoders",
     "evaluate",
@@ -37,6 +41,8 @@ __all__ = [
     "networks",
     "partial_cross_entropy",
     "predict",
+    "refine",
+    "spread",
     "state",
     "tiles",
     "to_tensor",

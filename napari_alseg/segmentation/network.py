@@ -13,6 +13,7 @@ from napari_alseg.arrays import ImageTensor, LogitTensor
 from napari_alseg.errors import BadValue, UnknownName, WeightsMismatch
 from napari_alseg.settings import NetworkSettings
 
+from .difficulty import DifficultyBranch
 from .torchvision_operators import import_torchvision
 from .weights import RANDOM, differences, start_from
 
@@ -45,10 +46,16 @@ class Network(nn.Module):
         The body takes heights and widths that are multiples of this.
     weights_source : str
         Where the encoder's weights came from, in words.
+
+    Attributes
+    ----------
+    difficulty : DifficultyBranch or None
+        Of its logits, if the settings wish for it: where the network errs.
     """
 
     mean: Tensor
     deviation: Tensor
+    difficulty: DifficultyBranch | None
 
     def __init__(
         self,
@@ -65,6 +72,7 @@ class Network(nn.Module):
         self.classes = classes
         self.stride = stride
         self.weights_source = weights_source
+        self.difficulty = DifficultyBranch(classes) if settings.difficulty else None
         constants = {"mean": IMAGENET_MEAN, "deviation": IMAGENET_DEVIATION}
         for name, values in constants.items():
             tensor = torch.tensor(values)[:, None, None]  # (3, 1, 1)
@@ -275,7 +283,12 @@ def from_card(card: Mapping[str, Any], classes: int | None = None) -> Network:
             f"these weights tell {card['classes']} classes apart, the project has "
             f"{classes}; learn anew"
         )
-    settings = NetworkSettings(card["network"], card["encoder"], card["weights"])
+    settings = NetworkSettings(
+        card["network"],
+        card["encoder"],
+        card["weights"],
+        difficulty=card.get("difficulty", False),  # older cards lack it
+    )
     network = _bare(settings, card["classes"], seed=0)
     network.weights_source = card["weights_source"]
     return network

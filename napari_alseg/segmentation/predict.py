@@ -1,17 +1,32 @@
 """What a network says of an image of any size."""
 
-from typing import cast
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_alseg.arrays import Image, LogitTensor, Prediction, ProbabilityTensor
+from napari_alseg.arrays import (
+    Bounds,
+    FeatureTensor,
+    Image,
+    ImageTensor,
+    LogitTensor,
+    Prediction,
+    PredictionField,
+    ProbabilityTensor,
+    SampleTensor,
+    ScoreTensor,
+)
+from napari_alseg.errors import BadValue
 from napari_alseg.settings import PredictionSettings
 
 from .device import half_precision
+from .dropout import encoded_once, features_of, thinned
 from .network import Network
-from .tiles import blend_weight, tiles
+from .tiles import Blend, blend_coarse, blend_weight, tiles
 
 
 def to_tensor(image: Image, device: torch.device) -> Tensor:
@@ -30,12 +45,19 @@ def predict(
     image: Image,
     settings: PredictionSettings,
     *,
-    mirrored: bool = False,
+    needs: Collection[PredictionField] = (),
+    passes: int = 0,
+    dropout: float = 0.0,
+    seed: int = 0,
 ) -> Prediction:
-    """Class probabilities of one image, float32 on the network's device.
+    """Class probabilities of one image, and what else is needed of it.
 
-    Logits, not probabilities, are blended where tiles overlap: one softmax then serves
-    the whole image, and two tiles that disagree do not look like an uncertain pixel.
+    All is float32 on the network's device. Logits, not probabilities, are blended
+    where tiles overlap: one softmax then serves the whole image, and two tiles that
+    disagree do not look like an uncertain pixel.
+
+    Features are the input of the last convolution. They span the image exactly; for
+    tiles and padded images `blend_coarse` says how.
 
     Parameters
     ----------
@@ -43,44 +65,129 @@ def predict(
         It computes on the device where its weights are, in evaluation mode.
     image : uint8 array of shape (H, W, 3)
     settings : PredictionSettings
-    mirrored : bool
-        Whether to predict the image mirrored left to right as well.
+    needs : collection of str
+        Fields of the prediction that are computed beside the probability: any of
+        'mirrored', 'samples', 'features' and 'difficulty'. Others are not computed
+        here and stay None.
+    passes : int
+        Number of samples T; DEAL's baseline takes 10.
+    dropout : float
+        Share of channels that are left out in each of these passes, from 0 to below
+        1; DEAL's baseline takes 0.2.
+    seed : int
+        0 or more; same seed, same channels left out.
+
+    Raises
+    ------
+    BadValue
+        If samples are needed and there are fewer than two passes or the share is out
+        of its limits, if the network has no difficulty branch, or no last convolution.
     """
+    _check(network, needs, passes, dropout)
     images = to_tensor(image, network.device)  # (1, 3, H, W)
+    seeds = [(seed, index) for index in range(passes) if "samples" in needs]
+    with _evaluating(network), torch.inference_mode():
+        prediction = _see(network, images, settings, needs, dropout, seeds)
+        if "mirrored" not in needs:
+            return prediction
+        mirrored = _see(network, images.flip(-1), settings).probability
+    return replace(prediction, mirrored=mirrored.flip(-1))
+
+
+def _check(
+    network: Network, needs: Collection[PredictionField], passes: int, dropout: float
+) -> None:
+    if "samples" in needs and (passes < 2 or not 0 <= dropout < 1):
+        raise BadValue(
+            "samples need two or more passes and a dropout from 0 to below 1, got "
+            f"{passes} passes with {dropout}; take for example 10 passes with 0.2"
+        )
+    if "difficulty" in needs and network.difficulty is None:
+        raise BadValue(
+            "this network has not learnt where it errs; set the network's 'difficulty' "
+            "(the systems of DEAL do) and learn anew"
+        )
+
+
+@contextmanager
+def _evaluating(network: Network) -> Iterator[None]:
+    """Within, the network is in evaluation mode."""
     was_training = network.training
-    if was_training:
-        network.eval()
-    with torch.inference_mode(), half_precision(network.device):
-        probability = _probability(network, images, settings)
-        other = _probability(network, images.flip(-1), settings) if mirrored else None
-    if was_training:
-        network.train()
-    return Prediction(probability, None if other is None else other.flip(-1))
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
-def _probability(
-    network: Network, images: Tensor, settings: PredictionSettings
-) -> ProbabilityTensor:
-    """Softmax of the logits of one image; (C, H, W)."""
-    logits = _logits(network, images, settings)[0]  # (C, H, W)
-    return torch.softmax(logits, dim=0, dtype=torch.float32)
+def _see(
+    network: Network,
+    images: ImageTensor,
+    settings: PredictionSettings,
+    needs: Collection[PredictionField] = (),
+    dropout: float = 0.0,
+    seeds: Sequence[tuple[int, int]] = (),
+) -> Prediction:
+    """Return what is needed of one image (1, 3, H, W), tiles blended.
 
-
-def _logits(
-    network: Network, images: Tensor, settings: PredictionSettings
-) -> LogitTensor:
-    """Logits of one image, tiles blended; (1, C, H, W)."""
-    height, width = images.shape[-2:]
-    bounds = tiles((height, width), settings.tile, settings.overlap)
-    if len(bounds) == 1:
-        return cast(Tensor, network(images))
+    There is one pass with dropout for each seed; the mirror image is left out.
+    """
+    shape = images.shape[-2], images.shape[-1]
+    bounds = tiles(shape, settings.tile, settings.overlap)
     weight = blend_weight(bounds[0].shape, settings.overlap).to(images.device)
-    total = images.new_zeros(1, network.classes, height, width)
-    weights = images.new_zeros(height, width)
+    logits, difficulty = Blend(shape), Blend(shape)
+    samples = [Blend(shape) for _ in seeds]
+    maps: list[Tensor] = []
     for start in range(0, len(bounds), settings.batch_size):
         some = bounds[start : start + settings.batch_size]
         batch = torch.cat([images[..., *each.slices] for each in some])  # (B, 3, h, w)
-        for each, logits in zip(some, network(batch), strict=True):
-            total[0, :, *each.slices] += logits * weight  # (C, h, w)
-            weights[each.slices] += weight
-    return total.div_(weights)
+        with encoded_once(network) if seeds else nullcontext():
+            with features_of(network, maps) if "features" in needs else nullcontext():
+                found = _logits(network, batch)  # (B, C, h, w)
+            logits.add(some, found, weight)
+            if "difficulty" in needs and network.difficulty is not None:
+                difficulty.add(some, network.difficulty(found)[:, None], weight)
+            for sample, seed in zip(samples, seeds, strict=True):
+                with thinned(network, dropout, seed):
+                    found = _logits(network, batch)
+                sample.add(some, found, weight)
+    return Prediction(
+        _probability(logits),
+        samples=_samples(samples) if seeds else None,
+        features=_features(network, maps, bounds, shape, weight) if maps else None,
+        difficulty=difficulty.mean()[0].sigmoid() if "difficulty" in needs else None,
+    )
+
+
+def _logits(network: Network, batch: ImageTensor) -> LogitTensor:
+    """Logits of a batch of tiles; (B, C, h, w)."""
+    with half_precision(network.device):
+        logits: LogitTensor = network(batch)
+    return logits
+
+
+def _probability(logits: Blend) -> ProbabilityTensor:
+    """Softmax over classes; (C, H, W)."""
+    return torch.softmax(logits.mean(), dim=0)
+
+
+def _samples(logits: list[Blend]) -> SampleTensor:
+    """Softmax of each pass; (T, C, H, W). The list is emptied, which spares memory."""
+    first = _probability(logits.pop(0))
+    samples = first.new_empty(len(logits) + 1, *first.shape)
+    samples[0] = first
+    for sample in samples[1:]:
+        sample.copy_(_probability(logits.pop(0)))
+    return samples
+
+
+def _features(
+    network: Network,
+    maps: list[Tensor],
+    bounds: Sequence[Bounds],
+    shape: tuple[int, int],
+    weight: ScoreTensor,
+) -> FeatureTensor:
+    """Features of all tiles as one map; (D, h, w)."""
+    height, width = (side + -side % network.stride for side in bounds[0].shape)
+    return blend_coarse(torch.cat(maps).float(), bounds, shape, (height, width), weight)

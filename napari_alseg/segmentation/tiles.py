@@ -1,10 +1,12 @@
-"""Tiles that cover an image, and how much each of their pixels counts."""
+"""Tiles that cover an image, and how they are put together again."""
 
+from collections.abc import Sequence
 from math import ceil
 
 import torch
+from torch import Tensor
 
-from napari_alseg.arrays import Bounds, ScoreTensor
+from napari_alseg.arrays import Bounds, FeatureTensor, ScoreTensor
 from napari_alseg.errors import BadValue
 
 MULTIPLE = 32
@@ -60,7 +62,7 @@ def tiles(shape: tuple[int, int], tile: int, overlap: int) -> list[Bounds]:
     ]
 
 
-def _ramp(length: int, overlap: int) -> torch.Tensor:
+def _ramp(length: int, overlap: int) -> Tensor:
     """Rise linearly over the overlap, stay 1, fall again; (length,), above 0."""
     place = torch.arange(1, length + 1)
     nearest = torch.minimum(place, length + 1 - place)
@@ -78,3 +80,114 @@ def blend_weight(shape: tuple[int, int], overlap: int) -> ScoreTensor:
     tensor([[0.2500, 0.5000, 0.5000, 0.5000, 0.2500]])
     """
     return _ramp(shape[0], overlap)[:, None] * _ramp(shape[1], overlap)
+
+
+class Blend:
+    """Overlapping tiles as one map: their weighted mean at each pixel.
+
+    Parameters
+    ----------
+    shape : (rows, columns)
+        Of the whole map.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        self._total: Tensor | None = None
+        self._weights: Tensor | None = None
+
+    def add(
+        self, bounds: Sequence[Bounds], values: Tensor, weight: ScoreTensor
+    ) -> None:
+        """Add tiles of shape (B, K, h, w), their pixels weighted by (h, w)."""
+        if list(bounds) == [Bounds(0, 0, *self._shape)]:
+            self._total = values[0].float()  # nothing overlaps: no work, no rounding
+            return
+        if self._total is None or self._weights is None:
+            self._total = weight.new_zeros(values.shape[1], *self._shape)
+            self._weights = weight.new_zeros(self._shape)
+        for place, tile in zip(bounds, values, strict=True):
+            self._total[:, *place.slices] += tile * weight
+            self._weights[place.slices] += weight
+
+    def mean(self) -> Tensor:
+        """Return the whole map, of shape (K, H, W); to be called once."""
+        assert self._total is not None, "no tile was added"
+        if self._weights is None:
+            return self._total
+        return self._total.div_(self._weights)
+
+
+def blend_coarse(
+    maps: Tensor,
+    bounds: Sequence[Bounds],
+    shape: tuple[int, int],
+    span: tuple[int, int],
+    weight: ScoreTensor,
+) -> FeatureTensor:
+    """One map that spans the image exactly, of maps that are coarser than its tiles.
+
+    Its cells have about the size that they have in the tiles. In these they may lie
+    elsewhere, and reach beyond the image where the network pads; so each tile is
+    interpolated linearly at the centres of those cells that lie in it. That changes
+    no value where tiles start at multiples of a cell.
+
+    Parameters
+    ----------
+    maps : float tensor of shape (n, D, h, w)
+    bounds : sequence of Bounds
+        Of the n tiles, in pixels of the image.
+    shape : (rows, columns)
+        Of the image, in pixels.
+    span : (rows, columns)
+        Pixels that a map covers: those of a tile with its padding.
+    weight : tensor of shape (rows, columns)
+        How much each pixel of a tile counts.
+
+    Examples
+    --------
+    >>> maps = torch.tensor([[[[1.0, 2.0]]], [[[3.0, 4.0]]]])  # (2, 1, 1, 2)
+    >>> bounds = [Bounds(0, 0, 4, 8), Bounds(0, 4, 4, 12)]
+    >>> blend_coarse(maps, bounds, (4, 12), (4, 8), torch.ones(4, 8))
+    tensor([[[1.0000, 2.5000, 4.0000]]])
+    """
+    cells = maps.shape[-2:]
+    rows, columns = (
+        ceil(length * count / covered)
+        for length, count, covered in zip(shape, cells, span, strict=True)
+    )
+    blend = Blend((rows, columns))
+    for values, tile in zip(maps, bounds, strict=True):
+        row, down = _inside(shape[0], rows, tile.row_start, tile.row_stop)
+        column, right = _inside(shape[1], columns, tile.column_start, tile.column_stop)
+        vertical = _between(down * cells[0] / span[0], cells[0]).to(maps)  # (n, h)
+        horizontal = _between(right * cells[1] / span[1], cells[1]).to(maps)  # (m, w)
+        values = torch.einsum("nh,dhw,mw->dnm", vertical, values, horizontal)
+        nearest = weight[down.long()][:, right.long()]
+        place = Bounds(row, column, row + len(down), column + len(right))
+        blend.add([place], values[None], nearest)
+    return blend.mean()
+
+
+def _inside(length: int, count: int, start: int, stop: int) -> tuple[int, Tensor]:
+    """Return the first of `count` cells whose centre lies in a tile, and the centres.
+
+    These are in pixels from the start of the tile.
+    """
+    centres = (torch.arange(count, dtype=torch.float64) + 0.5) * (length / count)
+    inside = (centres >= start) & (centres < stop)
+    return int((centres < start).sum()), centres[inside] - start
+
+
+def _between(places: Tensor, count: int) -> Tensor:
+    """Return how much each cell counts at places of an axis, 0..count.
+
+    Examples
+    --------
+    >>> _between(torch.tensor([0.5, 1.0, 1.9]), count=2)
+    tensor([[1.0000, 0.0000],
+            [0.5000, 0.5000],
+            [0.0000, 1.0000]])
+    """
+    places = (places - 0.5).clamp(0, count - 1)  # the first cell's centre is at 0.5
+    return (1 - (places[:, None] - torch.arange(count)).abs()).clamp(min=0).float()

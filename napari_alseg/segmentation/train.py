@@ -16,7 +16,7 @@ from napari_alseg.settings import PredictionSettings, TrainingSettings, check
 from .batches import Example, batches, steps_per_epoch
 from .device import choose_device, half_precision
 from .evaluate import evaluate
-from .losses import partial_cross_entropy
+from .losses import difficulty_loss, partial_cross_entropy
 from .network import Network, decoder_parameters, encoder_parameters
 
 POWER = 0.9
@@ -39,6 +39,8 @@ def train(
     curve: list[CurvePoint],
 ) -> Task[None]:
     """Learn from partly labelled examples.
+
+    A network with a difficulty branch also learns where it errs, as in DEAL.
 
     The network ends, also when the task is closed early, in evaluation mode with the
     weights that were best on the validation images, or the last if there are none.
@@ -144,6 +146,9 @@ def _step(
         with half_precision(device):
             logits = network(images)  # (B, C, h, w)
     loss = partial_cross_entropy(logits, targets)
+    if network.difficulty is not None:
+        difficulty = network.difficulty(logits)  # (B, h, w)
+        loss = loss + difficulty_loss(difficulty, logits, targets)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)

@@ -14,7 +14,7 @@ image. zarr replaces a chunk in one step, so a reader never sees half a chunk.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -336,7 +336,13 @@ def annotation_problems(image_folder: Path, expected: LabelMap) -> list[str]:
     return problems
 
 
-def write_map(image_folder: Path, name: str, scores: ScoreMap, round: int) -> None:
+def write_map(
+    image_folder: Path,
+    name: str,
+    scores: ScoreMap,
+    round: int,
+    parameters: Mapping[str, Any],
+) -> None:
     """Write a map of scores as float16; its round is written last."""
     folder = image_folder / "maps" / name
     try:
@@ -344,16 +350,28 @@ def write_map(image_folder: Path, name: str, scores: ScoreMap, round: int) -> No
     except FileNotFoundError:
         array = _new_array(folder, scores.shape, np.dtype(np.float16), LABEL_AXES)
     array[...] = scores.astype(np.float16)
-    array.attrs["round"] = round
+    array.attrs.update({"parameters": dict(parameters), "round": round})
 
 
 def map_round(image_folder: Path, name: str) -> int | None:
     """Round that a map was scored in, None if there is no whole one."""
+    number: int | None = _map_attributes(image_folder, name).get("round")
+    return number
+
+
+def map_parameters(image_folder: Path, name: str) -> dict[str, Any]:
+    """Parameters that a map was made with."""
+    found = _map_attributes(image_folder, name)
+    parameters: dict[str, Any] = found.get("parameters", {})
+    return parameters
+
+
+def _map_attributes(image_folder: Path, name: str) -> dict[str, Any]:
     try:
         array = zarr.open_array(image_folder / "maps" / name, mode="r")
     except FileNotFoundError:
-        return None
-    return array.attrs.get("round")  # type: ignore[return-value]
+        return {}
+    return dict(array.attrs)
 
 
 def map_time(image_folder: Path, name: str) -> int:

@@ -378,6 +378,20 @@ class Ledger:
             partition,
         )
 
+    def partitions(self) -> tuple[int, ...]:
+        """Return the versions of region maps, in order."""
+        found = self.rows("SELECT version FROM partitions ORDER BY version")
+        return tuple(version for (version,) in found)
+
+    def closed_bounds(self, partition: int) -> list[tuple[str, Bounds]]:
+        """Image and bounds of all that were answered or skipped in a partition."""
+        rows = self.rows(
+            f"SELECT image, {BOUNDS} FROM regions "
+            "WHERE partition = ? AND state != 'open' ORDER BY round, position",
+            partition,
+        )
+        return [(image, Bounds(*edges)) for image, *edges in rows]
+
     def maps_asked(self) -> list[tuple[str, int]]:
         """Image and partition of all asked regions."""
         return self.rows(  # type: ignore[return-value]

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from napari_alseg.arrays import (
     Image,
     LabelClass,
     LabelMap,
+    Ranking,
     RegionMap,
     ScoreMap,
     Selection,
@@ -35,7 +36,7 @@ from napari_alseg.errors import (
     UnknownName,
 )
 
-from . import layout, lock, weights
+from . import layout, lock, rankings, weights
 from .classes import check_classes
 from .importing import stem
 from .intensity import intensity_window, windowed
@@ -558,8 +559,15 @@ class Project:
         """Map of scores of an image as float32, None if there is none of that name."""
         return layout.read_map(self._known(name), map_name)
 
-    def write_map(self, name: str, map_name: str, scores: ScoreMap, round: int) -> None:
-        """Keep a map of scores of an image, as float16.
+    def write_map(
+        self,
+        name: str,
+        map_name: str,
+        scores: ScoreMap,
+        round: int,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a map of scores of an image, as float16, and what it was made with.
 
         Raises
         ------
@@ -577,16 +585,22 @@ class Project:
                 f"finite and at most {np.finfo(np.float16).max:g}"
             )
         with self._writing():
-            layout.write_map(self._folder(name), map_name, scores, round)
+            layout.write_map(
+                self._folder(name), map_name, scores, round, parameters or {}
+            )
 
     def map_round(self, name: str, map_name: str) -> int | None:
         """Round whose network a map comes from, None if there is no such map."""
         return layout.map_round(self._known(name), map_name)
 
-    def has_fresh_map(self, name: str, map_name: str) -> bool:
-        """Whether a map comes from the latest weights, also of those of one round."""
+    def has_fresh_map(
+        self, name: str, map_name: str, parameters: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Whether a map comes from the latest weights and from these parameters."""
         latest = self.latest_weights_round()
         if latest is None or self.map_round(name, map_name) != latest:
+            return False
+        if layout.map_parameters(self._known(name), map_name) != dict(parameters or {}):
             return False
         learnt = self._weights(self._ledger.weights()[latest]).stat().st_mtime_ns
         return layout.map_time(self._known(name), map_name) >= learnt
@@ -658,6 +672,39 @@ class Project:
         for name, region in self._ledger.asked_regions(version):
             asked[name].add(region)
         return dict(asked)
+
+    def closed_windows(
+        self, partitions: Container[str]
+    ) -> dict[str, list[tuple[Bounds, dict[str, Any]]]]:
+        """Return the regions of these partitions that must not be asked again.
+
+        Parameters
+        ----------
+        partitions
+            Values of ``settings["partition"]`` that count.
+
+        Returns
+        -------
+        dict
+            By image: the bounds of each region that was answered or skipped in any
+            round, and the settings of its partition.
+        """
+        found = defaultdict(list)
+        for version in self._ledger.partitions():
+            settings = self.partition_settings(version)
+            if settings.get("partition") in partitions:
+                for name, bounds in self._ledger.closed_bounds(version):
+                    found[name].append((bounds, settings))
+        return dict(found)
+
+    def write_ranking(self, round: int, ranking: Ranking) -> None:
+        """Keep what a round measured of each region of the pool, instead of older."""
+        with self._writing():
+            rankings.write_ranking(self.path / "rankings", round, ranking)
+
+    def read_ranking(self, round: int) -> Ranking | None:
+        """Return what a round measured of each region, None if it is not kept."""
+        return rankings.read_ranking(self.path / "rankings", round)
 
     def answer(
         self,

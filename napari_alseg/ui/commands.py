@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
+from .labelling import MAPS, PREDICTION, RANGE, SIDE_BY_SIDE, WHY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -100,6 +101,25 @@ def undo(viewer: "Viewer") -> None:
 
 
 def toggle_map(viewer: "Viewer") -> None:
-    """Show the heat map, or hide it."""
-    panel = open_dock(viewer).maps_panel
-    panel.set_shown("map", not panel.shown("map"))
+    """Show the ticked maps, or hide them."""
+    open_dock(viewer).looking.press(MAPS)
+
+
+def toggle_prediction(viewer: "Viewer") -> None:
+    """Show what the network predicts, or hide it."""
+    open_dock(viewer).looking.press(PREDICTION)
+
+
+def toggle_side_by_side(viewer: "Viewer") -> None:
+    """Show image and maps next to one another, or over one another."""
+    open_dock(viewer).looking.press(SIDE_BY_SIDE)
+
+
+def toggle_range(viewer: "Viewer") -> None:
+    """Light up the regions in a range of scores, or no longer."""
+    open_dock(viewer).looking.press(RANGE)
+
+
+def why(viewer: "Viewer") -> None:
+    """Say why the current region is asked, or no longer."""
+    open_dock(viewer).looking.press(WHY)

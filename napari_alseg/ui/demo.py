@@ -17,11 +17,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_alseg.arrays import LabelMap, Selection
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.settings import (
-    PartitionSettings,
-    QuerySettings,
-    TrainingSettings,
-)
+from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project
 
 from .commands import open_dock
@@ -29,8 +25,7 @@ from .dock import ActiveLearningDock
 
 POOL, VALIDATION = 12, 6
 SHAPE = (144, 192)
-QUERY = QuerySettings("entropy", "60 regions")
-PARTITION = PartitionSettings(region_size=150)
+QUERY = QuerySettings("entropy", "60 regions", region_size=150)
 TRAINING = TrainingSettings(epochs=30, validate_every=5)
 SIZE = (1500, 950)
 
@@ -161,7 +156,6 @@ def main() -> None:
     viewer.window.resize(*SIZE)
     dock = open_dock(viewer)
     dock.round_panel.set_value(QUERY)
-    dock.round_panel.partition.set_value(PARTITION)
     dock.round_panel.training.set_value(TRAINING)
     dock.open_project(path)
     demonstration = Demonstration(dock, truth, arguments.out)

@@ -1,6 +1,5 @@
 """The dock: the one place that connects panels, layers, labels and long work."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import AlsegError, Busy, CannotWrite
-from napari_alseg.settings import (
-    PartitionSettings,
-    PredictionSettings,
-    QuerySettings,
-)
+from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.worker import Worker
 
@@ -33,10 +28,13 @@ from .background import Background
 from .guidance import Situation, next_step
 from .label_panel import LabelPanel
 from .labelling import Labelling
+from .looking import Looking
 from .maps_panel import MapsPanel
 from .new_project import NewProject, NewProjectDialog
 from .project_panel import ProjectFacts, ProjectPanel
 from .round_panel import RoundPanel
+from .scores_panel import ScoresPanel
+from .why_panel import WhyPanel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -68,7 +66,17 @@ class ActiveLearningDock(QWidget):
         self.project_panel = ProjectPanel()
         self.round_panel = RoundPanel()
         self.label_panel = LabelPanel()
+        self.why_panel = WhyPanel()
         self.maps_panel = MapsPanel()
+        self.scores_panel = ScoresPanel()
+        self.looking = Looking(
+            self.maps_panel,
+            self.scores_panel,
+            self.why_panel,
+            self.round_panel.value,
+            lambda: self._writable() and not self.background.busy,
+            self,
+        )
         self._lay_out()
         self._connect()
         self._refresh()
@@ -80,7 +88,9 @@ class ActiveLearningDock(QWidget):
             self.project_panel,
             self.round_panel,
             self.label_panel,
+            self.why_panel,
             self.maps_panel,
+            self.scores_panel,
         ):
             column.addWidget(panel)
         column.addStretch()
@@ -110,9 +120,10 @@ class ActiveLearningDock(QWidget):
         self.label_panel.skip_requested.connect(self.skip)
         self.label_panel.accept_requested.connect(self.accept)
         self.label_panel.undo_requested.connect(self.undo)
-        self.maps_panel.map_chosen.connect(self._on_map_chosen)
-        self.maps_panel.by_region_toggled.connect(self._on_by_region_toggled)
-        self.maps_panel.shown_toggled.connect(self._on_shown_toggled)
+        self.round_panel.asking.changed.connect(self.looking.look_soon)
+        self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
+        self.scores_panel.changed.connect(lambda: self.attempt(self.looking.light))
+        self.looking.look_requested.connect(self._on_look_requested)
         self.background.started.connect(self._on_started)
         self.background.progressed.connect(self._on_progressed)
         self.background.finished.connect(self._on_finished)
@@ -146,15 +157,17 @@ class ActiveLearningDock(QWidget):
         self.close_project()
         self.project = opened
         self.labelling = Labelling(self.viewer, self.project, self)
-        self.labelling.map_name = self.maps_panel.value()
         self.labelling.changed.connect(self._refresh)
         self.labelling.failed.connect(show_error)
         self.labelling.image_shown.connect(self._on_image_shown)
+        self.labelling.round_shown.connect(self.looking.show_round)
         self.labelling.image_step_requested.connect(self.project_panel.step)
-        self.labelling.visibility_changed.connect(self.maps_panel.set_shown)
+        self.labelling.key_pressed.connect(self.looking.press)
+        self.labelling.visibility_changed.connect(self.looking.note_visible)
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
         self._show_settings_of_round()
+        self.looking.open(self.labelling)
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
@@ -164,15 +177,13 @@ class ActiveLearningDock(QWidget):
         selection = self.project.selection() if self.project else None
         if self.project is None or selection is None:
             return
-        self.round_panel.set_value(QuerySettings(selection.system, selection.budget))
-        settings = self.project.partition_settings(selection.regions[0].partition)
-        known = {entry.name for entry in fields(PartitionSettings)}
-        self.round_panel.partition.set_value(
-            PartitionSettings(**{k: v for k, v in settings.items() if k in known})
-        )
+        asked = self.project.metrics(selection.round).get("query", {})
+        settings = QuerySettings(selection.system, selection.budget, **asked)
+        self.round_panel.set_value(settings)
 
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""
+        self.looking.close()
         if self.labelling is not None:
             self.labelling.close()
             self.labelling.deleteLater()
@@ -235,7 +246,6 @@ class ActiveLearningDock(QWidget):
             "Ask",
             "query",
             settings=self.round_panel.value(),
-            partition=self.round_panel.partition.value(),
             prediction=self._prediction(),
         )
 
@@ -266,20 +276,14 @@ class ActiveLearningDock(QWidget):
         path = self.project.path
         self.background.start(name, self.background.worker.run(task, path, **arguments))
 
-    def _look(self) -> None:
-        """Have the maps of the shown image drawn by the latest network."""
-        if self.project is None or self.labelling is None or self.background.busy:
-            return
-        image, name = self.labelling.image, self.labelling.map_name
-        if self.project.latest_weights_round() is None:
-            return
-        if self.project.has_fresh_map(image, name):
-            return
+    def _on_look_requested(self, image: str, maps: tuple[str, ...]) -> None:
+        """Have maps of an image drawn by the latest network."""
         self._start(
             "Look",
             "look",
             image=image,
-            acquisition=name,
+            maps=list(maps),
+            settings=self.round_panel.value(),
             prediction=self._prediction(),
         )
 
@@ -342,12 +346,14 @@ class ActiveLearningDock(QWidget):
         if name == "Ask":
             self._show_new_round()
         elif name == "Learn":
-            self.maps_panel.set_shown("map", True)
-            self._look()
+            self.looking.offer()
+            self.looking.set_maps_visible(True)
         elif name == "Look" and result is not None:
-            self._show_maps()
+            self.attempt(self.labelling.show, self.labelling.image)
             if self.situation().open == 0:
                 self.viewer.reset_view()
+        if name != "Look" or result is not None:  # a stopped look stays stopped
+            self.looking.look(again=name == "Look")
         self._refresh()
 
     def _on_failed(self, name: str, error: Exception) -> None:
@@ -356,14 +362,17 @@ class ActiveLearningDock(QWidget):
         self._refresh()
         if not isinstance(error, AlsegError):
             raise error
-        show_error(f"{name}: {error}")
+        if name != "Look" or self.looking.failed(error):
+            show_error(f"{name}: {error}")
+        if name == "Look":
+            self.looking.look(again=True)
 
     def _show_new_round(self) -> None:
         """Show a round that was asked, also by a task that was stopped too late."""
         if self.labelling is None or self.project is None:
             return
         if self.labelling.round not in self.project.rounds[-1:]:
-            self.maps_panel.set_shown("map", False)
+            self.looking.set_maps_visible(False)
             self.labelling.show_round()
 
     def _end_task(self) -> None:
@@ -382,34 +391,8 @@ class ActiveLearningDock(QWidget):
 
     def _on_image_shown(self, image: str) -> None:
         self.project_panel.set_value(image)
-        self._show_layer_states()
-        self._look()
-
-    def _on_map_chosen(self, name: str) -> None:
-        if self.labelling is not None:
-            self.labelling.map_name = name
-            self.maps_panel.set_shown("map", True)
-            self._show_maps()
-            self._look()
-
-    def _on_by_region_toggled(self, on: bool) -> None:
-        if self.labelling is not None:
-            self.labelling.by_region = on
-            self._show_maps()
-
-    def _on_shown_toggled(self, role: layers.Role, on: bool) -> None:
-        layer = layers.find(self.viewer, role)
-        if layer is not None:
-            layer.visible = on
-
-    def _show_maps(self) -> None:
-        if self.labelling is not None and self.labelling.image:
-            self.labelling.show(self.labelling.image)
-            self._show_layer_states()
-
-    def _show_layer_states(self) -> None:
-        for role in ("map", "prediction"):
-            self._on_shown_toggled(role, self.maps_panel.shown(role))
+        self.scores_panel.set_image(image)
+        self.looking.look()
 
     def _writable(self) -> bool:
         return self.project is not None and not self.project.read_only
@@ -423,6 +406,7 @@ class ActiveLearningDock(QWidget):
             self.label_panel.set_progress(
                 self.labelling.states(), self.labelling.position, self.labelling.region
             )
+            self.looking.refresh()
 
     def situation(self) -> Situation:
         """Return all that the next step depends on."""

@@ -17,15 +17,17 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_alseg.arrays import (
     Bounds,
     LabelMap,
+    Ranking,
     Region,
     RegionMap,
-    ScoreMap,
     Selection,
 )
 from napari_alseg.errors import AlsegError
-from napari_alseg.regions import pool
 
 from . import layers
+from .maps import Shown, map_layers
+from .scores import Range, lit_regions, scores_by_id
+from .side_by_side import SideBySide, cells
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -37,9 +39,10 @@ CONTEXT = 5.0
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
 
-NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, HEAT_MAP = "d", "a", "s", "w", "c", "h"
+NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, MAPS = "d", "a", "s", "w", "c", "h"
 NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
 UNDO, REDO = "Control-Z", "Control-Shift-Z"
+SIDE_BY_SIDE, PREDICTION, RANGE, WHY = "Shift-H", "Shift-P", "Shift-R", "Shift-W"
 
 
 class Labelling(QObject):
@@ -56,11 +59,15 @@ class Labelling(QObject):
     """An answer, stroke, skip or undo is on disk, or another region is current."""
     image_shown = Signal(str)
     """Another image is on screen."""
+    round_shown = Signal()
+    """Another round is on screen."""
     failed = Signal(str)
     """Why something that was tried by key or brush did not work."""
     image_step_requested = Signal(int)
-    visibility_changed = Signal(str, bool)
-    """Role of a layer whose eye was clicked, and whether it is visible."""
+    key_pressed = Signal(str)
+    """A key that something other than the labels answers to, for example 'h'."""
+    visibility_changed = Signal()
+    """The eye of a layer was clicked, or napari's grid was left."""
 
     def __init__(
         self, viewer: "Viewer", project: "Project", parent: QObject | None = None
@@ -72,20 +79,33 @@ class Labelling(QObject):
         self.round: int | None = None
         """The round on screen; a newer one shows only after `show_round`."""
         self.position: int | None = None
-        self.map_name = ""
-        self.by_region = False
+        self.shown = Shown()
+        self.lit: Range | None = None
+        """Regions with a score in this range are lit up."""
+        self.side_by_side = SideBySide(viewer)
         self._saved: LabelMap | None = None
         self._started = monotonic()
         self._layer: LabelsLayer | None = None
         self._watched: list[Layer] = []
         self._bound: list[tuple[Any, str]] = []
+        self._picture: layers.LayerData | None = None
+        self._selection: Selection | None = None
+        self._regions: tuple[str, int, RegionMap] | None = None
+        self._ranking: tuple[int, Ranking | None] | None = None
+        self._rearranging = QTimer(self, interval=0, singleShot=True)
+        self._rearranging.timeout.connect(self._rearrange)
+        viewer.canvas.grid.events.enabled.connect(self._on_grid)
 
     # --- what is shown ----------------------------------------------------------------
 
     @property
     def selection(self) -> Selection | None:
-        """The regions of the round on screen; None before the first."""
-        return None if self.round is None else self.project.selection(self.round)
+        """The regions of the round on screen, read once; None before the first."""
+        if self.round is None:
+            return None
+        if self._selection is None or self._selection.round != self.round:
+            self._selection = self.project.selection(self.round)
+        return self._selection
 
     @property
     def region(self) -> Region | None:
@@ -99,60 +119,123 @@ class Labelling(QObject):
         """Return 'open', 'answered' or 'skipped' for each region of the round."""
         return () if self.round is None else self.project.states(self.round)
 
+    @property
+    def ranking(self) -> Ranking | None:
+        """What the round on screen measured of the pool, read once; None if nothing."""
+        if self.round is None:
+            return None
+        if self._ranking is None or self._ranking[0] != self.round:
+            self._ranking = self.round, self.project.read_ranking(self.round)
+        return self._ranking[1]
+
+    @property
+    def region_map(self) -> RegionMap | None:
+        """Regions of the shown image, of the kind that the round asks; None if none."""
+        selection = self.selection
+        if selection is None or not selection.regions or not self.image:
+            return None
+        version = selection.regions[0].partition
+        if self._regions is None or self._regions[:2] != (self.image, version):
+            if not self.project.has_regions(self.image, version):
+                return None
+            region_map = self.project.read_regions(self.image, version)
+            self._regions = self.image, version, region_map
+        return self._regions[2]
+
+    def region_scores(self) -> np.ndarray | None:
+        """Score of each region of the shown image by its id; NaN where none was."""
+        if self.ranking is None or self.region_map is None:
+            return None
+        return scores_by_id(self.ranking, self.image, int(self.region_map.max()))
+
     def show(self, image: str) -> None:
         """Show an image with its labels, maps and asked regions."""
         self.save_strokes()
         self._release()
         other, self.image = image != self.image, image
-        wanted = [layers.image_layer(self.project, image)]
-        wanted += self._map_layers()
+        if other or self._picture is None:
+            self._picture = layers.image_layer(self.project, image)
         annotation = layers.annotation_layer(self.project, image)
-        wanted += [annotation, *self._outlines()]
-        layers.apply(self.viewer, wanted)
+        wanted = [self._picture]
+        wanted += map_layers(self.project, image, self.shown, self.region_map)
+        wanted += [annotation, *self._lit(), *self._outlines()]
+        self._draw(wanted)
         self._saved = annotation.data.copy()
         self._attach()
         if other:
             self.image_shown.emit(image)
 
+    def _draw(self, wanted: list[layers.LayerData]) -> None:
+        """Draw layers over one another or, side by side, in cells."""
+        if not self.side_by_side.on:
+            layers.apply(self.viewer, wanted)
+            return
+        hidden = {entry.key for entry in wanted if not self._visible(entry)}
+        in_cells, stride = cells(wanted, hidden)
+        layers.apply(self.viewer, in_cells)
+        self.side_by_side.arrange(in_cells, stride)
+
+    def _visible(self, wanted: layers.LayerData) -> bool:
+        layer = layers.find(self.viewer, *wanted.key)
+        if layer is not None:
+            return bool(layer.visible)
+        return bool(wanted.attributes.get("visible", True))
+
+    def set_shown(self, shown: Shown) -> None:
+        """Show what is wanted over the image from now on."""
+        before, self.shown = self.shown, shown
+        for role, was, on in (
+            ("map", before.maps, shown.maps),
+            ("prediction", before.prediction, shown.prediction),
+        ):
+            if was != on:
+                self._set_visible(role, on)  # type: ignore[arg-type]
+        if before.side_by_side != shown.side_by_side:
+            if shown.side_by_side:
+                self.side_by_side.start()
+            else:
+                self.side_by_side.stop()
+        if self.image:
+            self.show(self.image)
+
+    def _set_visible(self, role: layers.Role, on: bool) -> None:
+        for layer in layers.of_role(self.viewer, role):
+            layer.visible = on
+
+    def light(self, lit: Range | None) -> None:
+        """Light up the regions whose score lies in a range; none for None."""
+        self.lit = lit
+        there = layers.find(self.viewer, "lit") is not None
+        wanted = self._lit()
+        if there and wanted:
+            layers.redraw(self.viewer, wanted[0])
+        elif self.image and there != bool(wanted):
+            self.show(self.image)
+
+    def lit_ids(self) -> np.ndarray:
+        """Ids of the regions of the shown image that are lit up, ascending."""
+        if self.lit is None or self.ranking is None:
+            return np.empty(0, np.int32)
+        return lit_regions(self.ranking, self.image, self.lit)
+
+    def _lit(self) -> list[layers.LayerData]:
+        region_map = self.region_map
+        if self.lit is None or self.ranking is None or region_map is None:
+            return []
+        return [layers.lit_layer(self.image, region_map, self.lit_ids())]
+
     def show_round(self) -> None:
         """Go to the first open region of the latest round."""
         rounds = self.project.rounds
         self.round = rounds[-1] if rounds else None
-        self.position = None
+        self.position = self.lit = None
         self.step(1)
         if self.position is None:
             self.show(self.image or self.project.images()[0])
-
-    def _map_layers(self) -> list[layers.LayerData]:
-        shown = []
-        score = None
-        if self.map_name:
-            score = self.project.read_map(self.image, self.map_name)
-        if score is not None:
-            if self.by_region:
-                score = self._mean_of_regions(score)
-            shown.append(layers.map_layer(self.image, self.map_name, score))
-        prediction = self.project.read_prediction(self.image)
-        if prediction is not None:
-            shown.append(layers.prediction_layer(self.project, self.image, prediction))
-        return shown
-
-    def _mean_of_regions(self, score: ScoreMap) -> ScoreMap:
-        """Return the map with each pixel's score replaced by its region's mean."""
-        region_map = self._region_map()
-        if region_map is None:
-            return score
-        return pool(score, region_map, how="mean")[region_map - 1].astype(np.float32)
-
-    def _region_map(self) -> RegionMap | None:
-        """Return the shown image's regions of the latest round; None before any."""
-        selection = self.selection
-        if selection is None or not selection.regions:
-            return None
-        return self.project.read_regions(self.image, selection.regions[0].partition)
+        self.round_shown.emit()
 
     def _outlines(self) -> list[layers.LayerData]:
-        selection, region_map = self.selection, self._region_map()
+        selection, region_map = self.selection, self.region_map
         if selection is None or region_map is None:
             return []
         here = [
@@ -208,7 +291,8 @@ class Labelling(QObject):
             (bounds.column_start + bounds.column_stop - 1) / 2,
         )
         wanted = max(CONTEXT * max(bounds.shape), SMALLEST_VIEW)
-        self.viewer.scene.camera.zoom = min(self.viewer.canvas.size) / wanted
+        view = self.viewer.canvas.viewbox_size(self.viewer.layers)
+        self.viewer.scene.camera.zoom = min(view) / wanted
 
     # --- answering --------------------------------------------------------------------
 
@@ -332,19 +416,25 @@ class Labelling(QObject):
             self._layer.refresh()
 
     def _draw_outlines(self) -> None:
-        for outline in self._outlines():
-            layers.draw(self.viewer, outline)
+        outlines = self._outlines()
+        if bool(outlines) != (layers.find(self.viewer, "regions") is not None):
+            self.show(self.image)
+        elif outlines:
+            layers.redraw(self.viewer, outlines[0])
         if self._layer is not None and self._layer in self.viewer.layers:
             self.viewer.layers.selection.active = self._layer
 
     # --- keys and strokes -------------------------------------------------------------
 
     def close(self) -> None:
-        """Write what is painted, give the keys back, take the brush away."""
+        """Write what is painted, give keys and grid back, take the brush away."""
         self._try(self.save_strokes)
         if self._layer is not None:
             self._layer.editable = False
         self._release()
+        self._rearranging.stop()
+        self.viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
+        self.side_by_side.stop()
 
     def _attach(self) -> None:
         """Listen to the annotation layer and take the keys."""
@@ -385,7 +475,10 @@ class Labelling(QObject):
             NEXT: partial(self.step, 1),
             PREVIOUS: partial(self.step, -1),
             CENTRE: self.centre,
-            HEAT_MAP: partial(self._toggle, "map"),
+            **{
+                key: partial(self.key_pressed.emit, key)
+                for key in (MAPS, SIDE_BY_SIDE, PREDICTION, RANGE, WHY)
+            },
             NEXT_IMAGE: partial(self.image_step_requested.emit, 1),
             PREVIOUS_IMAGE: partial(self.image_step_requested.emit, -1),
         }
@@ -401,11 +494,17 @@ class Labelling(QObject):
             REDO: self.redo,
         }
 
-    def _toggle(self, role: layers.Role) -> None:
-        layer = layers.find(self.viewer, role)
-        if layer is not None:
-            layer.visible = not layer.visible
-
     def _on_visible(self, event: Any) -> None:
-        role = event.source.metadata[layers.KEY]["role"]
-        self.visibility_changed.emit(role, event.source.visible)
+        if layers.key(event.source)[0] in ("map", "prediction"):  # type: ignore[index]
+            self.visibility_changed.emit()
+            if self.side_by_side.on:
+                self._rearranging.start()
+
+    def _on_grid(self) -> None:
+        if self.side_by_side.left:
+            self.visibility_changed.emit()
+
+    def _rearrange(self) -> None:
+        """Give cells to what became visible, and no others."""
+        if self._layer is not None and self.side_by_side.on:
+            self._try(partial(self.show, self.image))

@@ -1,12 +1,12 @@
 """What napari shows of one image: computed from the project, then applied.
 
 Functions named ``..._layer`` only compute; `apply` and `draw` change what differs.
-Layers are found by the role in their metadata, never by name: users may rename, reorder
-and restyle them.
+Layers are found by the key in their metadata - a role, and the name of a map or of a
+cell - never by their own name: users may rename, reorder and restyle them.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from napari.layers import Image as ImageLayer
@@ -21,17 +21,21 @@ if TYPE_CHECKING:
 
     from napari_alseg.store import Project
 
-Role = Literal["image", "map", "prediction", "annotation", "regions"]
+Role = Literal["image", "map", "prediction", "annotation", "lit", "regions"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """From bottom to top."""
 KEY = "napari_alseg"
+Key: TypeAlias = tuple[Role, str]
+"""A role, and the name of a map or, for a copy side by side, of its cell; else ""."""
 
 CURRENT = (1.0, 1.0, 1.0, 1.0)
 WAITING = (0.94, 0.89, 0.26, 1.0)
 DONE = (0.35, 0.35, 0.35, 1.0)
+"""White is asked now, yellow waits, grey is done: also for colour-blind eyes."""
+LIT = (0.0, 0.6, 1.0, 1.0)
+"""A blue that stands out from the warm colours of the maps for all eyes."""
 SMALL_IMAGE = 300
 """Up to this size, an outline of two pixels would hide a small region."""
-"""White is asked now, yellow waits, grey is done: also for colour-blind eyes."""
 
 
 class LayerData(NamedTuple):
@@ -42,10 +46,20 @@ class LayerData(NamedTuple):
     kind: Literal["image", "labels"]
 
     @property
-    def role(self) -> Role:
+    def key(self) -> Key:
         """What the layer is for."""
-        role: Role = self.attributes["metadata"][KEY]["role"]
-        return role
+        entry = self.attributes["metadata"][KEY]
+        return entry["role"], entry["name"]
+
+    def copy_for(self, cell: str) -> "LayerData":
+        """Return the same layer for another cell, side by side."""
+        role, _ = self.key
+        image = self.attributes["metadata"][KEY]["image"]
+        changed = {
+            "name": f"{self.attributes['name']} ({cell})",
+            "metadata": _metadata(role, image, cell),
+        }
+        return self._replace(attributes=self.attributes | changed)
 
 
 class Outlines(NamedTuple):
@@ -57,8 +71,8 @@ class Outlines(NamedTuple):
     current: int | None
 
 
-def _metadata(role: Role, image: str) -> dict[str, Any]:
-    return {KEY: {"role": role, "image": image}}
+def _metadata(role: Role, image: str, name: str = "") -> dict[str, Any]:
+    return {KEY: {"role": role, "image": image, "name": name}}
 
 
 def class_colours(classes: Iterable[LabelClass]) -> DirectLabelColormap:
@@ -100,15 +114,17 @@ def annotation_layer(project: "Project", image: str) -> LayerData:
     return LayerData(project.read_labels(image), attributes, "labels")
 
 
-def map_layer(image: str, name: str, score: np.ndarray) -> LayerData:
+def map_layer(
+    image: str, name: str, score: np.ndarray, visible: bool = False
+) -> LayerData:
     """Return a score map; napari's own controls change its colours and contrast."""
     attributes = {
         "name": f"{name} map",
-        "metadata": _metadata("map", image) | {"map": name},
+        "metadata": _metadata("map", image, name),
         "colormap": "inferno",
         "blending": "translucent_no_depth",
         "opacity": 0.7,
-        "visible": False,
+        "visible": visible,
         "contrast_limits": _limits(score),
     }
     return LayerData(score, attributes, "image")
@@ -120,16 +136,33 @@ def _limits(score: np.ndarray) -> tuple[float, float]:
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-6))
 
 
-def prediction_layer(project: "Project", image: str, labels: np.ndarray) -> LayerData:
+def prediction_layer(
+    project: "Project", image: str, labels: np.ndarray, visible: bool = False
+) -> LayerData:
     """Return what the network sees, in the colours of the classes."""
     attributes = {
         "name": "prediction",
         "metadata": _metadata("prediction", image),
         "colormap": class_colours(project.classes),
         "opacity": 0.5,
-        "visible": False,
+        "visible": visible,
     }
     return LayerData(labels, attributes, "labels")
+
+
+def lit_layer(image: str, region_map: RegionMap, lit: Iterable[int]) -> LayerData:
+    """Return some regions of the image, by id, filled with one colour."""
+    table = np.zeros(int(region_map.max()) + 1, np.uint8)
+    table[list(lit)] = 1
+    attributes = {
+        "name": "regions in range",
+        "metadata": _metadata("lit", image),
+        "colormap": DirectLabelColormap(
+            color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: LIT}
+        ),
+        "opacity": 0.6,
+    }
+    return LayerData(table[region_map], attributes, "labels")
 
 
 def outline_layer(image: str, outlines: Outlines) -> LayerData:
@@ -152,12 +185,23 @@ def outline_layer(image: str, outlines: Outlines) -> LayerData:
     return LayerData(kept[outlines.region_map], attributes, "labels")
 
 
-def find(viewer: "Viewer", role: Role) -> Layer | None:
+def key(layer: Layer) -> Key | None:
+    """Return what a layer of ours is for; None for any other layer."""
+    entry = layer.metadata.get(KEY)
+    return (entry["role"], entry["name"]) if entry else None
+
+
+def find(viewer: "Viewer", role: Role, name: str = "") -> Layer | None:
     """Return the layer that plays a role, or None."""
     for layer in viewer.layers:
-        if layer.metadata.get(KEY, {}).get("role") == role:
+        if key(layer) == (role, name):
             return layer
     return None
+
+
+def of_role(viewer: "Viewer", role: Role) -> list[Layer]:
+    """Return all layers that play a role: all maps, or a layer and its copies."""
+    return [layer for layer in ours(viewer) if key(layer)[0] == role]  # type: ignore[index]
 
 
 def ours(viewer: "Viewer") -> list[Layer]:
@@ -165,35 +209,61 @@ def ours(viewer: "Viewer") -> list[Layer]:
     return [layer for layer in viewer.layers if KEY in layer.metadata]
 
 
-KEPT_BY_USER = ("opacity", "visible", "blending")
+KEPT_BY_USER = ("opacity", "visible", "blending", "rgb")
 """Attributes set when a layer is made and then left to the user."""
+FOLLOWED = ("name", "contrast_limits")
+"""Attributes that change with the image, unless the user has changed them."""
+LINKED = {
+    "map": ("opacity",),
+    "image": ("colormap", "contrast_limits", "gamma", "opacity"),
+    "lit": ("opacity",),
+    "regions": ("opacity", "visible"),
+}
+"""What layers of one role have in common, whichever of them the user changes."""
 
 
 def apply(viewer: "Viewer", wanted: list[LayerData]) -> None:
     """Make the viewer show exactly these layers of ours, changing only what differs."""
-    roles = {layer_data.role for layer_data in wanted}
+    keys = {layer_data.key for layer_data in wanted}
     for layer in ours(viewer):
-        if layer.metadata[KEY]["role"] not in roles:
-            viewer.layers.remove(layer)
+        if key(layer) not in keys:
+            remove(viewer, layer)
     for layer_data in wanted:
         draw(viewer, layer_data)
+    for role, attributes in LINKED.items():
+        together = of_role(viewer, role)  # type: ignore[arg-type]
+        if len(together) > 1:
+            viewer.layers.link_layers(together, attributes)
+
+
+def remove(viewer: "Viewer", layer: Layer) -> None:
+    """Take a layer away, and its links, which would keep it alive."""
+    viewer.layers.unlink_layers([layer])
+    viewer.layers.remove(layer)
 
 
 def draw(viewer: "Viewer", wanted: LayerData) -> Layer:
-    """Show one layer, in the layer that has its role or in a new one."""
-    layer = find(viewer, wanted.role)
+    """Show one layer, in the layer that has its key or in a new one."""
+    layer = find(viewer, *wanted.key)
     if layer is not None and _fits(layer, wanted):
         _update(layer, wanted)
         return layer
-    position = _position(viewer, wanted.role)
     if layer is not None:
-        viewer.layers.remove(layer)
+        remove(viewer, layer)
     kind = ImageLayer if wanted.kind == "image" else LabelsLayer
     made = kind(wanted.data, **wanted.attributes)
-    if wanted.role == "regions":
+    if wanted.key[0] == "regions":
         made.contour = contour(wanted.data.shape)  # no argument in napari 0.9
-    viewer.layers.insert(position, made)
+    viewer.layers.insert(place(viewer.layers, wanted.key[0]), made)
+    _note_given(made)
     return made
+
+
+def redraw(viewer: "Viewer", wanted: LayerData) -> None:
+    """Give a layer that is there, and its copies, new data."""
+    for layer in of_role(viewer, wanted.key[0]):
+        name = layer.metadata[KEY]["name"]
+        _update(layer, wanted.copy_for(name) if name else wanted)
 
 
 def contour(shape: tuple[int, ...]) -> int:
@@ -207,15 +277,23 @@ def contour(shape: tuple[int, ...]) -> int:
     return 1 if max(shape) <= SMALL_IMAGE else 2
 
 
-def _position(viewer: "Viewer", role: Role) -> int:
-    """Return where a new layer goes: above the roles drawn before its own."""
-    below = ROLES[: ROLES.index(role)]
+def place(order: Sequence[Layer], role: Role) -> int:
+    """Return where a new layer goes: above the roles drawn before its own, and it."""
+    below = ROLES[: ROLES.index(role) + 1]
     indices = [
         index
-        for index, layer in enumerate(viewer.layers)
+        for index, layer in enumerate(order)
         if layer.metadata.get(KEY, {}).get("role") in below
     ]
-    return max(indices) + 1 if indices else 0
+    return max(indices, default=-1) + 1
+
+
+def reorder(viewer: "Viewer", wanted: list[Layer]) -> None:
+    """Put layers at the bottom of the list, in this order; others stay above them."""
+    there = [layer for layer in wanted if layer in viewer.layers]
+    if list(viewer.layers[: len(there)]) != there:
+        moved = [viewer.layers.index(layer) for layer in there]
+        viewer.layers.move_multiple(moved, 0)
 
 
 def _fits(layer: Layer, wanted: LayerData) -> bool:
@@ -226,13 +304,36 @@ def _fits(layer: Layer, wanted: LayerData) -> bool:
 
 def _update(layer: Layer, wanted: LayerData) -> None:
     """Give a layer new data, name and colours; what the user chose stays."""
-    moved = layer.metadata != wanted.attributes["metadata"]
-    layer.data = wanted.data
+    entry = layer.metadata[KEY]
+    chosen = {
+        name for name in FOLLOWED if _value(layer, name) != entry["given"].get(name)
+    }
+    if (
+        wanted.key[0] == "image"
+        and entry["image"] != (wanted.attributes["metadata"][KEY]["image"])
+    ):
+        chosen.discard("contrast_limits")  # another image, another range of values
+    if layer.data is not wanted.data:
+        layer.data = wanted.data
     for name, value in wanted.attributes.items():
-        if name in KEPT_BY_USER or name == "rgb":
+        if name in KEPT_BY_USER or name in chosen:
             continue
-        if name == "name" and not moved:
-            continue  # the user may have renamed it
         if name == "colormap" and wanted.kind == "image":
             continue
         setattr(layer, name, value)
+    _note_given(layer, entry["given"], chosen)
+
+
+def _note_given(
+    layer: Layer, before: dict[str, Any] | None = None, chosen: Iterable[str] = ()
+) -> None:
+    """Remember what we gave a layer, to tell what the user changes later."""
+    given = {name: _value(layer, name) for name in FOLLOWED}
+    kept = {name: (before or {}).get(name) for name in chosen}
+    entry = layer.metadata[KEY] | {"given": given | kept}
+    layer.metadata = layer.metadata | {KEY: entry}
+
+
+def _value(layer: Layer, name: str) -> Any:
+    value = getattr(layer, name, None)
+    return tuple(map(float, value)) if isinstance(value, list | tuple) else value

@@ -1,69 +1,199 @@
-"""Which heat map is shown over the image."""
+"""Which maps are shown over the image, how they are drawn, and what the mouse is on."""
 
-from qtpy.QtCore import Signal
+from collections.abc import Mapping
+
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QCheckBox,
-    QComboBox,
-    QFormLayout,
+    QGridLayout,
     QGroupBox,
+    QHeaderView,
     QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
     QWidget,
 )
 
-from napari_alseg.systems import ACQUISITIONS
+from napari_alseg import systems
+
+from .maps import Shown
+
+COLUMNS = 2
+ON, OFF = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
 class MapsPanel(QGroupBox):
-    """A menu of maps, what the chosen one means, and how it is drawn."""
+    """Maps to tick, what the current one means, and the values under the mouse."""
 
-    map_chosen = Signal(str)
-    by_region_toggled = Signal(bool)
-    shown_toggled = Signal(str, bool)
-    """Role of the layer, 'map' or 'prediction', and whether it is visible."""
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Maps", parent)
-        self._maps = QComboBox()
-        self._maps.addItems(list(ACQUISITIONS))
+        self._list = _MapList()
         self._sentence = QLabel()
-        self._sentence.setWordWrap(True)
-        self._heat = QCheckBox("show the heat map (H)")
-        self._prediction = QCheckBox("show the prediction")
+        self._note = QLabel()
+        for label in (self._sentence, self._note):
+            label.setWordWrap(True)
+        self._note.hide()
+        self._maps = QCheckBox("show the maps (H)")
+        self._maps.setToolTip("Show all ticked maps over the image, or hide them")
+        self._prediction = QCheckBox("prediction (Shift+P)")
+        self._prediction.setToolTip("Show what the network sees, in class colours")
         self._by_region = QCheckBox("mean of each region")
-        layout = QFormLayout(self)
-        layout.addRow("Map", self._maps)
-        for row in (self._sentence, self._heat, self._by_region, self._prediction):
-            layout.addRow(row)
-        self._maps.currentTextChanged.connect(self._on_map)
-        self._by_region.toggled.connect(self.by_region_toggled)
-        self._heat.toggled.connect(lambda on: self.shown_toggled.emit("map", on))
-        self._prediction.toggled.connect(
-            lambda on: self.shown_toggled.emit("prediction", on)
+        self._by_region.setToolTip("Give each region the mean of its pixels")
+        self._side_by_side = QCheckBox("side by side (Shift+H)")
+        self._side_by_side.setToolTip(
+            "Show the image and each map in a view of its own; all move together"
         )
-        self._explain(self.value())
+        self._values = _Values()
+        self._lay_out()
+        self._list.itemChanged.connect(self._on_item_changed)
+        self._list.currentItemChanged.connect(self._explain)
+        for box in self._boxes():
+            box.toggled.connect(self.changed)
+        self._list.setCurrentRow(0)
 
-    def value(self) -> str:
-        """Return the name of the chosen map."""
-        return str(self._maps.currentText())
+    def _boxes(self) -> tuple[QCheckBox, ...]:
+        return self._maps, self._prediction, self._by_region, self._side_by_side
 
-    def set_value(self, name: str) -> None:
-        """Choose a map."""
-        self._maps.setCurrentText(name)
+    def _lay_out(self) -> None:
+        boxes = QGridLayout()
+        for index, box in enumerate(self._boxes()):
+            boxes.addWidget(box, index // COLUMNS, index % COLUMNS)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self._list)
+        layout.addWidget(self._sentence)
+        layout.addLayout(boxes)
+        layout.addWidget(self._note)
+        layout.addWidget(self._values)
 
-    def shown(self, role: str) -> bool:
-        """Whether the layer of this role is to be seen."""
-        box = self._heat if role == "map" else self._prediction
-        return bool(box.isChecked())
+    def value(self) -> Shown:
+        """Return what is wanted over the image."""
+        names = tuple(item.text() for item in self._list.items() if _ticked(item))
+        maps, prediction, by_region, side_by_side = self._boxes()
+        return Shown(
+            names,
+            maps.isChecked(),
+            prediction.isChecked(),
+            by_region.isChecked(),
+            side_by_side.isChecked(),
+        )
 
-    def set_shown(self, role: str, on: bool) -> None:
-        """Say that a layer is shown or hidden; other roles are not ours."""
-        boxes = {"map": self._heat, "prediction": self._prediction}
-        if role in boxes:
-            boxes[role].setChecked(on)
+    def set_value(self, shown: Shown) -> None:
+        """Tick these maps and boxes, and say so once if anything changes."""
+        if shown == self.value():
+            return
+        with QSignalBlocker(self):
+            for item in self._list.items():
+                item.setCheckState(ON if item.text() in shown.names else OFF)
+            for box, on in zip(
+                self._boxes(),
+                (shown.maps, shown.prediction, shown.by_region, shown.side_by_side),
+                strict=True,
+            ):
+                box.setChecked(on)
+        self.changed.emit()
 
-    def _on_map(self, name: str) -> None:
-        self._explain(name)
-        self.map_chosen.emit(name)
+    def set_note(self, text: str) -> None:
+        """Say why a map is not to be seen yet; nothing for an empty text."""
+        self._note.setText(text)
+        self._note.setVisible(bool(text))
 
-    def _explain(self, name: str) -> None:
-        self._sentence.setText(ACQUISITIONS[name].sentence)
+    def set_values(self, values: Mapping[str, str]) -> None:
+        """Show what lies under the mouse, by name."""
+        self._values.set_value(values)
+
+    def _on_item_changed(self, item: QListWidgetItem) -> None:
+        """Who ticks a map wants to see it."""
+        with QSignalBlocker(self):
+            self._list.setCurrentItem(item)
+            if _ticked(item):
+                self._maps.setChecked(True)
+        self.changed.emit()
+
+    def _explain(self) -> None:
+        item = self._list.currentItem()
+        self._sentence.setText(item.toolTip() if item else "")
+
+
+class _MapList(QListWidget):
+    """All maps in two columns, each with a box."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in systems.maps():
+            item = QListWidgetItem(name, self)
+            item.setToolTip(systems.acquisition(name).sentence)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
+            item.setCheckState(OFF)
+        self.setFlow(QListView.Flow.LeftToRight)
+        self.setWrapping(True)
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Maps")
+
+    def items(self) -> list[QListWidgetItem]:
+        """Return all rows from top to bottom."""
+        return [self.item(row) for row in range(self.count())]
+
+    def resizeEvent(self, event: object) -> None:
+        """Keep two columns, and a height that shows them all."""
+        height = self.fontMetrics().height() + 8
+        self.setGridSize(QSize((self.viewport().width() - 2) // COLUMNS, height))
+        rows = -(-self.count() // COLUMNS)
+        self.setFixedHeight(rows * height + 2 * self.frameWidth() + 2)
+        super().resizeEvent(event)
+
+
+class _Values(QTableWidget):
+    """Names and numbers under the mouse; only what differs is written."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 2)
+        self.horizontalHeader().hide()
+        self.verticalHeader().hide()
+        self.setShowGrid(False)
+        mode = QHeaderView.ResizeMode
+        self.horizontalHeader().setSectionResizeMode(0, mode.Stretch)
+        self.horizontalHeader().setSectionResizeMode(1, mode.Stretch)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Values under the mouse")
+        self.setToolTip("What lies under the mouse")
+        self.hide()
+
+    def value(self) -> dict[str, str]:
+        """Return what is shown."""
+        rows = range(self.rowCount())
+        return {self.item(r, 0).text(): self.item(r, 1).text() for r in rows}
+
+    def set_value(self, values: Mapping[str, str]) -> None:
+        """Show texts by name."""
+        if list(values) != list(self.value()):
+            self._set_names(values)
+        for row, text in enumerate(values.values()):
+            item = self.item(row, 1)
+            if item.text() != text:
+                item.setText(text)
+
+    def _set_names(self, names: Mapping[str, str]) -> None:
+        self.setRowCount(len(names))
+        height = self.fontMetrics().height() + 4
+        for row, name in enumerate(names):
+            self.setItem(row, 0, QTableWidgetItem(name))
+            self.setItem(row, 1, QTableWidgetItem(""))
+            self.setRowHeight(row, height)
+        self.setFixedHeight(len(names) * height + 2 * self.frameWidth())
+        self.setVisible(bool(names))
+
+
+def _ticked(item: QListWidgetItem) -> bool:
+    return bool(item.checkState() == ON)

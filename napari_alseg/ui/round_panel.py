@@ -2,12 +2,9 @@
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
     QGroupBox,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
@@ -18,12 +15,11 @@ from superqt import QCollapsible
 from napari_alseg.arrays import Progress
 from napari_alseg.settings import (
     NetworkSettings,
-    PartitionSettings,
     QuerySettings,
     TrainingSettings,
 )
-from napari_alseg.systems import SYSTEMS
 
+from .asking_panel import AskingPanel
 from .curve import Curve
 from .forms import SettingsForm
 
@@ -37,14 +33,7 @@ class RoundPanel(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Round", parent)
-        self._system = QComboBox()
-        for row in SYSTEMS.values():
-            if row.choice != "everything":
-                self._system.addItem(row.name)
-        self._sentence = QLabel()
-        self._sentence.setWordWrap(True)
-        self._budget = QLineEdit()
-        self._budget.setToolTip("1%, 100 regions, 100 px/image or 5 images")
+        self.asking = AskingPanel()
         self._ask = QPushButton("&Ask")
         self._ask.setToolTip("Choose the next regions to label")
         self._learn = QPushButton("&Learn")
@@ -54,35 +43,27 @@ class RoundPanel(QGroupBox):
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress")
         self.curve = Curve()
-        self.partition = SettingsForm(PartitionSettings())
         self.network = SettingsForm(NetworkSettings())
         self.training = SettingsForm(TrainingSettings())
         self._lay_out()
         self._ask.clicked.connect(self.ask_requested)
         self._learn.clicked.connect(self.learn_requested)
         self._stop.clicked.connect(self.stop_requested)
-        self._system.currentTextChanged.connect(self._explain)
-        self.set_value(QuerySettings())
         self.set_state(ready=False, task="")
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.addRow("System", self._system)
-        form.addRow(self._sentence)
-        form.addRow("Budget", self._budget)
         buttons = QHBoxLayout()
         for button in (self._ask, self._learn, self._stop):
             buttons.addWidget(button)
-        more = QCollapsible("More settings")
+        more = QCollapsible("Network and training")
         for title, section in (
-            ("Regions", self.partition),
             ("Network", self.network),
             ("Training", self.training),
         ):
             more.addWidget(QLabel(title))
             more.addWidget(section.native)
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
+        layout.addWidget(self.asking)
         layout.addLayout(buttons)
         layout.addWidget(self._bar)
         layout.addWidget(self.curve)
@@ -90,13 +71,11 @@ class RoundPanel(QGroupBox):
 
     def value(self) -> QuerySettings:
         """Return what Ask would ask."""
-        return QuerySettings(self._system.currentText(), self._budget.text())
+        return self.asking.value()
 
     def set_value(self, settings: QuerySettings) -> None:
         """Show these settings."""
-        self._system.setCurrentText(settings.system)
-        self._budget.setText(settings.budget)
-        self._explain(settings.system)
+        self.asking.set_value(settings)
 
     def set_state(self, *, ready: bool, task: str) -> None:
         """Enable what can be pressed now."""
@@ -123,6 +102,3 @@ class RoundPanel(QGroupBox):
         self._bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
         if progress.metrics:
             self.curve.add(progress)
-
-    def _explain(self, system: str) -> None:
-        self._sentence.setText(SYSTEMS[system].sentence if system in SYSTEMS else "")

@@ -1,43 +1,37 @@
-"""What holds for every score of pixels, whatever it measures."""
+"""What holds for every acquisition that gives each pixel a score."""
 
 import math
 
 import pytest
 import torch
+from conftest import prediction_of
 
 import napari_alseg.acquisition as acquisition
 from napari_alseg.errors import BadValue
+from napari_alseg.systems import ACQUISITIONS, maps
 
-
-def samples_of(probability):
-    """Three passes, surer and less sure; where one is certain, all are."""
-    samples = torch.stack([probability**power for power in (0.5, 1, 2)])
-    return samples / samples.sum(1, keepdim=True)
-
-
-SCORES = {
-    "entropy": (acquisition.entropy, 1),
-    "least_confidence": (acquisition.least_confidence, 1),
-    "margin": (acquisition.margin, 1),
-    "best_versus_second_best": (acquisition.best_versus_second_best, 1),
-    "edge_entropy": (
-        lambda p: acquisition.edge_entropy(p, torch.ones(p.shape[1:]), 0.5),
-        1.5,
-    ),
-    "self_consistency": (lambda p: acquisition.self_consistency(p, p), 2 * math.log(4)),
-    "bald": (lambda p: acquisition.bald(samples_of(p)), math.log(3)),
-    "vote_entropy": (lambda p: acquisition.vote_entropy(samples_of(p)), math.log(3)),
-    "impurity": (lambda p: acquisition.impurity(p.argmax(0), 4, 2), 1),
-    "region_uncertainty": (lambda p: acquisition.region_uncertainty(p, 2), 1),
-    "ripu": (lambda p: acquisition.ripu(p, 2), 1),
+HIGHEST = {
+    "edge-entropy": 2,
+    "self-consistency": 2 * math.log(4),
+    "bald": math.log(3),
+    "vote-entropy": math.log(3),
 }
-SEES_CLASSES = {"impurity"}
+"""Most that a score of four classes and three passes can be; 1 for the others."""
+OF_LABELS = {"impurity"}
 OF_IMAGES = {"difficulty_entropy", "difficulty_score"}
 
 
-@pytest.fixture(params=SCORES)
-def member(request):
-    return SCORES[request.param]
+@pytest.fixture(params=maps())
+def score(request):
+    row = ACQUISITIONS[request.param]
+    return lambda probability: row.score(prediction_of(probability))
+
+
+@pytest.fixture(params=maps())
+def ranged(request):
+    row = ACQUISITIONS[request.param]
+    highest = HIGHEST.get(row.name, 1)
+    return lambda probability: row.score(prediction_of(probability)), highest
 
 
 @pytest.fixture
@@ -47,11 +41,12 @@ def probability():
 
 
 def test_every_function_is_under_this_contract():
-    assert {*SCORES, *OF_IMAGES} == set(acquisition.__all__)
+    of_rows = {ACQUISITIONS[name].function for name in maps()}
+    assert of_rows | OF_LABELS | OF_IMAGES == set(acquisition.__all__)
 
 
-def test_one_finite_number_a_pixel_in_its_range(member, probability):
-    score, most = member
+def test_one_finite_number_a_pixel_in_its_range(ranged, probability):
+    score, most = ranged
     result = score(probability)
     assert result.shape == (11, 13)
     assert result.dtype == torch.float32
@@ -59,32 +54,32 @@ def test_one_finite_number_a_pixel_in_its_range(member, probability):
     assert 0 <= result.min() <= result.max() <= most + 1e-5
 
 
-def test_certain_is_never_asked_before_uncertain(member, probability):
-    score, _ = member
+def test_certain_is_never_asked_before_uncertain(score, probability):
     certain = torch.zeros(4, 5, 5)
     certain[2] = 1
     assert score(certain).max() <= score(probability).min() + 1e-6
 
 
-def test_equivariant_to_flips(member, probability):
-    score, _ = member
+def test_equivariant_to_flips(score, probability):
     for axis in (1, 2):
         flipped = score(probability.flip(axis)).flip(axis - 1)
         torch.testing.assert_close(flipped, score(probability), atol=1e-6, rtol=1e-5)
 
 
-def test_same_twice_bit_for_bit(member, probability):
-    score, _ = member
+def test_same_twice_bit_for_bit(score, probability):
     assert torch.equal(score(probability), score(probability))
 
 
-def test_one_pixel_works(member):
-    score, _ = member
+def test_one_pixel_works(score):
     assert torch.isfinite(score(torch.full((4, 1, 1), 0.25))).all()
 
 
-@pytest.mark.parametrize("name", sorted({*SCORES} - SEES_CLASSES))
-def test_nan_is_refused(name, probability):
+def test_nan_is_refused(score, probability):
     probability[1, 3, 4] = float("nan")
     with pytest.raises(BadValue):
-        SCORES[name][0](probability)
+        score(probability)
+
+
+def test_what_is_no_distribution_is_refused(score, probability):
+    with pytest.raises(BadValue):
+        score(2 * probability)

@@ -7,6 +7,7 @@ from napari_alseg.errors import BadValue
 from napari_alseg.regions import (
     choose_class_quota,
     choose_diverse,
+    choose_per_image,
     choose_spread,
     choose_stratified,
     choose_top,
@@ -452,3 +453,47 @@ def test_nan_in_a_map_is_refused():
     score[2, 130] = np.nan
     with pytest.raises(BadValue, match="nan"):
         choose_windows(score, 1, 1)
+
+
+# --- per image ------------------------------------------------------------------------
+
+
+def naive_per_image(scores, costs, images, budget):
+    """Shares first, then turn by turn the next best of each image."""
+    possible = [i for i in np.argsort(-scores, kind="stable") if scores[i] > NEVER]
+    queues = {g: [i for i in possible if images[i] == g] for g in set(images[possible])}
+    picked, left = [], budget
+    for queue in queues.values():
+        share = budget / len(queues) * (1 + 1e-12)
+        while queue and costs[queue[0]] <= share:
+            share -= costs[queue[0]]
+            left -= costs[queue[0]]
+            picked.append(queue.pop(0))
+    while any(queues.values()):
+        fronts = [queue.pop(0) for queue in queues.values() if queue]
+        for i in sorted(fronts, key=lambda i: (-scores[i], i)):
+            if costs[i] > left:
+                return sorted(picked, key=lambda i: (-scores[i], i))
+            left -= costs[i]
+            picked.append(i)
+    return sorted(picked, key=lambda i: (-scores[i], i))
+
+
+@given(st.integers(0, 10_000), st.integers(0, 160))
+@settings(max_examples=60, deadline=None)
+def test_per_image_equals_its_naive_form(seed, budget):
+    scores, costs, images = pool_of(seed)
+    chosen = choose_per_image(scores, costs, images, budget)
+    assert chosen.tolist() == naive_per_image(scores, costs, images, budget)
+    assert costs[chosen].sum() <= budget
+
+
+def test_a_budget_below_one_region_an_image_goes_to_the_best_images():
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.1])
+    images = np.array([0, 0, 1, 2, 3])
+    assert choose_per_image(scores, np.ones(5), images, 3).tolist() == [0, 2, 3]
+
+
+def test_per_image_of_nothing_is_nothing():
+    none = np.empty(0)
+    assert choose_per_image(none, none, np.empty(0, int), 5).tolist() == []

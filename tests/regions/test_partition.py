@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from napari_alseg.regions import (
     describe,
     felzenszwalb,
     grid,
+    of_many,
     superpixels,
-    superpixels_of_many,
+    windows,
 )
+
+small_superpixels = partial(superpixels, size=50)
 
 
 def scene(height=60, width=80, channels=3, seed=0):
@@ -121,7 +125,7 @@ def test_many_come_in_order_however_many_work():
     images = [scene(20 + 7 * index, 30) for index in range(7)]
     wanted = [superpixels(image, size=50) for image in images]
     for workers in (1, 3):
-        many = list(superpixels_of_many(iter(images), size=50, workers=workers))
+        many = list(of_many(small_superpixels, iter(images), workers=workers))
         assert all(map(np.array_equal, many, wanted))
         assert len(many) == 7
 
@@ -134,7 +138,7 @@ def test_many_hold_few_images_at_a_time():
             taken.append(index)
             yield scene(12, 12)
 
-    maps = superpixels_of_many(images(), size=50, workers=2)
+    maps = of_many(small_superpixels, images(), workers=2)
     next(maps)
     assert len(taken) <= 4
     maps.close()
@@ -143,7 +147,7 @@ def test_many_hold_few_images_at_a_time():
 
 
 def test_many_of_none_is_none():
-    assert list(superpixels_of_many([])) == []
+    assert list(of_many(small_superpixels, [])) == []
 
 
 @pytest.mark.parametrize("bad", [{"scale": 0}, {"sigma": -1}, {"size": 0}])
@@ -225,3 +229,18 @@ def test_grey_counts_as_much_as_the_same_grey_in_colour():
 def test_an_image_of_another_shape_is_refused():
     with pytest.raises(BadValue, match="does not fit"):
         describe(scene(), grid((4, 4), 2, 2))
+
+
+# --- windows --------------------------------------------------------------------------
+
+
+def test_windows_are_squares_cut_off_at_the_border():
+    region_map = windows((5, 7), np.array([[2, 5], [0, 0]]), radius=1)
+    assert bounds(region_map).tolist() == [[1, 4, 4, 7], [0, 0, 2, 2]]
+    assert np.bincount(region_map.ravel()).tolist() == [35 - 9 - 4, 9, 4]
+    assert region_map.dtype == np.int32
+
+
+def test_single_pixels_and_none_are_windows_too():
+    assert windows((2, 2), np.array([[1, 0]]), radius=0).tolist() == [[0, 0], [1, 0]]
+    assert windows((2, 2), np.empty((0, 2), int), radius=3).tolist() == [[0, 0]] * 2

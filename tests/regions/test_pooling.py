@@ -8,6 +8,7 @@ from napari_alseg.regions import (
     count_pixels,
     dominant_class,
     pool,
+    pool_classes,
     pool_features,
 )
 
@@ -137,3 +138,27 @@ def test_features_at_full_resolution_equal_pooling(seed):
     np.testing.assert_allclose(
         pool_features(features, region_map)[present], wanted[present], atol=1e-5
     )
+
+
+def test_pooled_classes_equal_a_loop_over_masks_and_stay_a_distribution():
+    rng = np.random.default_rng(0)
+    probability = rng.dirichlet(np.ones(4), (9, 12)).transpose(2, 0, 1)
+    probability = np.ascontiguousarray(probability, np.float32)
+    region_map = rng.integers(0, 6, (9, 12)).astype(np.int32)
+    means = pool_classes(probability, region_map)
+    for region in range(1, 6):
+        expected = probability[:, region_map == region].mean(1)
+        np.testing.assert_allclose(means[region - 1], expected, rtol=1e-5)
+    np.testing.assert_allclose(means.sum(1), 1, rtol=1e-5)
+
+
+def test_classes_of_an_id_without_pixels_are_zeros():
+    means = pool_classes(
+        np.full((2, 1, 2), 0.5, np.float32), np.array([[1, 3]], np.int32)
+    )
+    assert means.tolist() == [[0.5, 0.5], [0, 0], [0.5, 0.5]]
+
+
+def test_a_probability_of_another_size_is_refused():
+    with pytest.raises(BadValue, match="does not fit"):
+        pool_classes(np.ones((2, 3, 3), np.float32), np.ones((3, 4), np.int32))

@@ -32,6 +32,13 @@ def tiny_network() -> Network:
 
 
 @pytest.fixture
+def learns_where_it_errs() -> Network:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Network(TinyBody(3), NetworkSettings(difficulty=True), 3)
+
+
+@pytest.fixture
 def examples() -> list[Example]:
     """Six images whose class is their strongest colour; a tenth is labelled."""
     rng = np.random.default_rng(0)

@@ -22,6 +22,7 @@ from napari_alseg.segmentation.network import _padded
 from napari_alseg.settings import NetworkSettings
 
 RANDOM = NetworkSettings(weights="random")
+LEARNING = NetworkSettings(weights="random", difficulty=True)
 LIGHT = [
     RANDOM,
     NetworkSettings("unet", "mobilenet_v2", "random"),
@@ -146,6 +147,40 @@ def test_a_card_of_another_project():
     del written["encoder"]
     with pytest.raises(WeightsMismatch, match="lacks encoder"):
         from_card(written)
+
+
+def test_the_difficulty_branch_is_there_if_wished_for_and_changes_nothing_else():
+    plain, learning = build(RANDOM, 3), build(LEARNING, 3)
+    assert plain.difficulty is None
+    added = {"difficulty.gamma", "difficulty.score.weight", "difficulty.score.bias"}
+    first, second = state(plain), state(learning)
+    assert set(second) - set(first) == added
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_the_difficulty_branch_learns_as_fast_as_the_decoder():
+    network = build(LEARNING, 3)
+    decoder = {id(each) for each in decoder_parameters(network)}
+    assert {id(each) for each in network.difficulty.parameters()} <= decoder
+
+
+def test_the_difficulty_branch_is_stored_and_read_again():
+    network = build(LEARNING, 2)
+    network.difficulty.gamma.data.fill_(0.25)
+    again = from_card(json.loads(json.dumps(card(network))))
+    load(again, state(network))
+    assert again.settings == LEARNING
+    assert again.difficulty.gamma.item() == 0.25
+
+
+def test_a_card_from_before_the_difficulty_branch_means_none():
+    network = build(RANDOM, 2)
+    written = card(network)
+    del written["difficulty"]
+    again = from_card(written)
+    load(again, state(network))
+    assert again.difficulty is None
+    assert not again.settings.difficulty
 
 
 def test_state_is_a_copy(tiny_network):

@@ -3,12 +3,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from napari_alseg.arrays import IGNORE, finish
 from napari_alseg.errors import BadValue, NothingToLearn
 from napari_alseg.metrics import CurvePoint, scores
-from napari_alseg.segmentation import Example, build, evaluate, state, train
-from napari_alseg.segmentation.train import _optimiser, _set_rates
+from napari_alseg.segmentation import (
+    Example,
+    build,
+    difficulty_loss,
+    evaluate,
+    partial_cross_entropy,
+    predict,
+    state,
+    train,
+)
+from napari_alseg.segmentation.train import _optimiser, _set_rates, _step
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -160,9 +170,10 @@ def test_batches_of_one_are_refused():
         check(TrainingSettings(batch_size=1))
 
 
-def test_the_default_network_learns_one_small_image_of_a_single_label():
+@pytest.mark.parametrize("difficulty", [False, True])
+def test_the_default_network_learns_one_small_image_of_a_single_label(difficulty):
     """The pooling branch of DeepLab sees 1 x 1 maps; one example makes the batch."""
-    network = build(NetworkSettings(weights="random"), 3)
+    network = build(NetworkSettings(weights="random", difficulty=difficulty), 3)
     targets = np.full((30, 41), IGNORE, np.uint8)
     targets[3, 4] = 2
     example = Example(np.zeros((30, 41, 3), np.uint8), targets)
@@ -171,3 +182,67 @@ def test_the_default_network_learns_one_small_image_of_a_single_label():
     finish(start(network, [example], [example], settings, curve))
     assert all(np.isfinite(value).all() for value in state(network).values())
     assert curve[-1].step == 2
+
+
+# --- a network that learns where it errs ----------------------------------------------
+
+
+def half_of_it_cannot_be_learnt(seed: int) -> list[Example]:
+    """Blocks that are red are class 0; the class of others is tossed for each pixel."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(6):
+        red = rng.random((4, 5)).repeat(8, 0).repeat(8, 1) < 0.5  # (32, 40)
+        colours = np.where(red[..., None], (200, 40, 40), (40, 120, 160))
+        image = (colours + rng.integers(0, 50, (32, 40, 3))).astype(np.uint8)
+        tossed = rng.integers(1, 3, (32, 40))
+        found.append(Example(image, np.where(red, 0, tossed).astype(np.uint8)))
+    return found
+
+
+def difficulty_of_wrong_less_right(network, examples) -> float:
+    """Difference of the mean difficulty of pixels that are wrong and right."""
+    wrong, difficulty = [], []
+    for example in examples:
+        found = predict(
+            network, example.image, PredictionSettings(), needs={"difficulty"}
+        )
+        wrong.append(found.probability.argmax(0).numpy() != example.targets)
+        difficulty.append(found.difficulty.numpy())
+    mask, values = np.stack(wrong), np.stack(difficulty)
+    assert 0.2 < mask.mean() < 0.8
+    return values[mask].mean() - values[~mask].mean()
+
+
+def test_it_learns_where_it_errs(learns_where_it_errs, quick):
+    """On images that it has not seen; about half of the right pixels are sure."""
+    network, others = learns_where_it_errs, half_of_it_cannot_be_learnt(1)
+    settings = replace(quick, epochs=40)
+    finish(start(network, half_of_it_cannot_be_learnt(0), [], settings))
+    assert difficulty_of_wrong_less_right(network, others) > 0.2
+
+
+def test_where_it_errs_teaches_the_network_as_well(learns_where_it_errs):
+    """The gradient is that of the sum of both losses, also in the encoder."""
+    network = learns_where_it_errs
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 16, 16, generator=generator)
+    targets = torch.randint(0, 3, (2, 16, 16), generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        logits = network.train()(images)
+    cross_entropy = partial_cross_entropy(logits, targets)
+    loss = cross_entropy + difficulty_loss(network.difficulty(logits), logits, targets)
+    weight = network.encoder[0].weight
+    alone, both = (
+        functional.normalize(
+            torch.autograd.grad(each, weight, retain_graph=True)[0].flatten(), dim=0
+        )
+        for each in (cross_entropy, loss)
+    )
+    standing = torch.optim.SGD(network.parameters(), lr=0.0)
+    found = _step(network, standing, images, targets, seed=5)
+    torch.testing.assert_close(found, loss.detach())
+    direction = functional.normalize(weight.grad.flatten(), dim=0)
+    torch.testing.assert_close(direction, both)
+    assert direction @ alone < 0.999

@@ -69,19 +69,20 @@ def test_half_written_labels_and_maps_do_not_count(folder, monkeypatch):
         layout.write_labels(folder, "prediction", np.ones((5, 7), np.uint8), CLASSES)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(zarr.Array, "__setitem__", interrupted)
-        layout.write_map(folder, "entropy", np.ones((5, 7), np.float32), 1)
+        layout.write_map(folder, "entropy", np.ones((5, 7), np.float32), 1, {})
     assert not layout.has_labels(folder, "prediction")
     assert layout.read_map(folder, "entropy") is None
     assert layout.map_names(folder) == ()
     layout.write_labels(folder, "prediction", np.ones((5, 7), np.uint8), CLASSES)
-    layout.write_map(folder, "entropy", np.ones((5, 7), np.float32), 1)
+    layout.write_map(folder, "entropy", np.ones((5, 7), np.float32), 1, {})
     assert layout.has_labels(folder, "prediction")
     assert layout.read_map(folder, "entropy").min() == 1
 
 
 def test_maps_are_float16_on_disk_and_float32_in_hand(folder):
     scores = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
-    layout.write_map(folder, "entropy", scores, 3)
+    layout.write_map(folder, "entropy", scores, 3, {"radius": 2})
+    assert layout.map_parameters(folder, "entropy") == {"radius": 2}
     read = layout.read_map(folder, "entropy")
     assert zarr.open_array(folder / "maps" / "entropy", mode="r").dtype == np.float16
     assert read.dtype == np.float32

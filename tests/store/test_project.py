@@ -497,6 +497,37 @@ def test_predictions_and_maps(asked):
     assert asked.map_round("second", "entropy") is None
 
 
+def test_a_map_is_fresh_with_its_own_weights_and_parameters_only(asked):
+    asked.commit_weights(1, {"a": np.zeros(1, np.float32)}, {})
+    scores = np.zeros((6, 8), np.float32)
+    asked.write_map("first", "ripu", scores, 1, {"radius": 2})
+    assert asked.has_fresh_map("first", "ripu", {"radius": 2})
+    assert not asked.has_fresh_map("first", "ripu", {"radius": 3})
+    assert not asked.has_fresh_map("first", "ripu")
+    asked.commit_weights(1, {"a": np.ones(1, np.float32)}, {})
+    assert not asked.has_fresh_map("first", "ripu", {"radius": 2})
+
+
+def test_closed_windows_are_those_answered_or_skipped_of_these_partitions(asked):
+    settings = {"partition": "windows", "window": 1, "round": 2}
+    version = asked.partition_version(settings)
+    windows = np.zeros((6, 8), np.int32)
+    windows[:3, :3], windows[3:, :3], windows[:3, 5:] = 1, 2, 3
+    asked.write_regions("first", version, windows)
+    boxes = [Bounds(0, 0, 3, 3), Bounds(3, 0, 6, 3), Bounds(0, 5, 3, 8)]
+    regions = [
+        Region("first", version, number, 0.5, 9, bounds)
+        for number, bounds in enumerate(boxes, 1)
+    ]
+    asked.ask(Selection(2, "ripu-ra", "3 regions", tuple(regions)))
+    asked.answer(1, 0, label=1)  # of another partition
+    asked.answer(2, 0, label=1)
+    asked.skip(2, 2)
+    found = asked.closed_windows(("windows", "pixels"))
+    assert found == {"first": [(boxes[0], settings), (boxes[2], settings)]}
+    assert asked.closed_windows(("pixels",)) == {}
+
+
 @pytest.mark.parametrize("score", [np.nan, np.inf, 70000.0, -70000.0])
 def test_scores_are_finite_and_fit(asked, score):
     scores = np.zeros((6, 8), np.float32)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from conftest import TINY_NETWORK, TINY_PARTITION, TINY_TRAINING
+from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.sample_data import CLASSES
-from napari_alseg.settings import PartitionSettings, QuerySettings
+from napari_alseg.settings import QuerySettings
 from napari_alseg.store import ClassTable, Project
+from napari_alseg.systems import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
 from napari_alseg.ui.new_project import NewProject
@@ -41,18 +42,18 @@ def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path)
 
 
 def test_a_project_remembers_how_it_was_asked(dock, labelling):
-    assert dock.round_panel.value() == QuerySettings("entropy", "6 regions")
-    assert dock.round_panel.partition.value() == TINY_PARTITION
+    asked = completed(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    assert dock.round_panel.value() == asked
 
 
 def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, qtbot):
-    dock.round_panel.set_value(QuerySettings("margin", "7 regions"))
+    wanted = completed(QuerySettings("ripu-ra", "7 regions", radius=3))
+    dock.round_panel.set_value(wanted)
     dock.ask()
     wait_idle(qtbot, dock)
     task, arguments = worker.asked[-1]
     assert task == "query"
-    assert arguments["settings"] == QuerySettings("margin", "7 regions")
-    assert arguments["partition"] == TINY_PARTITION
+    assert arguments["settings"] == wanted
     dock.learn()
     wait_idle(qtbot, dock)
     assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
@@ -258,8 +259,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
     viewer = make_napari_viewer()
     dock = ActiveLearningDock(viewer)
     viewer.window.add_dock_widget(dock)
-    dock.round_panel.set_value(QuerySettings("entropy", "6 regions"))
-    dock.round_panel.partition.set_value(PartitionSettings(region_size=64))
+    dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
     dock.round_panel.network.set_value(TINY_NETWORK)
     dock.round_panel.training.set_value(TINY_TRAINING)
     dock.open_project(project_path)

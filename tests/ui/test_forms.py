@@ -2,7 +2,6 @@ import pytest
 
 from napari_alseg.settings import (
     NetworkSettings,
-    PartitionSettings,
     PredictionSettings,
     TrainingSettings,
 )
@@ -11,7 +10,7 @@ from napari_alseg.ui.forms import SettingsForm
 
 @pytest.mark.parametrize(
     "settings",
-    [PartitionSettings(), NetworkSettings(), TrainingSettings(), PredictionSettings()],
+    [NetworkSettings(), TrainingSettings(), PredictionSettings()],
     ids=lambda settings: type(settings).__name__,
 )
 def test_a_form_shows_and_returns_its_settings_exactly(qtbot, settings):

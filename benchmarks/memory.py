@@ -1,0 +1,102 @@
+"""Peak memory of scoring large images, and whether it grows with the pool.
+
+``python benchmarks/memory.py [SYSTEM ...]``. Images have 1024 x 2048 pixels and 19
+classes; the network is the default one. Each system is measured in a process of its
+own, which first loads everything and scores a small image.
+"""
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from napari_alseg.worker import PATIENT_THREADS
+
+SHAPE = (1024, 2048)
+CLASSES = 19
+IMAGES = 5
+SYSTEMS = ("entropy", "ripu-ra", "equal", "sp-crf", "coreset", "bald")
+FLAT = 100.0
+"""Megabytes that later images may add: what allocators keep for themselves."""
+
+
+def peak_megabytes() -> float:
+    """Return the most memory this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def measure(system: str) -> None:
+    """Print the peak before, with one image, and with all of them, in megabytes."""
+    import numpy as np
+
+    from napari_alseg import segmentation, survey, systems
+    from napari_alseg.arrays import finish
+    from napari_alseg.sample_data import scenes
+    from napari_alseg.settings import (
+        NetworkSettings,
+        PredictionSettings,
+        QuerySettings,
+    )
+    from napari_alseg.store import Project, default_classes
+
+    settings = PredictionSettings(device="cpu")
+    query = systems.completed(QuerySettings(system))
+    network = segmentation.build(NetworkSettings(weights="random"), CLASSES).eval()
+    classes = default_classes([f"class {number}" for number in range(CLASSES)])
+    with tempfile.TemporaryDirectory() as folder:
+        with Project.create(Path(folder) / "large.alseg", classes) as project:
+            small = next(scenes(1, shape=(64, 64)))
+            project.add_image("small", small.image)
+            for scene in scenes(IMAGES, shape=SHAPE):
+                project.add_image(scene.name, scene.image)
+            rng = np.random.default_rng(0)
+            by_network = survey.by_network(project, network, query, settings, rng)
+            peaks = []
+            for image in project.images():
+                if query.partition in systems.WINDOWS:
+                    survey.see(project, network, query, settings, image)
+                else:
+                    version = finish(survey.make_regions(project, [image], query))
+                    by_network(image, project.read_regions(image, version))
+                peaks.append(peak_megabytes())
+    print(peaks[0], peaks[1], peaks[-1])
+
+
+def main() -> None:
+    """Measure each system in a child process and print one table."""
+    from tables import at_most, report
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("systems", nargs="*", default=SYSTEMS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        measure(arguments.systems[0])
+        return
+    rows = []
+    for system in arguments.systems:
+        ended = subprocess.run(
+            [sys.executable, __file__, "--child", system],
+            env=PATIENT_THREADS | os.environ,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        before, first, last = map(float, ended.stdout.split()[-3:])
+        rows += [
+            at_most(
+                f"{system}: one image, beside {before:.0f} MB",
+                first - before,
+                "MB",
+                8000,
+            ),
+            at_most(f"{system}: more after {IMAGES}", last - first, "MB", FLAT),
+        ]
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()

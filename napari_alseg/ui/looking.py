@@ -1,0 +1,255 @@
+"""What is looked at: maps and how they come to be, scores, and why a region is asked.
+
+`Looking` stands between three panels and what is on screen, so that the dock has the
+rounds to coordinate and this the looking.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
+
+from napari_alseg import systems
+from napari_alseg.errors import AlsegError
+from napari_alseg.settings import QuerySettings
+
+from . import layers
+from .labelling import MAPS, PREDICTION, RANGE, SIDE_BY_SIDE, WHY, Labelling
+from .maps import Looks, map_of, missing
+from .maps_panel import MapsPanel
+from .pointer import Pointer
+from .scores import reason, without_ranking
+from .scores_panel import ScoresPanel
+from .why_panel import WhyPanel
+
+PAUSE = 400
+"""Milliseconds from the last change of a parameter until maps are made with it."""
+
+
+class Looking(QObject):
+    """Shows what the panels want of the open project, and has missing maps made.
+
+    Parameters
+    ----------
+    maps : MapsPanel
+    scores : ScoresPanel
+    why : WhyPanel
+    query : callable
+        Returns the settings that Ask would take, for the parameters of maps.
+    may_look : callable
+        Whether a look could be started now.
+    """
+
+    look_requested = Signal(str, tuple)
+    """An image, and the maps that are to be made of it."""
+
+    def __init__(
+        self,
+        maps: MapsPanel,
+        scores: ScoresPanel,
+        why: WhyPanel,
+        query: Callable[[], QuerySettings],
+        may_look: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.maps = maps
+        self.scores = scores
+        self.why = why
+        self._query = query
+        self._may_look = may_look
+        self._labelling: Labelling | None = None
+        self._pointer: Pointer | None = None
+        self._looks = Looks()
+        self._offered = ""
+        self._explained: tuple[int | None, int | None] | None = None
+        self._pause = QTimer(self, interval=PAUSE, singleShot=True)
+        self._pause.timeout.connect(self.look)
+
+    # --- a project --------------------------------------------------------------------
+
+    def open(self, labelling: Labelling) -> None:
+        """Look at a project from now on."""
+        self._labelling = labelling
+        self._looks, self._explained = Looks(), None
+        self._pointer = Pointer(labelling, self)
+        self._pointer.moved.connect(self.maps.set_values)
+        labelling.set_shown(self.maps.value())
+        self.offer()
+
+    def close(self) -> None:
+        """Look at no project any longer."""
+        self._pause.stop()
+        if self._pointer is not None:
+            self._pointer.close()
+            self._pointer.deleteLater()
+        self._labelling = self._pointer = None
+        with QSignalBlocker(self.maps):
+            self.maps.set_value(replace(self.maps.value(), side_by_side=False))
+        self.maps.set_values({})
+        self.scores.set_ranking(None, "nothing is asked yet")
+        self.refresh()
+
+    # --- what is shown ----------------------------------------------------------------
+
+    def show_maps(self) -> None:
+        """Show what the panel wants, and have made what is missing."""
+        if self._labelling is not None:
+            self._labelling.set_shown(self.maps.value())
+            self.refresh()
+            self.look()
+
+    def note_visible(self) -> None:
+        """Let the panel say what is visible once an eye is clicked or the grid left."""
+        labelling = self._labelling
+        if labelling is None:
+            return
+        shown = self.maps.value()
+        maps = layers.of_role(labelling.viewer, "map")
+        prediction = layers.find(labelling.viewer, "prediction")
+        if maps:
+            shown = replace(shown, maps=any(layer.visible for layer in maps))
+        if prediction is not None:
+            shown = replace(shown, prediction=bool(prediction.visible))
+        with QSignalBlocker(self.maps):
+            self.maps.set_value(shown)
+        labelling.shown = shown
+        if labelling.side_by_side.left:
+            self.maps.set_value(replace(shown, side_by_side=False))
+
+    def set_maps_visible(self, on: bool) -> None:
+        """Show all ticked maps, or hide them."""
+        self.maps.set_value(replace(self.maps.value(), maps=on))
+
+    def offer(self) -> None:
+        """Tick the map that the round was asked by, unless others were chosen."""
+        wanted, shown = map_of(self._acquisition()), self.maps.value()
+        if shown.names in ((), (self._offered,)):
+            self._offered = wanted
+            self.maps.set_value(replace(shown, names=(wanted,)))
+
+    def _acquisition(self) -> str:
+        """Name of the acquisition that the latest round was asked by, or the next."""
+        labelling = self._labelling
+        selection = labelling.project.selection() if labelling else None
+        if labelling is None or selection is None:
+            query = self._query()
+            return query.acquisition or systems.system(query.system).acquisition
+        asked = labelling.project.metrics(selection.round).get("query", {})
+        usual = systems.system(selection.system).acquisition
+        return str(asked.get("acquisition", usual))
+
+    def press(self, key: str) -> None:
+        """Do what a key is for."""
+        shown = self.maps.value()
+        match key:
+            case value if value == MAPS:
+                self.set_maps_visible(not shown.maps)
+            case value if value == PREDICTION:
+                self.maps.set_value(replace(shown, prediction=not shown.prediction))
+            case value if value == SIDE_BY_SIDE:
+                self.maps.set_value(replace(shown, side_by_side=not shown.side_by_side))
+            case value if value == RANGE:
+                self.scores.toggle()
+            case value if value == WHY:
+                self.why.toggle()
+
+    # --- scores -----------------------------------------------------------------------
+
+    def show_round(self) -> None:
+        """Show what the round on screen measured, or why it measured nothing."""
+        labelling = self._labelling
+        if labelling is None:
+            return
+        self._explained = None
+        selection = labelling.selection
+        why = "Nothing is asked yet."
+        if selection is not None and labelling.ranking is None:
+            why = without_ranking(labelling.project, selection)
+        self.scores.set_ranking(labelling.ranking, why)
+        self.refresh()
+
+    def light(self) -> None:
+        """Light up the regions in the range of the panel."""
+        if self._labelling is not None:
+            self._labelling.light(self.scores.value())
+
+    def refresh(self) -> None:
+        """Say why the current region is asked, and what is missing."""
+        labelling = self._labelling
+        self.maps.set_note(self._note())
+        if labelling is None or labelling.selection is None or not labelling.region:
+            self.why.set_value(None)
+            self.scores.mark(None)
+            self._explained = None
+            return
+        current = labelling.round, labelling.position
+        if current != self._explained:
+            self._explained = current
+            why = reason(
+                labelling.project,
+                labelling.ranking,
+                labelling.selection,
+                labelling.region,
+            )
+            self.why.set_value(why)
+            self.scores.mark(why.score)
+
+    # --- making maps ------------------------------------------------------------------
+
+    def look(self, again: bool = False) -> None:
+        """Have made what is wanted of the shown image and missing, in one look.
+
+        Parameters
+        ----------
+        again : bool
+            Whether a look has just ended: then the same is not tried once more.
+        """
+        labelling = self._labelling
+        if labelling is None or not labelling.image or not self._may_look():
+            return
+        wanted = self._looks.next(labelling.image, self._missing(), again)
+        if wanted:
+            self.look_requested.emit(labelling.image, wanted)
+
+    def look_soon(self) -> None:
+        """Look when no parameter has changed for a while."""
+        self._pause.start()
+
+    def failed(self, error: AlsegError) -> bool:
+        """Take note of a failed look; whether it is worth telling.
+
+        Of several maps each is tried alone, and only the bad one is given up.
+        """
+        given_up = self._looks.failed(error)
+        if given_up is None:
+            return False
+        shown = self.maps.value()
+        kept = tuple(name for name in shown.names if name not in given_up)
+        self.maps.set_value(replace(shown, names=kept))
+        return True
+
+    def _missing(self) -> tuple[str, ...]:
+        """Names of wanted maps that are not there or not up to date."""
+        labelling = self._labelling
+        if labelling is None or labelling.project.latest_weights_round() is None:
+            return ()
+        try:
+            query = systems.completed(self._query())
+        except AlsegError:
+            return ()  # the panel of the round says what does not go together
+        return missing(labelling.project, labelling.image, labelling.shown, query)
+
+    def _note(self) -> str:
+        """Say why a wanted map is not on screen."""
+        labelling = self._labelling
+        if labelling is None or not labelling.image or not labelling.shown.names:
+            return ""
+        there = {layers.key(layer) for layer in layers.ours(labelling.viewer)}
+        if all(("map", name) in there for name in labelling.shown.names):
+            return ""
+        if labelling.project.latest_weights_round() is None:
+            return "There are no maps yet: they come with the first Learn."
+        if labelling.project.read_only:
+            return "Maps that are not there cannot be made: the project is read-only."
+        return "The network is looking at this image…"

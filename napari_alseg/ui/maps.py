@@ -1,0 +1,162 @@
+"""Which maps of an image are wanted, which are there, and which must be computed."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_alseg import systems
+from napari_alseg.arrays import RegionMap, ScoreMap
+from napari_alseg.errors import AlsegError, BadValue
+from napari_alseg.regions import pool
+from napari_alseg.settings import QuerySettings
+
+from . import layers
+
+if TYPE_CHECKING:
+    from napari_alseg.store import Project
+
+USUAL = "entropy"
+"""The map to look at where the system asks by none."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is wanted over an image."""
+
+    names: tuple[str, ...] = ()
+    """Maps, each a layer of its own."""
+    maps: bool = False
+    """Whether the maps are visible."""
+    prediction: bool = False
+    by_region: bool = False
+    """Whether a map shows the mean of each region."""
+    side_by_side: bool = False
+
+
+def map_layers(
+    project: "Project", image: str, shown: Shown, region_map: RegionMap | None
+) -> list[layers.LayerData]:
+    """Return the wanted maps and the prediction, as far as they have been computed.
+
+    Parameters
+    ----------
+    project : Project
+    image : str
+    shown : Shown
+    region_map : int32 array of shape (H, W), optional
+        The regions to take means of; none if the image has none.
+    """
+    found = []
+    for name in shown.names:
+        score = project.read_map(image, name)
+        if score is None:
+            continue
+        if shown.by_region and region_map is not None:
+            score = mean_of_regions(score, region_map)
+        found.append(layers.map_layer(image, name, score, shown.maps))
+    prediction = project.read_prediction(image)
+    if prediction is not None:
+        found.append(
+            layers.prediction_layer(project, image, prediction, shown.prediction)
+        )
+    return found
+
+
+def mean_of_regions(score: ScoreMap, region_map: RegionMap) -> ScoreMap:
+    """Map with each pixel's score replaced by its region's mean; region 0 keeps its.
+
+    Examples
+    --------
+    >>> score = np.array([[0.0, 1.0, 5.0]], np.float32)
+    >>> mean_of_regions(score, np.array([[1, 1, 0]], np.int32))
+    array([[0.5, 0.5, 5. ]], dtype=float32)
+    """
+    if not region_map.any():
+        return score
+    means = np.concatenate([[0.0], pool(score, region_map, how="mean")])
+    pooled: ScoreMap = np.where(region_map > 0, means[region_map], score)
+    return pooled.astype(np.float32)
+
+
+def map_of(acquisition: str) -> str:
+    """Name of the map that shows best what an acquisition asks by.
+
+    Examples
+    --------
+    >>> map_of("ripu"), map_of("difficulty-entropy"), map_of("random")
+    ('ripu', 'difficulty', 'entropy')
+    """
+    row = systems.acquisition(acquisition)
+    if row.of == "pixels":
+        return row.name
+    return row.terms[0] if row.terms else USUAL
+
+
+def missing(
+    project: "Project", image: str, shown: Shown, query: QuerySettings
+) -> tuple[str, ...]:
+    """Names of maps that the latest network has still to make.
+
+    Parameters
+    ----------
+    project : Project
+    image : str
+    shown : Shown
+        Where no map is wanted but the prediction, any map brings it along.
+    query : QuerySettings
+        Completed, for the parameters.
+    """
+    names = shown.names or ((USUAL,) if shown.prediction else ())
+    return tuple(
+        name
+        for name in names
+        if not project.has_fresh_map(
+            image, name, systems.acquisition(name).values(query)
+        )
+    )
+
+
+@dataclass
+class Looks:
+    """Decides what the next look computes, so that one bad map does not spoil others.
+
+    One look computes all maps that are missing. If one of them cannot be made, each
+    is tried alone, and only those that fail then are given up.
+    """
+
+    latest: tuple[str, tuple[str, ...]] = ("", ())
+    """Image and maps of the latest look."""
+    alone: set[str] = field(default_factory=set)
+    """Maps to be tried one at a time."""
+
+    def next(self, image: str, names: tuple[str, ...], again: bool) -> tuple[str, ...]:
+        """Return the maps that the next look computes, none if there is to be none.
+
+        Parameters
+        ----------
+        image : str
+        names : tuple of str
+            The maps that are missing.
+        again : bool
+            Whether a look has just ended: then the same is not tried once more.
+        """
+        self.alone &= set(names)
+        wanted = (image, names)
+        if self.alone:
+            wanted = (image, (next(name for name in names if name in self.alone),))
+        if not names or (again and wanted == self.latest):
+            return ()
+        self.latest = wanted
+        return wanted[1]
+
+    def failed(self, error: AlsegError) -> tuple[str, ...] | None:
+        """Return the maps to give up, or None if each is to be tried alone first."""
+        _, names = self.latest
+        if not isinstance(error, BadValue):
+            return ()  # not the fault of a map
+        if len(names) > 1:
+            self.alone = set(names)
+            return None
+        self.alone -= set(names)
+        return names

@@ -1,0 +1,93 @@
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_alseg.settings import QuerySettings
+from napari_alseg.systems import SYSTEMS, completed
+from napari_alseg.ui.asking_panel import AskingPanel
+
+ASKABLE = [name for name, row in SYSTEMS.items() if row.choice != "everything"]
+
+
+@pytest.fixture
+def panel(qtbot):
+    panel = AskingPanel()
+    qtbot.addWidget(panel)
+    return panel
+
+
+def rows(panel):
+    return [row.name for row in panel._form.container] if panel._form else []
+
+
+def entries(panel):
+    """Each entry of the menu of systems, and whether it can be chosen."""
+    model = panel._system.model()
+    items = [model.item(index) for index in range(model.rowCount())]
+    return [(i.text(), bool(i.flags() & Qt.ItemFlag.ItemIsEnabled)) for i in items]
+
+
+def test_every_system_stands_under_its_group(panel):
+    group, found = "", {}
+    for text, enabled in entries(panel):
+        if enabled:
+            found[text] = group
+        else:
+            group = text
+    assert found == {name: SYSTEMS[name].group for name in ASKABLE}
+
+
+@pytest.mark.parametrize("name", ASKABLE)
+def test_a_system_shows_its_sentence_cost_and_own_parameters_only(panel, name):
+    panel._system.setCurrentText(name)
+    query = completed(QuerySettings(name))
+    assert panel.value() == query
+    parts = ("partition", "acquisition", "choice")
+    assert rows(panel) == [n for n in query.parameters() if n not in parts]
+    text = panel._sentence.text()
+    assert SYSTEMS[name].sentence in text and "To score: " in text
+    assert all(row.tooltip for row in panel._form.container)
+
+
+def test_a_group_is_no_system(panel):
+    texts = [text for text, enabled in entries(panel) if not enabled]
+    assert "RIPU" in texts
+    panel._system.setCurrentText("ripu-ra")
+    assert panel._system.currentText() == "ripu-ra"
+
+
+def test_settings_come_back_as_they_were_shown(panel):
+    query = completed(QuerySettings("ripu-pa", "2%", radius=9, exclusion=4))
+    panel.set_value(query)
+    assert panel.value() == query
+    panel.set_value(QuerySettings("equal", rows=7))
+    assert panel.value() == completed(QuerySettings("equal", rows=7))
+
+
+def test_a_part_can_be_changed_and_brings_its_parameters(panel):
+    panel._system.setCurrentText("ripu-ra")
+    panel._parts["partition"].setCurrentText("superpixels")
+    assert panel.value().partition == "superpixels"
+    assert "region_size" in rows(panel) and "window" not in rows(panel)
+    assert "radius" in rows(panel)
+
+
+def test_parts_that_do_not_go_together_say_so_and_others_mend_it(panel):
+    panel._system.setCurrentText("deal-de")
+    panel._parts["partition"].setCurrentText("grid")
+    assert "take the partition 'image'" in panel._sentence.text()
+    assert rows(panel) == []
+    panel._parts["partition"].setCurrentText("image")
+    assert panel.value() == completed(QuerySettings("deal-de"))
+
+
+def test_a_changed_parameter_is_asked_and_told(panel, qtbot):
+    panel._system.setCurrentText("bald")
+    with qtbot.waitSignal(panel.changed):
+        panel._form.container["passes"].value = 4
+    assert panel.value().passes == 4
+
+
+def test_all_is_reachable_by_key_and_has_a_name(panel):
+    for menu in (panel._system, *panel._parts.values()):
+        assert menu.accessibleName()
+        assert menu.focusPolicy() & Qt.FocusPolicy.TabFocus
