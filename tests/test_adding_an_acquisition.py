@@ -52,7 +52,7 @@ def test_the_three_steps_work(copy, project_path, tmp_path):
     edit(room / "__init__.py", "from .uncertainty import (\n", "    gini,\n")
     edit(room / "__init__.py", "__all__ = [\n", '    "gini",\n')
     table = "ACQUISITIONS = {\n    row.name: row\n    for row in (\n"
-    edit(copy / "napari_alseg" / "systems.py", table, row)
+    edit(copy / "napari_alseg" / "systems.py", table, row.rstrip() + ",\n")
 
     tests = run(
         copy, "pytest", "tests/acquisition", "tests/test_systems.py",

@@ -19,6 +19,7 @@ class Curve(QWidget):
         super().__init__(parent)
         self._plots = pyqtgraph.GraphicsLayoutWidget()
         self._plots.setBackground(None)
+        self._axes: list[pyqtgraph.AxisItem] = []
         self._loss = self._add_plot(0, "loss", LOSS_COLOUR)
         self._miou = self._add_plot(1, "validation mIoU, %", MIOU_COLOUR)
         self.losses: list[tuple[int, float]] = []
@@ -37,6 +38,7 @@ class Curve(QWidget):
         plot = self._plots.addPlot(0, column, title=title)
         plot.setLabel("bottom", "step")
         plot.getAxis("left").setWidth(AXIS_WIDTH)
+        self._axes.append(plot.getAxis("bottom"))
         self._plots.ci.layout.setColumnStretchFactor(column, 1)
         self._plots.ci.layout.setColumnPreferredWidth(column, 150)
         plot.showGrid(y=True, alpha=0.3)
@@ -51,6 +53,7 @@ class Curve(QWidget):
         self.losses, self.mious = [], []
         self._loss.setData([], [])
         self._miou.setData([], [])
+        self._mark_steps(0)
 
     def add(self, progress: Progress) -> None:
         """Add what one step of a training reported."""
@@ -65,3 +68,20 @@ class Curve(QWidget):
         if "miou" in metrics:
             self.mious.append((progress.done, 100 * metrics["miou"]))
             self._miou.setData(*zip(*self.mious, strict=True))
+        self._mark_steps(progress.done)
+
+    def _mark_steps(self, last: int) -> None:
+        """Write the first, middle and last step: more do not fit a narrow dock."""
+        for axis in self._axes:
+            axis.setTicks([[(step, str(step)) for step in marks(last)]])
+
+
+def marks(last: int) -> tuple[int, ...]:
+    """Return the steps that are written below a plot.
+
+    Examples
+    --------
+    >>> marks(90), marks(1), marks(0)
+    ((0, 45, 90), (0, 1), (0,))
+    """
+    return tuple(dict.fromkeys((0, last // 2, last)))

@@ -372,6 +372,7 @@ class ActiveLearningDock(QWidget):
         if self.labelling is None or self.project is None:
             return
         if self.labelling.round not in self.project.rounds[-1:]:
+            self.looking.offer()
             self.looking.set_maps_visible(False)
             self.labelling.show_round()
 

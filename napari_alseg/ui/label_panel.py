@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -49,15 +50,16 @@ class LabelPanel(QGroupBox):
         """Return the row of buttons; each names its key."""
         row = QHBoxLayout()
         for text, tip, signal in (
-            ("A  back", "Previous open region (A)", self.previous_requested),
-            ("D  next", "Next open region (D)", self.next_requested),
-            ("S  skip", "Leave this region unlabelled (S)", self.skip_requested),
-            ("W  done", "Take the region as it is painted (W)", self.accept_requested),
+            ("A back", "Previous open region (A)", self.previous_requested),
+            ("D next", "Next open region (D)", self.next_requested),
+            ("S skip", "Leave this region unlabelled (S)", self.skip_requested),
+            ("W done", "Take the region as it is painted (W)", self.accept_requested),
             ("Undo", "Take back the latest change (Ctrl+Z)", self.undo_requested),
         ):
             button = QPushButton(text)
             button.setToolTip(tip)
             button.clicked.connect(signal)
+            shrinkable(button)
             row.addWidget(button)
         return row
 
@@ -72,6 +74,7 @@ class LabelPanel(QGroupBox):
             button.clicked.connect(
                 lambda _, label=index + 1: self.class_chosen.emit(label)
             )
+            shrinkable(button)
             self._classes.addWidget(button, index // COLUMNS, index % COLUMNS)
 
     def set_progress(
@@ -90,6 +93,12 @@ class LabelPanel(QGroupBox):
                 f"{states[position]}, {region.pixels} px{score}"
             )
         self._text.setText(text)
+
+
+def shrinkable(button: QPushButton) -> None:
+    """Let a button be narrower than its text, so that it never widens the dock."""
+    policy = QSizePolicy.Policy
+    button.setSizePolicy(policy.Ignored, policy.Fixed)
 
 
 def swatch(colour: tuple[int, int, int]) -> QIcon:

@@ -34,6 +34,7 @@ DONE = (0.35, 0.35, 0.35, 1.0)
 """White is asked now, yellow waits, grey is done: also for colour-blind eyes."""
 LIT = (0.0, 0.6, 1.0, 1.0)
 """A blue that stands out from the warm colours of the maps for all eyes."""
+LIT_EDGE = (0.0, 0.25, 0.6, 1.0)
 SMALL_IMAGE = 300
 """Up to this size, an outline of two pixels would hide a small region."""
 
@@ -151,18 +152,23 @@ def prediction_layer(
 
 
 def lit_layer(image: str, region_map: RegionMap, lit: Iterable[int]) -> LayerData:
-    """Return some regions of the image, by id, filled with one colour."""
+    """Return some regions of the image, by id: 1 inside, 2 where another one begins."""
     table = np.zeros(int(region_map.max()) + 1, np.uint8)
     table[list(lit)] = 1
+    shown = table[region_map]
+    shown[1:] += shown[1:] & (region_map[1:] != region_map[:-1])
+    beside = region_map[:, 1:] != region_map[:, :-1]
+    shown[:, 1:] = np.where(beside & (shown[:, 1:] > 0), 2, shown[:, 1:])
+    clear = (0, 0, 0, 0)
     attributes = {
         "name": "regions in range",
         "metadata": _metadata("lit", image),
         "colormap": DirectLabelColormap(
-            color_dict={None: (0, 0, 0, 0), 0: (0, 0, 0, 0), 1: LIT}
+            color_dict={None: clear, 0: clear, 1: LIT, 2: LIT_EDGE}
         ),
         "opacity": 0.6,
     }
-    return LayerData(table[region_map], attributes, "labels")
+    return LayerData(shown, attributes, "labels")
 
 
 def outline_layer(image: str, outlines: Outlines) -> LayerData:
@@ -291,9 +297,8 @@ def place(order: Sequence[Layer], role: Role) -> int:
 def reorder(viewer: "Viewer", wanted: list[Layer]) -> None:
     """Put layers at the bottom of the list, in this order; others stay above them."""
     there = [layer for layer in wanted if layer in viewer.layers]
-    if list(viewer.layers[: len(there)]) != there:
-        moved = [viewer.layers.index(layer) for layer in there]
-        viewer.layers.move_multiple(moved, 0)
+    for index, layer in enumerate(there):  # napari's move_multiple misplaces some
+        viewer.layers.move(viewer.layers.index(layer), index)
 
 
 def _fits(layer: Layer, wanted: LayerData) -> bool:

@@ -6,6 +6,8 @@ rounds to coordinate and this the looking.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
 
@@ -64,7 +66,7 @@ class Looking(QObject):
         self._offered = ""
         self._explained: tuple[int | None, int | None] | None = None
         self._pause = QTimer(self, interval=PAUSE, singleShot=True)
-        self._pause.timeout.connect(self.look)
+        self._pause.timeout.connect(partial(self.look, again=True))
 
     # --- a project --------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Looking(QObject):
         Parameters
         ----------
         again : bool
-            Whether a look has just ended: then the same is not tried once more.
+            Whether nobody asks for it: then the same is not tried once more.
         """
         labelling = self._labelling
         if labelling is None or not labelling.image or not self._may_look():
@@ -229,15 +231,15 @@ class Looking(QObject):
         self.maps.set_value(replace(shown, names=kept))
         return True
 
-    def _missing(self) -> tuple[str, ...]:
-        """Names of wanted maps that are not there or not up to date."""
+    def _missing(self) -> dict[str, dict[str, Any]]:
+        """Wanted maps that are not there or not up to date, with their parameters."""
         labelling = self._labelling
         if labelling is None or labelling.project.latest_weights_round() is None:
-            return ()
+            return {}
         try:
             query = systems.completed(self._query())
         except AlsegError:
-            return ()  # the panel of the round says what does not go together
+            return {}  # the panel of the round says what does not go together
         return missing(labelling.project, labelling.image, labelling.shown, query)
 
     def _note(self) -> str:
@@ -245,8 +247,11 @@ class Looking(QObject):
         labelling = self._labelling
         if labelling is None or not labelling.image or not labelling.shown.names:
             return ""
+        shown = labelling.shown
         there = {layers.key(layer) for layer in layers.ours(labelling.viewer)}
-        if all(("map", name) in there for name in labelling.shown.names):
+        if all(("map", name) in there for name in shown.names):
+            if len(shown.names) > 1 and shown.maps and not shown.side_by_side:
+                return "Maps cover one another here; side by side they do not."
             return ""
         if labelling.project.latest_weights_round() is None:
             return "There are no maps yet: they come with the first Learn."

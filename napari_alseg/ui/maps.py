@@ -1,7 +1,7 @@
 """Which maps of an image are wanted, which are there, and which must be computed."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,8 +95,8 @@ def map_of(acquisition: str) -> str:
 
 def missing(
     project: "Project", image: str, shown: Shown, query: QuerySettings
-) -> tuple[str, ...]:
-    """Names of maps that the latest network has still to make.
+) -> dict[str, dict[str, Any]]:
+    """Return the maps that the latest network has still to make, with their parameters.
 
     Parameters
     ----------
@@ -108,13 +108,12 @@ def missing(
         Completed, for the parameters.
     """
     names = shown.names or ((USUAL,) if shown.prediction else ())
-    return tuple(
-        name
-        for name in names
-        if not project.has_fresh_map(
-            image, name, systems.acquisition(name).values(query)
-        )
-    )
+    wanted = {name: systems.acquisition(name).values(query) for name in names}
+    return {
+        name: values
+        for name, values in wanted.items()
+        if not project.has_fresh_map(image, name, values)
+    }
 
 
 @dataclass
@@ -125,30 +124,32 @@ class Looks:
     is tried alone, and only those that fail then are given up.
     """
 
-    latest: tuple[str, tuple[str, ...]] = ("", ())
+    latest: tuple[str, dict[str, dict[str, Any]]] = ("", {})
     """Image and maps of the latest look."""
     alone: set[str] = field(default_factory=set)
     """Maps to be tried one at a time."""
 
-    def next(self, image: str, names: tuple[str, ...], again: bool) -> tuple[str, ...]:
+    def next(
+        self, image: str, maps: dict[str, dict[str, Any]], again: bool
+    ) -> tuple[str, ...]:
         """Return the maps that the next look computes, none if there is to be none.
 
         Parameters
         ----------
         image : str
-        names : tuple of str
-            The maps that are missing.
+        maps : dict
+            The maps that are missing, each with its parameters.
         again : bool
-            Whether a look has just ended: then the same is not tried once more.
+            Whether nobody asks for it: then the same is not tried once more.
         """
-        self.alone &= set(names)
-        wanted = (image, names)
+        self.alone &= set(maps)
         if self.alone:
-            wanted = (image, (next(name for name in names if name in self.alone),))
-        if not names or (again and wanted == self.latest):
+            first = next(name for name in maps if name in self.alone)
+            maps = {first: maps[first]}
+        if not maps or (again and (image, maps) == self.latest):
             return ()
-        self.latest = wanted
-        return wanted[1]
+        self.latest = image, maps
+        return tuple(maps)
 
     def failed(self, error: AlsegError) -> tuple[str, ...] | None:
         """Return the maps to give up, or None if each is to be tried alone first."""
@@ -159,4 +160,4 @@ class Looks:
             self.alone = set(names)
             return None
         self.alone -= set(names)
-        return names
+        return tuple(names)

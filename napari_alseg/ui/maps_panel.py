@@ -40,11 +40,11 @@ class MapsPanel(QGroupBox):
         for label in (self._sentence, self._note):
             label.setWordWrap(True)
         self._note.hide()
-        self._maps = QCheckBox("show the maps (H)")
+        self._maps = QCheckBox("maps (H)")
         self._maps.setToolTip("Show all ticked maps over the image, or hide them")
         self._prediction = QCheckBox("prediction (Shift+P)")
         self._prediction.setToolTip("Show what the network sees, in class colours")
-        self._by_region = QCheckBox("mean of each region")
+        self._by_region = QCheckBox("region means")
         self._by_region.setToolTip("Give each region the mean of its pixels")
         self._side_by_side = QCheckBox("side by side (Shift+H)")
         self._side_by_side.setToolTip(

@@ -8,6 +8,7 @@ from napari_alseg.store import ClassTable, Project
 from napari_alseg.systems import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
+from napari_alseg.ui.maps import Shown
 from napari_alseg.ui.new_project import NewProject
 
 
@@ -177,11 +178,11 @@ def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
 
 def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(dock, labelling):
     dock.show_image(dock.project.images()[0])
-    dock.maps_panel.set_shown("map", True)
-    layer = layers.find(dock.viewer, "map")
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    layer = layers.find(dock.viewer, "map", "entropy")
     assert layer.visible
     layer.visible = False
-    assert not dock.maps_panel.shown("map")
+    assert not dock.maps_panel.value().maps
 
 
 def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
@@ -275,7 +276,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
     assert dock.next_step.text() == "All regions are answered. Press Learn."
     dock.learn()
     wait_idle(qtbot, dock, 120_000)
-    qtbot.waitUntil(lambda: layers.find(viewer, "map") is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: bool(layers.of_role(viewer, "map")), timeout=60_000)
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
     assert dock.next_step.text().startswith("Look at the heat map")

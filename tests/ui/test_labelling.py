@@ -4,6 +4,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_alseg.store import Project
 from napari_alseg.ui import layers
+from napari_alseg.ui.maps import Shown
 
 
 def press(layer_or_viewer, key):
@@ -148,13 +149,13 @@ def test_closing_gives_the_keys_back(labelling):
 
 @pytest.mark.parametrize("by_region", [False, True])
 def test_the_map_of_the_image_is_a_layer(labelling, by_region):
-    labelling.map_name, labelling.by_region = "entropy", by_region
+    labelling.set_shown(Shown(("entropy",), maps=True, by_region=by_region))
     labelling.show(labelling.project.images()[0])
-    layer = layers.find(labelling.viewer, "map")
+    layer = layers.find(labelling.viewer, "map", "entropy")
     assert layer.data.shape == (48, 64)
     assert (len(np.unique(layer.data)) < 100) == by_region
     labelling.show(labelling.project.images()[1])
-    assert layers.find(labelling.viewer, "map") is None
+    assert layers.of_role(labelling.viewer, "map") == []
 
 
 def test_a_read_only_project_can_be_looked_at(dock, labelling):

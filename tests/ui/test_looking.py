@@ -1,0 +1,238 @@
+"""Maps, what lies under the mouse, scores of the pool, and why a region is asked."""
+
+import json
+
+import numpy as np
+import pytest
+
+from napari_alseg.arrays import Ranking
+from napari_alseg.errors import BadValue
+from napari_alseg.settings import QuerySettings
+from napari_alseg.store import Project
+from napari_alseg.systems import completed
+from napari_alseg.ui import layers
+from napari_alseg.ui.maps import Shown
+from napari_alseg.ui.scores import Range
+
+
+def wait_idle(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.background.busy, timeout=20_000)
+
+
+@pytest.fixture
+def ranked_path(asked_path):
+    """A project whose round has a ranking: the score of a region is its id / 100."""
+    with Project.open(asked_path) as project:
+        version = project.selection().regions[0].partition
+        names = project.images()
+        ids = [
+            np.arange(1, project.read_regions(name, version).max() + 1)
+            for name in names
+        ]
+        region = np.concatenate(ids).astype(np.int32)
+        probability = np.tile(
+            np.array([0.5, 0.3, 0.1, 0.1, 0, 0], np.float32), (len(region), 1)
+        )
+        score = (region / 100).astype(np.float32)
+        project.write_ranking(
+            1,
+            Ranking(
+                names,
+                np.repeat(np.arange(len(names)), [len(i) for i in ids]).astype(
+                    np.int32
+                ),
+                region,
+                score,
+                np.ones(len(region), bool),
+                probability,
+                {"impurity": score / 2},
+            ),
+        )
+    return asked_path
+
+
+@pytest.fixture
+def ranked(dock, ranked_path):
+    dock.open_project(ranked_path)
+    return dock.labelling
+
+
+def maps_on_screen(dock):
+    return {layers.key(layer)[1] for layer in layers.of_role(dock.viewer, "map")}
+
+
+# --- maps -----------------------------------------------------------------------------
+
+
+def test_several_maps_are_layers_of_their_own_from_one_look(
+    dock, worker, labelling, qtbot
+):
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+
+    def look(task, path, arguments):
+        with Project.open(path, "borrow") as child:
+            for name in arguments["maps"]:
+                score = np.full((48, 64), 0.5, np.float32)
+                values = {"radius": 1} if name == "ripu" else {}
+                child.write_map(arguments["image"], name, score, 1, values)
+
+    worker.deed = look
+    dock.maps_panel.set_value(Shown(("entropy", "margin", "ripu"), maps=True))
+    wait_idle(qtbot, dock)
+    qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3, timeout=5_000)
+    looks = [arguments["maps"] for task, arguments in worker.asked if task == "look"]
+    assert len(looks) == 1 and set(looks[0]) == {"entropy", "margin", "ripu"}
+    renamed = layers.find(dock.viewer, "map", "margin")
+    renamed.name = "mine"
+    dock.maps_panel.set_value(Shown(("margin",), maps=True))
+    assert maps_on_screen(dock) == {"margin"}
+    assert layers.find(dock.viewer, "map", "margin").name == "mine"
+
+
+def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
+    dock, worker, labelling, qtbot, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+
+    def look(task, path, arguments):
+        if "difficulty" in arguments["maps"]:
+            raise BadValue("this network has no difficulty; learn anew")
+        with Project.open(path, "borrow") as child:
+            for name in arguments["maps"]:
+                score = np.zeros((48, 64), np.float32)
+                child.write_map(arguments["image"], name, score, 1)
+
+    worker.deed = look
+    dock.maps_panel.set_value(Shown(("entropy", "difficulty"), maps=True))
+    qtbot.waitUntil(
+        lambda: dock.maps_panel.value().names == ("entropy",), timeout=10_000
+    )
+    wait_idle(qtbot, dock)
+    assert len(said) == 1 and "learn anew" in said[0]
+    assert maps_on_screen(dock) == {"entropy"}
+
+
+def test_side_by_side_and_back(dock, labelling):
+    dock.show_image(dock.project.images()[0])
+    before = [layer.name for layer in dock.viewer.layers]
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True, side_by_side=True))
+    assert dock.viewer.canvas.grid.enabled
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    assert not dock.viewer.canvas.grid.enabled
+    assert set(before) <= {layer.name for layer in dock.viewer.layers}
+    assert len(layers.of_role(dock.viewer, "image")) == 1
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True, side_by_side=True))
+    dock.close_project()
+    assert not dock.viewer.canvas.grid.enabled
+
+
+# --- the mouse ------------------------------------------------------------------------
+
+
+def test_the_values_under_the_mouse_are_those_on_screen(dock, ranked):
+    image = dock.project.images()[0]
+    dock.show_image(image)
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    shown = dock.looking._pointer.read((20.0, 30.0))
+    score = layers.find(dock.viewer, "map", "entropy").data[20, 30]
+    region = ranked.region_map[20, 30]
+    assert shown["row, column"] == "20, 30"
+    assert shown["entropy"] == f"{score:.3f}"
+    assert shown["region score"] == f"{region / 100:.3f}"
+    assert shown["label"] == "-"
+    assert dock.looking._pointer.read((-5.0, 3.0))["entropy"] == "-"
+
+
+def test_closing_leaves_no_callback_behind(dock, ranked):
+    assert len(dock.viewer.mouse_move_callbacks) >= 1
+    before = len(dock.viewer.mouse_move_callbacks)
+    dock.close_project()
+    assert len(dock.viewer.mouse_move_callbacks) == before - 1
+
+
+# --- scores ---------------------------------------------------------------------------
+
+
+def test_a_brushed_range_lights_exactly_its_regions(dock, ranked):
+    dock.show_image(dock.project.images()[0])
+    dock.scores_panel.set_value(Range(0.03, 0.06))
+    lit = layers.find(dock.viewer, "lit").data
+    ids = ranked.region_map
+    np.testing.assert_array_equal(lit > 0, (ids >= 3) & (ids <= 6))
+    assert dock.scores_panel._count.text() == "16 regions in 4 images, 4 here"
+    dock.scores_panel.set_value(None)
+    assert layers.find(dock.viewer, "lit") is None
+
+
+def test_without_a_ranking_the_panel_says_why(dock, labelling):
+    assert dock.scores_panel._plot.isHidden()
+    assert "no network yet" in dock.scores_panel._why.text()
+    dock.scores_panel.toggle()
+    assert dock.scores_panel.value() is None
+
+
+# --- why ------------------------------------------------------------------------------
+
+
+def test_why_gives_score_rank_terms_and_classes(dock, ranked):
+    why, region = dock.why_panel.value(), ranked.region
+    ranking = dock.project.read_ranking(1)
+    row = ranking.row(region.image, region.region)
+    assert why.score == pytest.approx(region.region / 100)
+    assert (why.rank, why.among) == ranking.rank(row)
+    assert dict(why.terms) == {"impurity": pytest.approx(region.region / 200)}
+    best = [(entry.name, p) for entry, p in why.classes]
+    assert [name for name, _ in best] == [c.name for c in dock.project.classes[:3]]
+    assert [p for _, p in best] == pytest.approx([0.5, 0.3, 0.1], abs=1e-3)
+    dock.step(1)
+    assert dock.why_panel.value().score == pytest.approx(ranked.region.region / 100)
+
+
+def test_why_without_scores_is_a_sentence(dock, labelling):
+    why = dock.why_panel.value()
+    assert why.score is None and "no network yet" in why.text
+
+
+# --- windows and what goes wrong ------------------------------------------------------
+
+
+def test_an_image_without_windows_can_be_shown(dock, project_path):
+    from test_session import ask
+
+    with Project.open(project_path) as project:
+        asked = ask(project, "1 regions", "ripu-ra", region_size=None)
+        other = next(i for i in project.images() if i not in asked.images)
+        project.write_map(other, "ripu", np.eye(48, 64, dtype=np.float32), 0)
+    dock.open_project(project_path)
+    dock.show_image(other)
+    dock.maps_panel.set_value(Shown(("ripu",), maps=True, by_region=True))
+    assert dock.labelling.region_map is None
+    shown = layers.find(dock.viewer, "map", "ripu").data
+    np.testing.assert_allclose(shown, np.eye(48, 64), atol=1e-3)
+
+
+def test_the_settings_of_the_round_are_shown_again(dock, project_path):
+    from test_session import ask
+
+    with Project.open(project_path) as project:
+        ask(project, "3 regions", "ripu-ra", region_size=None, radius=4)
+    dock.open_project(project_path)
+    wanted = completed(QuerySettings("ripu-ra", "3 regions", radius=4))
+    assert dock.round_panel.value() == wanted
+
+
+def test_a_newer_project_is_refused_and_the_dock_goes_on(
+    dock, project_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
+    attributes = project_path / "zarr.json"
+    content = json.loads(attributes.read_text())
+    content["attributes"]["version"] = 99
+    attributes.write_text(json.dumps(content))
+    dock.attempt(dock.open_project, project_path)
+    assert len(said) == 1 and "99" in said[0]
+    assert dock.project is None
+    assert dock.next_step.text() == "Make a new project, or open one."
