@@ -157,7 +157,7 @@ def crf(rng: np.random.Generator) -> list[Row]:
     image = (255 * (blobs - blobs.min()) / np.ptp(blobs)).astype(np.uint8)
     (time,) = seconds(
         lambda: segmentation.refine(
-            probability, image, iterations=5, radius=16, colour=9, weight=5
+            probability, image, iterations=5, radius=24, colour=6, weight=5
         )
     )
     return [at_most("CRF 11 x 360 x 480, 5 iterations", time, "s", 1.5)]

@@ -232,14 +232,8 @@ def measure_spread(
 
 
 def best_refining(results: list[Refined]) -> int:
-    """Index of the highest mIoU among those whose log loss is no worse than without."""
-    before, *after = (result.summary() for result in results)
-    sound = [
-        index
-        for index, result in enumerate(after)
-        if result["log_loss"] <= before["log_loss"]
-    ]
-    return max(sound or range(len(after)), key=lambda index: after[index]["miou"])
+    """Index of the lowest log loss: acquisitions read probabilities, not classes."""
+    return min(range(len(results)), key=lambda index: results[index].loss)
 
 
 def best_spreading(results: list[Spread]) -> int:
@@ -294,7 +288,7 @@ def table(run: dict[str, Any]) -> str:
 def measure(search: Images, report: Images, size: int) -> dict[str, Any]:
     """Choose parameters on some images, and measure them on the others."""
     refined = measure_refine(search, REFINING, boundaries=False)
-    refining = REFINING[best_refining(refined)]
+    refining = REFINING[best_refining(refined[1:])]
     spreads = measure_spread(search, SPREADING, size)
     spreading = SPREADING[best_spreading(spreads)]
     before, after = measure_refine(report, [refining], boundaries=True)

@@ -169,9 +169,9 @@ class QuerySettings:
     passes: int | None = _of_system(10, min=2, max=1000)
     dropout: float | None = _of_system(0.2, min=0.0, max=0.9)
     crf_iterations: int | None = _of_system(5, min=0, max=100)
-    crf_radius: int | None = _of_system(5, min=1, max=100)
-    crf_colour: float | None = _of_system(13.0, min=0.1, max=255.0)
-    crf_weight: float | None = _of_system(1.0, min=0.0, max=100.0)
+    crf_radius: int | None = _of_system(24, min=1, max=100)
+    crf_colour: float | None = _of_system(6.0, min=0.1, max=255.0)
+    crf_weight: float | None = _of_system(5.0, min=0.0, max=100.0)
     exclusion: int | None = _of_system(0, min=0, max=10_000)
     stratified: float | None = _of_system(0.66, min=0.0, max=1.0)
     power: float | None = _of_system(1.0, min=0.01, max=100.0)
@@ -284,9 +284,9 @@ class SpreadSettings:
         A pixel takes a class when it is surer of it than this.
     """
 
-    iterations: int = _limited(10, min=0, max=1000)
-    radius: int = _limited(5, min=1, max=100)
-    colour: float = _limited(9.0, min=0.1, max=255.0)
+    iterations: int = _limited(20, min=0, max=1000)
+    radius: int = _limited(8, min=1, max=100)
+    colour: float = _limited(6.0, min=0.1, max=255.0)
     weight: float = _limited(10.0, min=0.0, max=100.0)
     confidence: float = _limited(0.9, min=0.5, max=1.0)
 

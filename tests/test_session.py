@@ -16,7 +16,7 @@ from napari_alseg.errors import (
     WeightsMismatch,
 )
 from napari_alseg.oracle import Oracle
-from napari_alseg.settings import QuerySettings, TrainingSettings
+from napari_alseg.settings import QuerySettings, SpreadSettings, TrainingSettings
 from napari_alseg.store import Project, default_classes
 
 
@@ -287,7 +287,9 @@ def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth)
         ask(project, "1 images", "deal-ds", region_size=None)
 
 
-def test_labels_spread_for_learning_only(project, truth):
+def test_labels_spread_for_learning_only(project, truth, monkeypatch):
+    noisy = SpreadSettings(colour=30.0)
+    monkeypatch.setattr(session, "SpreadSettings", lambda: noisy)
     answer(project, ask(project, "20 regions"), truth)
     images, sequence = project.labelled(), project.sequence
     given = session.Examples(project, images, sequence)

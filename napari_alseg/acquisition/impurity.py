@@ -164,9 +164,9 @@ def ripu_pixel(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
 
     Examples
     --------
-    >>> probability = torch.tensor([[[0.5, 1.0]], [[0.5, 0.0]]])
+    >>> probability = torch.tensor([[[0.5, 0.2]], [[0.5, 0.8]]])
     >>> ripu_pixel(probability, radius=1)
-    tensor([[0., 0.]])
+    tensor([[1.0000, 0.7219]])
     """
     _check_radius(radius)
     doubt, best = _doubt_and_class(probability)

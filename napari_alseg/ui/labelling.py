@@ -27,7 +27,7 @@ from napari_alseg.errors import AlsegError
 from . import layers
 from .maps import Shown, map_layers
 from .scores import Range, lit_regions, scores_by_id
-from .side_by_side import SideBySide, cells
+from .side_by_side import SideBySide
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -167,13 +167,12 @@ class Labelling(QObject):
 
     def _draw(self, wanted: list[layers.LayerData]) -> None:
         """Draw layers over one another or, side by side, in cells."""
-        if not self.side_by_side.on:
-            layers.apply(self.viewer, wanted)
+        if self.side_by_side.on:
+            hidden = {entry.key for entry in wanted if not self._visible(entry)}
+            self.side_by_side.show(wanted, hidden)
             return
-        hidden = {entry.key for entry in wanted if not self._visible(entry)}
-        in_cells, stride = cells(wanted, hidden)
-        layers.apply(self.viewer, in_cells)
-        self.side_by_side.arrange(in_cells, stride)
+        with layers.at_once(self.viewer, wanted):
+            layers.apply(self.viewer, wanted)
 
     def _visible(self, wanted: layers.LayerData) -> bool:
         layer = layers.find(self.viewer, *wanted.key)

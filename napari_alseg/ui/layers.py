@@ -5,7 +5,8 @@ Layers are found by the key in their metadata - a role, and the name of a map or
 cell - never by their own name: users may rename, reorder and restyle them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -226,6 +227,20 @@ LINKED = {
     "regions": ("opacity", "visible"),
 }
 """What layers of one role have in common, whichever of them the user changes."""
+
+
+@contextmanager
+def at_once(viewer: "Viewer", wanted: list[LayerData]) -> Iterator[None]:
+    """Let the canvas follow only at the end, if layers come, go or change places.
+
+    Each change costs it tenths of a second, and so does this, but once.
+    """
+    there = [key(layer) for layer in ours(viewer)]
+    if {*there} == {entry.key for entry in wanted}:
+        yield
+        return
+    with viewer.layers.batched_update():
+        yield
 
 
 def apply(viewer: "Viewer", wanted: list[LayerData]) -> None:

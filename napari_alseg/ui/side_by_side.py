@@ -115,7 +115,7 @@ class SideBySide:
         return self.on and bool(self._named) and not self.viewer.canvas.grid.enabled
 
     def start(self) -> None:
-        """Remember what the viewer is like; `arrange` then makes the cells."""
+        """Remember what the viewer is like; `show` then makes the cells."""
         grid = self.viewer.canvas.grid
         settings = {
             name: getattr(grid, name)
@@ -123,27 +123,31 @@ class SideBySide:
         }
         self._before = _Before(settings, list(self.viewer.layers))
 
-    def arrange(self, wanted: list[layers.LayerData], stride: int) -> None:
-        """Put layers that are there into their cells.
+    def show(
+        self, wanted: list[layers.LayerData], hidden: Container[layers.Key] = ()
+    ) -> None:
+        """Show layers in cells.
 
         Parameters
         ----------
         wanted : list of LayerData
-            As `cells` gives them.
-        stride : int
-            How many make a cell.
+            As for a single view.
+        hidden : container of keys
+            Maps and prediction that get no cell.
         """
-        before = self._cell_size()
-        found = [layers.find(self.viewer, *entry.key) for entry in wanted]
-        ordered = [layer for layer in found if layer is not None]
-        layers.reorder(self.viewer, ordered)
-        count = sum(entry.key[0] == "image" for entry in wanted)
+        ordered, stride = cells(wanted, hidden)
+        count = sum(entry.key[0] == "image" for entry in ordered)
         canvas, image = self.viewer.canvas.size, wanted[0].data.shape
-        grid = self.viewer.canvas.grid
-        grid.stride, grid.spacing = stride, GAP
-        grid.shape = best_shape(count, canvas, image[:2])
-        grid.enabled = True
-        self._name_cells(ordered[: count * stride], stride)
+        before, grid = self._cell_size(), self.viewer.canvas.grid
+        with layers.at_once(self.viewer, ordered):
+            layers.apply(self.viewer, ordered)
+            found = [layers.find(self.viewer, *entry.key) for entry in ordered]
+            shown = [layer for layer in found if layer is not None]
+            layers.reorder(self.viewer, shown)
+            grid.stride, grid.spacing = stride, GAP
+            grid.shape = best_shape(count, canvas, image[:2])
+            grid.enabled = True
+        self._name_cells([shown[0], *shown[stride + 1 : count * stride : stride]])
         self._keep_field_of_view(before)
 
     def stop(self) -> None:
@@ -152,17 +156,14 @@ class SideBySide:
             return
         size, before = self._cell_size(), self._before
         self._before = None
-        grid = self.viewer.canvas.grid
-        grid.enabled = False
-        for layer in self._named:
-            layer.name_overlay.visible = False
-        self._named = []
-        for layer in layers.ours(self.viewer):
-            if is_copy(layer):
-                layers.remove(self.viewer, layer)
-        self._put_back(before.order)
-        for name, value in before.grid.items():
-            setattr(grid, name, value)
+        self._name_cells([])
+        with self.viewer.layers.batched_update():
+            for layer in layers.ours(self.viewer):
+                if is_copy(layer):
+                    layers.remove(self.viewer, layer)
+            self._put_back(before.order)
+            for name, value in before.grid.items():
+                setattr(self.viewer.canvas.grid, name, value)
         self._keep_field_of_view(size)
 
     def _put_back(self, order: list[Layer]) -> None:
@@ -174,14 +175,11 @@ class SideBySide:
             full.insert(layers.place(full, key[0]) if key else len(full), layer)
         layers.reorder(self.viewer, full)
 
-    def _name_cells(self, ordered: list[Layer], stride: int) -> None:
+    def _name_cells(self, named: list[Layer]) -> None:
         """Write into each cell what it shows; of the labels', the image's name."""
-        named = [ordered[0], *ordered[stride + 1 :: stride]]
-        for layer in self._named:
-            if layer not in named:
-                layer.name_overlay.visible = False
-        for layer in named:
-            layer.name_overlay.visible = True
+        for layer in {*self._named, *named}:
+            if layer.name_overlay.visible != (layer in named):
+                layer.name_overlay.visible = layer in named
         self._named = named
 
     def _cell_size(self) -> float:

@@ -75,6 +75,7 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
                 score = np.full((48, 64), 0.5, np.float32)
                 values = {"radius": 1} if name == "ripu" else {}
                 child.write_map(arguments["image"], name, score, 1, values)
+        return arguments["image"]
 
     worker.deed = look
     dock.maps_panel.set_value(Shown(("entropy", "margin", "ripu"), maps=True))
@@ -103,6 +104,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
             for name in arguments["maps"]:
                 score = np.zeros((48, 64), np.float32)
                 child.write_map(arguments["image"], name, score, 1)
+        return arguments["image"]
 
     worker.deed = look
     dock.maps_panel.set_value(Shown(("entropy", "difficulty"), maps=True))
