@@ -6,19 +6,16 @@ and nowhere else. One image at a time flows through prediction, score and poolin
 what grows with the pool is one row a region, never a map.
 """
 
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from math import ceil
-from threading import Lock
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from . import metrics, regions, segmentation, systems
+from . import regions, segmentation, systems
 from .arrays import (
     Bounds,
     Progress,
@@ -26,17 +23,25 @@ from .arrays import (
     Region,
     Selection,
     Task,
-    to_targets,
 )
-from .errors import BadValue, NothingToAsk, NothingToLearn
-from .metrics import CurvePoint, Report
-from .segmentation import Example, Network
+from .errors import BadValue, NothingToAsk, NothingToLearn, UnknownName
+from .learning import (
+    Learner,
+    Plan,
+    latest_round,
+    learn_once,
+    measure_scores,
+    with_recipe,
+)
+from .metrics import Report
+from .rectifying import learn_rectified
+from .segmentation import Network
 from .settings import (
     Budget,
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
-    SpreadSettings,
+    RecipeSettings,
     TrainingSettings,
     check,
 )
@@ -60,8 +65,8 @@ from .survey import (
     window_radius,
 )
 
-CACHED_BYTES = 1_000_000_000
-"""Decoded training images kept in memory; the others are read again."""
+__all__ = ["look", "measure_scores", "query", "retrain", "trained_network"]
+
 SHORTLIST = 10
 """Diverse regions are chosen among the best so many times the budget."""
 
@@ -72,6 +77,7 @@ def query(
     project: Project,
     settings: QuerySettings,
     prediction: PredictionSettings | None = None,
+    among: Collection[str] | None = None,
 ) -> Task[Selection]:
     """Score the pool and ask the next regions.
 
@@ -80,10 +86,19 @@ def query(
     network that has seen nothing scores at random, and random regions repeat the
     common surfaces; a spread reaches the rare ones with the same number of answers.
 
+    Parameters
+    ----------
+    project : Project
+    settings : QuerySettings
+    prediction : PredictionSettings, optional
+    among : collection of str, optional
+        Images of the pool to ask of; a budget in % or px/image is then of these. None
+        asks of all.
+
     Raises
     ------
     UnknownName, BadValue
-        If the settings name something unknown or do not go together.
+        If the settings or `among` name something unknown, or do not go together.
     NothingToAsk
         If the pool is empty or every region is answered, skipped or labelled.
     """
@@ -92,7 +107,12 @@ def query(
     images = project.images()
     if not images:
         raise NothingToAsk(f"{project.path.name} holds no images; add some first")
-    number = _latest_round(project) + 1
+    if among is not None:
+        unknown = sorted(set(among) - set(images))
+        if unknown:
+            raise UnknownName("image of the pool", unknown[0], images)
+        images = tuple(image for image in images if image in set(among))
+    number = latest_round(project) + 1
     asked = _Round(
         project,
         number,
@@ -121,10 +141,6 @@ def query(
     project.record(number, "score_seconds", scored - start)
     project.record(number, "choose_seconds", perf_counter() - scored)
     return selection
-
-
-def _latest_round(project: Project) -> int:
-    return project.rounds[-1] if project.rounds else 0
 
 
 class _Round(NamedTuple):
@@ -436,160 +452,83 @@ def trained_network(project: Project, settings: PredictionSettings) -> Network |
 # --- learning -------------------------------------------------------------------------
 
 
-class Examples(Sequence[Example]):
-    """Images with their labels as they were at one moment, read when needed.
-
-    The newest used are kept in memory up to `CACHED_BYTES`; labelling goes on
-    meanwhile without changing what is learnt. With `spread`, labels first spread to
-    neighbours of like colour (`segmentation.spread`).
-    """
-
-    def __init__(
-        self,
-        project: Project,
-        images: Sequence[str],
-        sequence: int,
-        spread: bool = False,
-    ) -> None:
-        self._project = project
-        self._images = images
-        self._sequence = sequence
-        self._spread = spread
-        self._lock = Lock()  # batches are read by several threads
-        self._kept: OrderedDict[int, Example] = OrderedDict()
-        self._bytes = 0
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Example:  # type: ignore[override]
-        with self._lock:
-            if index not in self._kept:
-                self._keep(index, self._read(self._images[index]))
-            self._kept.move_to_end(index)
-            return self._kept[index]
-
-    def _read(self, image: str) -> Example:
-        targets = to_targets(self._project.labels_at(image, self._sequence))
-        pixels = self._project.read_image(image)
-        if self._spread:
-            classes = len(self._project.classes)
-            how = asdict(SpreadSettings())
-            targets = segmentation.spread(targets, pixels, classes, **how)
-        return Example(pixels, targets)
-
-    def _keep(self, index: int, example: Example) -> None:
-        self._kept[index] = example
-        self._bytes += example.image.nbytes + example.targets.nbytes
-        while self._bytes > CACHED_BYTES and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.image.nbytes + dropped.targets.nbytes
-
-
 def retrain(
     project: Project,
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
     prediction: PredictionSettings | None = None,
     seed: int = 0,
+    *,
+    recipe: RecipeSettings | None = None,
+    resume: bool = False,
+    part: tuple[float, float] = (0.0, 1.0),
 ) -> Task[Report]:
     """Train a network on all labels and make its weights the project's latest.
 
-    Every round starts again from the pretrained encoder and replays all labels:
-    going on from the last round would favour the labels that came first. Closing the
-    task keeps the best weights so far.
+    By default every round starts again from the pretrained encoder and replays all
+    labels: going on from the last round would favour the labels that came first, and
+    a network that has once settled learns less from what is added (warm starts are
+    known to generalise worse: Ash & Adams, NeurIPS 2020). ``start="last"`` needs
+    fewer epochs instead.
+
+    Closing the task keeps the best weights so far, and what is needed to go on.
+
+    Parameters
+    ----------
+    project : Project
+    network : NetworkSettings, optional
+    training : TrainingSettings, optional
+        Its recipe is that of the system of the latest round if it names none.
+    prediction : PredictionSettings, optional
+        For the final look at the validation images.
+    seed : int
+        Same seed, same labels, same CPU: same weights.
+    recipe : RecipeSettings, optional
+        How much the special terms count.
+    resume : bool
+        Go on with the training of this round that was stopped, exactly as it was
+        begun, whatever else is given here; start anew if there is none.
+    part : (float, float)
+        The part of the training that this call does, 0..1. One that does not begin at
+        0 goes on where the last call ended, with the labels of now: so RIPU asks
+        while one training runs.
 
     Raises
     ------
     NothingToLearn
-        If no image of the pool has a label.
+        If no image has a label, or there is nothing to go on with.
+    BadValue
+        If a part is asked of the recipe 'rectified', which has stages of its own.
     """
-    training = check(training or TrainingSettings())
-    sequence = project.sequence
-    labelled = project.labelled(sequence)
-    if not labelled:
-        raise NothingToLearn(
-            f"no image of {project.path.name} has a label yet; answer asked regions "
-            "or paint in the annotation layer first"
-        )
-    number = _latest_round(project)
-    generator = torch.Generator().manual_seed(seed)
-    yield Progress(0, 1, "loading the network")
-    network = network or NetworkSettings()
-    if _recipe(project) == "difficulty":
-        network = replace(network, difficulty=True)
-    net = segmentation.build(network, len(project.classes), seed=seed)
-    net.to(segmentation.choose_device(training.device))
-    examples = Examples(project, labelled, sequence, training.spread)
-    validation = Examples(project, project.images("validation"), sequence)
-    curve: list[CurvePoint] = []
-    start = perf_counter()
-
-    def keep() -> None:
-        seconds = perf_counter() - start
-        _keep_weights(project, number, net, curve, seconds)
-
-    try:
-        yield from segmentation.train(
-            net, examples, validation, training, generator=generator, curve=curve
-        )
-    except (GeneratorExit, KeyboardInterrupt):
-        if _worth_keeping(project, number, curve):
-            keep()
-        raise
-    keep()
-    scores = yield from measure_scores(project, net, "validation", prediction)
-    if scores is not None:
-        project.record(number, "miou", scores.mean)
-        project.record(number, "iou", list(scores.iou))
-    return Report(number, tuple(curve), net.weights_source, scores)
-
-
-def _recipe(project: Project) -> str:
-    """Return how the system of the latest round wants the network to learn."""
-    selection = project.selection()
-    return systems.system(selection.system).recipe if selection else "partial"
-
-
-def _worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:
-    """Whether a stopped training may take the place of what the round has."""
-    if not curve or curve[-1].step == 0:
-        return False
-    if project.latest_weights_round() != number:
-        return True
-    measured = [point.miou for point in curve if point.miou is not None]
-    before = float(project.metrics(number).get("miou", 0.0))
-    return max(measured[1:], default=0.0) >= before
-
-
-def _keep_weights(
-    project: Project,
-    number: int,
-    net: Network,
-    curve: Sequence[CurvePoint],
-    seconds: float,
-) -> None:
-    project.commit_weights(number, segmentation.state(net), segmentation.card(net))
-    project.record(number, "train_seconds", seconds)
-    project.record(number, "curve", [list(_row(point)) for point in curve])
-
-
-def _row(point: CurvePoint) -> tuple[int, int, float | None, float | None]:
-    return point.step, point.epoch, point.loss, point.miou
-
-
-def measure_scores(
-    project: Project,
-    network: Network,
-    split: str,
-    prediction: PredictionSettings | None = None,
-) -> Task[metrics.Scores | None]:
-    """Return IoU on the labelled pixels of a split; None if it has none."""
-    images = project.images(split)
-    if not images:
-        return None
-    examples = Examples(project, images, project.sequence)
-    confusion = yield from segmentation.evaluate(
-        network, examples, prediction or PredictionSettings()
+    begin, end = part
+    number = latest_round(project)
+    plan = Plan(
+        number,
+        project.sequence,
+        seed,
+        network or NetworkSettings(),
+        check(training or TrainingSettings()),
+        check(recipe or RecipeSettings()),
     )
-    return metrics.scores(confusion) if confusion.any() else None
+    plan = replace(plan, training=with_recipe(project, plan.training))
+    if plan.training.recipe == "difficulty":
+        plan = replace(plan, network=replace(plan.network, difficulty=True))
+    unfinished = project.read_unfinished() if resume or begin else None
+    if begin and unfinished is None:
+        raise NothingToLearn(
+            f"there is no training to go on with from {begin:.0%}; begin one at 0"
+        )
+    if resume and unfinished and unfinished[1]["plan"]["round"] != number:
+        unfinished = None  # of another round: what was asked since counts
+    if resume and unfinished:
+        plan = Plan.of(unfinished[1]["plan"])
+    yield Progress(0, 1, "loading the network")
+    learner = Learner(project, plan, prediction or PredictionSettings())
+    if plan.training.recipe == "rectified":
+        if part != (0.0, 1.0):
+            raise BadValue(
+                "the recipe 'rectified' is learnt as a whole, in three stages; ask "
+                "rounds after it, or take another recipe"
+            )
+        return (yield from learn_rectified(learner, unfinished))
+    return (yield from learn_once(learner, unfinished, end))

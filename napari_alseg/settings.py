@@ -13,6 +13,11 @@ from .errors import BadValue
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Pooling = Literal["mean", "top", "max", "sum"]
+Recipe = Literal["partial", "consistency", "difficulty", "adaptation", "rectified"]
+Start = Literal["encoder", "last"]
+Answers = Literal["exact", "dominant"]
+Protocol = Literal["pool", "added-images"]
+Schedule = Literal["rounds", "one-run"]
 
 
 def _limited(default: Any, **limits: Any) -> Any:
@@ -225,8 +230,17 @@ class TrainingSettings:
 
     Parameters
     ----------
+    recipe
+        partial (labels alone), consistency (EquAL), difficulty (DEAL), adaptation
+        (RIPU) or rectified (CISC-R); None is as the system of the round has it.
+    start
+        'encoder': each round starts from the pretrained encoder and learns all labels
+        anew; 'last': it goes on from the weights of the last round.
     epochs
         Passes over all images that have a label.
+    minutes
+        Learn no longer than this, with fewer epochs if need be; 0 sets no limit. How
+        far it comes then depends on the computer.
     batch_size
         Crops in a step; batch normalisation needs at least two.
     crop
@@ -237,6 +251,10 @@ class TrainingSettings:
         The pretrained encoder learns this much slower than the decoder.
     weight_decay
         Pull of the weights towards zero.
+    gradient_norm
+        Norm to which a larger gradient is shortened.
+    class_balance
+        How much more rare classes count: 0 counts pixels alike, 1 counts classes alike.
     scale
         Training images are zoomed by 1/scale to scale.
     flip
@@ -245,25 +263,75 @@ class TrainingSettings:
         Strength of changes in brightness, contrast and saturation.
     validate_every
         Epochs between two looks at the validation images.
+    patience
+        Stop after so many such looks without a better one; 0 never stops early.
+    average
+        Without validation images, the weights are a running mean with this decay a
+        step; 0 takes the last weights.
     device
         Where to compute; 'auto' takes CUDA, then MPS, then the CPU.
+    compile
+        Let torch.compile speed up training on CUDA; the first steps take minutes.
     spread
         Before learning, let a CRF spread labels to neighbours of like colour; the
         labels of the project stay as they are.
+    source_free
+        With source images: they teach the first network alone; from then on it learns
+        without them (RIPU).
     """
 
+    recipe: Recipe | None = field(default=None, metadata={"known": get_args(Recipe)})
+    start: Start = field(default="encoder", metadata={"known": get_args(Start)})
     epochs: int = _limited(20, min=1, max=10_000)
+    minutes: float = _limited(0.0, min=0.0, max=100_000.0)
     batch_size: int = _limited(4, min=2, max=512)
     crop: int = _limited(512, min=32, max=4096)
     learning_rate: float = _limited(2e-3, min=1e-7, max=1.0)
     encoder_factor: float = _limited(0.2, min=0.0, max=1.0)
     weight_decay: float = _limited(1e-4, min=0.0, max=1.0)
+    gradient_norm: float = _limited(1.0, min=1e-6, max=1e6)
+    class_balance: float = _limited(0.0, min=0.0, max=1.0)
     scale: float = _limited(1.33, min=1.0, max=4.0)
     flip: bool = True
     jitter: float = _limited(0.2, min=0.0, max=1.0)
     validate_every: int = _limited(2, min=1, max=1000)
+    patience: int = _limited(0, min=0, max=1000)
+    average: float = _limited(0.0, min=0.0, max=0.9999)
     device: Device = "auto"
+    compile: bool = False
     spread: bool = False
+    source_free: bool = False
+
+
+@dataclass(frozen=True)
+class RecipeSettings:
+    """How much the special terms of the recipes count.
+
+    Parameters
+    ----------
+    consistency
+        Weight of the agreement between an image and its mirror image (EquAL).
+    difficulty
+        Weight of learning where the network errs (DEAL).
+    void_is_right
+        Ignored pixels count as right for the difficulty, as the authors' code has it.
+    local_consistency
+        Weight of agreement with neighbours on the borders of source labels (RIPU).
+    negative
+        Weight of making improbable classes still less probable on the target (RIPU).
+    threshold
+        A class is improbable below this.
+    similarity
+        Weight of likeness to the same class in another image (CISC-R).
+    """
+
+    consistency: float = _limited(1.0, min=0.0, max=100.0)
+    difficulty: float = _limited(1.0, min=0.0, max=100.0)
+    void_is_right: bool = False
+    local_consistency: float = _limited(0.1, min=0.0, max=100.0)
+    negative: float = _limited(1.0, min=0.0, max=100.0)
+    threshold: float = _limited(0.05, min=0.0, max=1.0)
+    similarity: float = _limited(1.0, min=0.0, max=100.0)
 
 
 @dataclass(frozen=True)
@@ -322,18 +390,37 @@ class SimulationSettings(QuerySettings):
     system
         Name of a row of the table of systems; 'full' gives the upper bound.
     budget
-        All that may be asked, shared equally among the rounds.
+        All that may be asked, shared equally among the rounds; with added images, what
+        each round may ask of the images that join it.
     seed
         Seed of asking and of learning.
     rounds
         Times the pool is asked and the network retrained.
     size
         ROWSxCOLUMNS that images and masks are resized to; empty keeps their own.
+    answers
+        exact: the true class of each pixel of a region; dominant: its most frequent
+        class for all of it, as one key gives it.
+    protocol
+        pool: every round asks the whole pool; added-images: some images join in each
+        round, and it asks these alone (Kasarla).
+    initial_images
+        Images, drawn by the seed, that are labelled in full before the first round.
+    added_images
+        Images that join in each round; only with added-images.
+    schedule
+        rounds: learn anew after each round; one-run: the rounds lie within a single
+        training, from a quarter of it to 45 % (RIPU).
     """
 
     budget: str = "5%"
     rounds: int = _limited(3, min=1, max=1000)
     size: str = ""
+    answers: Answers = field(default="exact", metadata={"known": get_args(Answers)})
+    protocol: Protocol = field(default="pool", metadata={"known": get_args(Protocol)})
+    initial_images: int = _limited(0, min=0, max=1_000_000)
+    added_images: int = _limited(0, min=0, max=1_000_000)
+    schedule: Schedule = field(default="rounds", metadata={"known": get_args(Schedule)})
 
 
 Settings = TypeVar("Settings")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .arrays import Prediction, PredictionField
 from .errors import BadValue, UnknownName
-from .settings import QuerySettings, check, default
+from .settings import QuerySettings, Recipe, check, default
 
 if TYPE_CHECKING:
     from .arrays import ScoreTensor
@@ -283,7 +283,14 @@ CHOICES = {
 }
 
 Group = Literal[
-    "Baselines", "Uncertainty", "Kasarla", "EquAL", "DEAL", "RIPU", "Diversity"
+    "Baselines",
+    "Uncertainty",
+    "Kasarla",
+    "EquAL",
+    "DEAL",
+    "RIPU",
+    "CISC-R",
+    "Diversity",
 ]
 
 
@@ -297,7 +304,7 @@ class System:
     acquisition: str
     partition: str = "superpixels"
     choice: str = "top"
-    recipe: Literal["partial", "difficulty"] = "partial"
+    recipe: Recipe = "partial"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters whose value in the source is not the usual one."""
     source: str = ""
@@ -309,6 +316,7 @@ KASARLA = "Kasarla et al., WACV 2019"
 EQUAL = "Golestaneh & Kitani, BMVC 2020"
 DEAL = "Xie et al., ACCV 2020"
 RIPU = "Xie et al., CVPR 2022"
+CISC = "Wu et al., TPAMI 2023"
 CLASP = "the rule of ClaSP PE, after the nnActive study"
 
 SYSTEMS = {
@@ -418,6 +426,7 @@ SYSTEMS = {
             "Rectangles that are unsure in the image and in its mirror image.",
             "self-consistency",
             partition="grid",
+            recipe="consistency",
             source=EQUAL,
             published="12%",
         ),
@@ -450,6 +459,7 @@ SYSTEMS = {
             "ripu",
             partition="windows",
             choice="per-image",
+            recipe="adaptation",
             source=RIPU,
             published="2.2% or 5%",
         ),
@@ -460,9 +470,20 @@ SYSTEMS = {
             "ripu-pixel",
             partition="pixels",
             choice="per-image",
+            recipe="adaptation",
             defaults={"exclusion": 32},
             source=RIPU,
             published="40 px/image of 1280 x 640 pixels",
+        ),
+        System(
+            "cisc-r",
+            "CISC-R",
+            "Any images; the network also learns from all that are not labelled.",
+            "random",
+            partition="image",
+            recipe="rectified",
+            source=CISC,
+            published="1/16, 1/8 or 1/4 of the images",
         ),
         System(
             "coreset",
@@ -546,7 +567,8 @@ def _refuse_misfits(where: Partition, what: Acquisition, which: Choice) -> None:
             f"{what.name} gives a number to whole images, not to {where.name}: take "
             "the partition 'image'"
         )
-    if where.name in WINDOWS and what.of != "pixels":
+    # Chance gives no map that could be shown, but finds windows as well as regions.
+    if where.name in WINDOWS and what.of != "pixels" and what.name != "random":
         raise BadValue(
             f"{where.name} are found where single pixels score high, and {what.name} "
             "does not score pixels: take another partition, or one of the "

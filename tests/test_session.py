@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
-from napari_alseg import session
-from napari_alseg.arrays import IGNORE, finish
+from napari_alseg import learning, session
+from napari_alseg.arrays import IGNORE, Progress, finish
 from napari_alseg.errors import (
     BadValue,
     NothingToAsk,
@@ -15,6 +15,8 @@ from napari_alseg.errors import (
     UnknownName,
     WeightsMismatch,
 )
+from napari_alseg.learning import Examples
+from napari_alseg.metrics import CurvePoint
 from napari_alseg.oracle import Oracle
 from napari_alseg.settings import QuerySettings, SpreadSettings, TrainingSettings
 from napari_alseg.store import Project, default_classes
@@ -27,7 +29,7 @@ def ask(project, budget="6 regions", system="entropy", seed=0, **parameters):
 
 def answer(project, selection, truth):
     answers = Oracle(truth.__getitem__).answers(project, selection)
-    project.answer_all(selection.round, answers)
+    project.answer_all(selection.round, answers.patches)
 
 
 def learn(project, training=TINY_TRAINING):
@@ -187,18 +189,18 @@ def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
     sequence = project.sequence
     images = project.labelled()
     late = ask(project)
-    examples = session.Examples(project, images, sequence)
+    examples = Examples(project, images, sequence)
     before = [examples[i].targets.copy() for i in range(len(images))]
     answer(project, late, truth)
-    again = session.Examples(project, images, sequence)
+    again = Examples(project, images, sequence)
     assert all((again[i].targets == targets).all() for i, targets in enumerate(before))
 
 
 def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
     answer(project, ask(project, system="full"), truth)
     one = project.read_image(project.images()[0]).size // 3 * 4
-    monkeypatch.setattr(session, "CACHED_BYTES", 2 * one)
-    examples = session.Examples(project, project.images(), project.sequence)
+    monkeypatch.setattr(learning, "CACHED_BYTES", 2 * one)
+    examples = Examples(project, project.images(), project.sequence)
     for _ in range(2):
         for index in range(len(examples)):
             assert examples[index].image.shape == (48, 64, 3)
@@ -222,12 +224,12 @@ def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypat
     learn(project)
     before, _ = project.read_weights()
 
-    def diverge(network, *_, curve, **__):
-        curve.append(session.CurvePoint(5, 1, float("nan"), None))
-        yield session.Progress(5, 9, "learning")
+    def diverge(run, *_, **__):
+        run.curve.append(CurvePoint(5, 1, float("nan"), None))
+        yield Progress(5, 9, "learning")
         raise BadValue("the loss became nan")
 
-    monkeypatch.setattr(session.segmentation, "train", diverge)
+    monkeypatch.setattr(learning.Run, "learn", diverge)
     with pytest.raises(BadValue, match="nan"):
         learn(project)
     after, _ = project.read_weights()
@@ -289,11 +291,11 @@ def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth)
 
 def test_labels_spread_for_learning_only(project, truth, monkeypatch):
     noisy = SpreadSettings(colour=30.0)
-    monkeypatch.setattr(session, "SpreadSettings", lambda: noisy)
+    monkeypatch.setattr(learning, "SpreadSettings", lambda: noisy)
     answer(project, ask(project, "20 regions"), truth)
     images, sequence = project.labelled(), project.sequence
-    given = session.Examples(project, images, sequence)
-    handed_on = session.Examples(project, images, sequence, spread=True)
+    given = Examples(project, images, sequence)
+    handed_on = Examples(project, images, sequence, spread=True)
     before = {image: project.read_labels(image) for image in images}
     more = 0
     for plain, wide in zip(given, handed_on, strict=True):

@@ -2,11 +2,14 @@
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -68,61 +71,118 @@ def steps_per_epoch(examples: int, settings: TrainingSettings) -> int:
     return ceil(examples / settings.batch_size)
 
 
+class Batch(NamedTuple):
+    """Crops and what is known of them."""
+
+    images: ImageTensor
+    """Colours 0..1, float32 (B, 3, h, w)."""
+    targets: TargetTensor
+    """uint8 (B, h, w)."""
+
+
 def batches(
     examples: Sequence[Example],
     settings: TrainingSettings,
-    generator: torch.Generator,
     device: torch.device,
-) -> Generator[tuple[ImageTensor, TargetTensor], None, None]:
-    """Batches of all epochs: colours 0..1 float32 (B, 3, h, w), targets (B, h, w).
+    *,
+    seed: int,
+    start: int = 0,
+    shape: tuple[int, int] | None = None,
+) -> Generator[Batch, None, None]:
+    """Batches of one epoch after the other, without end.
 
     All have the same shape. A last batch of an epoch that would be smaller is filled
     from the epoch's beginning, so that batch normalisation always has a variance.
-    The examples are read in background threads.
+    The examples are read in background threads, which end when this is closed.
 
     Parameters
     ----------
     examples : sequence of Example
         May read from disk; it must allow to be indexed by several threads.
     settings : TrainingSettings
-    generator : torch.Generator
-        Same state, same batches.
     device : torch.device
+    seed : int
+        Same seed, same batches.
+    start : int
+        Batches to leave out, as if they had been taken before.
+    shape : (rows, columns), optional
+        Of the crops, when not as `crop_shape` says.
     """
-    shape = crop_shape(examples, settings)
-    waiting: deque[tuple[list[Future[Crop]], list[Draw]]] = deque()
-    with ThreadPoolExecutor(_threads(settings), "crops") as pool:
-        for indices, draws in _plan(len(examples), settings, generator):
-            crops = [
-                pool.submit(_read_and_crop, examples, index, shape, settings, draw)
+    shape = shape or crop_shape(examples, settings)
+    plans: deque[list[Draw]] = deque()
+
+    def jobs() -> Iterator[list[Callable[[], Crop]]]:
+        for indices, draws in plan(len(examples), settings, seed, start):
+            plans.append(draws)
+            yield [
+                partial(_read_and_crop, examples, index, shape, settings, draw)
                 for index, draw in zip(indices, draws, strict=True)
             ]
-            waiting.append((crops, draws))
+
+    with closing(ahead(jobs(), threads(settings))) as ready:
+        for crops in ready:
+            yield Batch(*collate(crops, plans.popleft(), settings, device))
+
+
+T = TypeVar("T")
+
+
+def ahead(
+    jobs: Iterable[Sequence[Callable[[], T]]], threads: int
+) -> Generator[list[T], None, None]:
+    """Results of jobs in their order, a few made in the background while one is used.
+
+    Parameters
+    ----------
+    jobs : iterable of sequences of callables
+        The calls of one job may run at once.
+    threads : int
+
+    Examples
+    --------
+    >>> list(ahead([[lambda: 1, lambda: 2], [lambda: 3]], threads=2))
+    [[1, 2], [3]]
+    """
+    waiting: deque[list[Future[T]]] = deque()
+    with ThreadPoolExecutor(threads, "crops") as pool:
+        for job in jobs:
+            waiting.append([pool.submit(call) for call in job])
             if len(waiting) > AHEAD:
-                yield _collate(*waiting.popleft(), settings, device)
+                yield [future.result() for future in waiting.popleft()]
         while waiting:
-            yield _collate(*waiting.popleft(), settings, device)
+            yield [future.result() for future in waiting.popleft()]
 
 
-def _threads(settings: TrainingSettings) -> int:
-    """Leave most cores to the network."""
+def threads(settings: TrainingSettings) -> int:
+    """Return how many threads read; most cores are left to the network."""
     return max(1, min(settings.batch_size, (os.cpu_count() or 1) // 2))
 
 
-def _plan(
-    examples: int, settings: TrainingSettings, generator: torch.Generator
+def generator_of(seed: int, epoch: int) -> torch.Generator:
+    """Return the generator of one epoch, so that a run can begin again at any."""
+    return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+
+
+def draws(size: int, generator: torch.Generator) -> list[Draw]:
+    """Draw the random numbers of so many crops."""
+    numbers = torch.rand(size, len(Draw._fields), generator=generator)
+    return [Draw(*row) for row in numbers.tolist()]
+
+
+def plan(
+    examples: int, settings: TrainingSettings, seed: int, start: int
 ) -> Iterator[tuple[list[int], list[Draw]]]:
-    """Yield the indices and random numbers of each batch of each epoch."""
+    """Yield the indices and random numbers of each batch from `start` on."""
     size = settings.batch_size
-    for _ in range(settings.epochs):
+    steps = steps_per_epoch(examples, settings)
+    for epoch in count(start // steps):
+        generator = generator_of(seed, epoch)
         order = torch.randperm(examples, generator=generator).tolist()
-        for step in range(steps_per_epoch(examples, settings)):
+        for step in range(steps):
             places = range(step * size, (step + 1) * size)
-            numbers = torch.rand(size, len(Draw._fields), generator=generator)
-            yield (
-                [order[place % examples] for place in places],
-                [Draw(*row) for row in numbers.tolist()],
-            )
+            numbers = draws(size, generator)
+            if epoch * steps + step >= start:
+                yield [order[place % examples] for place in places], numbers
 
 
 def crop_shape(
@@ -194,10 +254,13 @@ def crop(
 
 
 def _window(targets: TargetMap, size: list[int], draw: Draw) -> Bounds:
-    """Choose a rectangle around a labelled pixel, no larger than the image."""
+    """Choose a rectangle around a labelled pixel, or any where there is none."""
     labelled = np.flatnonzero(targets != IGNORE)
-    place = int(draw.pixel * len(labelled))
-    pixel = divmod(int(labelled[place]), targets.shape[1]) if len(labelled) else (0, 0)
+    if len(labelled):
+        place = int(labelled[int(draw.pixel * len(labelled))])
+    else:
+        place = int(draw.pixel * targets.size)
+    pixel = divmod(place, targets.shape[1])
     starts, stops = [], []
     for middle, side, length, number in zip(
         pixel, size, targets.shape, (draw.row, draw.column), strict=True
@@ -225,22 +288,28 @@ def _reflected(length: int, size: int) -> np.ndarray:
     return index
 
 
-def _collate(
-    crops: list[Future[Crop]],
-    draws: list[Draw],
+def collate(
+    crops: Sequence[Crop],
+    draws: Sequence[Draw],
     settings: TrainingSettings,
     device: torch.device,
 ) -> tuple[ImageTensor, TargetTensor]:
-    """Put crops that are ready on the device as one batch, colours jittered."""
-    parts = [future.result() for future in crops]
-    colours = torch.from_numpy(np.stack([each for each, _ in parts]))  # (B, h, w, 3)
-    targets = torch.from_numpy(np.stack([each for _, each in parts]))  # (B, h, w)
+    """Put crops on the device as one batch, their colours jittered."""
+    images, targets = to_device(crops, device)
+    factors = torch.tensor([each[-3:] for each in draws], device=device)  # (B, 3)
+    return jitter(images, 1 + settings.jitter * (2 * factors - 1)), targets
+
+
+def to_device(
+    crops: Sequence[Crop], device: torch.device
+) -> tuple[ImageTensor, TargetTensor]:
+    """Put crops on the device as one batch: colours 0..1 and targets."""
+    colours = torch.from_numpy(np.stack([each for each, _ in crops]))  # (B, h, w, 3)
+    targets = torch.from_numpy(np.stack([each for _, each in crops]))  # (B, h, w)
     if device.type == "cuda":
         colours, targets = colours.pin_memory(), targets.pin_memory()
     images = colours.to(device, non_blocking=True).permute(0, 3, 1, 2)  # (B, 3, h, w)
     images = images.float().div_(255.0)  # channels last in memory
-    factors = torch.tensor([each[-3:] for each in draws], device=device)  # (B, 3)
-    images = jitter(images, 1 + settings.jitter * (2 * factors - 1))
     return images, targets.to(device, non_blocking=True)
 
 

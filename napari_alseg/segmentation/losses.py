@@ -83,3 +83,126 @@ def difficulty_loss(
     weights = (counts + 1).rsqrt()
     means = (kinds * each.flatten()).sum(1) / counts.clamp(min=1)
     return (weights / weights.sum() * means).sum()
+
+
+def consistency_loss(
+    logits: LogitTensor, mirrored: LogitTensor, *, plain: bool = False
+) -> Tensor:
+    """Disagreement between the logits of an image and those of its mirror image.
+
+    EquAL (Golestaneh & Kitani, BMVC 2020): each view is pulled to the other as it is,
+    MSE(z1, stop(z2)) + MSE(z2, stop(z1)), over all pixels, labelled or not. The
+    gradient is that of one plain MSE, the value twice as large.
+
+    Parameters
+    ----------
+    logits : tensor of shape (B, C, H, W)
+    mirrored : tensor of shape (B, C, H, W)
+        Of the mirrored images, mirrored back.
+    plain : bool
+        One MSE without stopped gradients instead: same gradient, half the value.
+
+    Examples
+    --------
+    >>> one, other = torch.zeros(1, 1, 1, 2), torch.tensor([[[[1.0, 3.0]]]])
+    >>> float(consistency_loss(one, other))
+    10.0
+    """
+    first, second = logits.float(), mirrored.float()
+    if plain:
+        return functional.mse_loss(first, second)
+    return functional.mse_loss(first, second.detach()) + functional.mse_loss(
+        second, first.detach()
+    )
+
+
+def borders(targets: TargetTensor) -> Tensor:
+    """Whether one of the 8 neighbours of a labelled pixel has another class.
+
+    RIPU's code takes the Laplacian of the class indices, which misses the middle of
+    stripes 0|1|2 and takes image borders for label borders; this compares the labels.
+    An ignored pixel is no border and makes none.
+
+    Parameters
+    ----------
+    targets : uint8 or int64 tensor of shape (B, H, W)
+
+    Returns
+    -------
+    bool tensor of shape (B, H, W)
+
+    Examples
+    --------
+    >>> borders(torch.tensor([[[0, 0, 1, 255, 2]]]))
+    tensor([[[False,  True,  True, False, False]]])
+    """
+    # The highest and the lowest class around a pixel; the ignored count as neither.
+    known = targets != IGNORE
+    classes = targets.float()
+    highest = _highest(torch.where(known, classes, -1.0))
+    lowest = -_highest(torch.where(known, -classes, -float(IGNORE)))
+    return known & (highest != lowest)
+
+
+def _highest(values: Tensor) -> Tensor:
+    """Maximum of the 3 x 3 pixels around each; (B, H, W) to (B, H, W)."""
+    return functional.max_pool2d(values[:, None], 3, stride=1, padding=1)[:, 0]
+
+
+def local_consistency_loss(
+    probability: Tensor, targets: TargetTensor, *, divergence: bool = False
+) -> Tensor:
+    """How much a pixel on a label border differs from its neighbourhood, 0..2.
+
+    RIPU (Xie et al., CVPR 2022): the sum over classes of the difference between a
+    pixel's probability and the mean of the 3 x 3 pixels around it, itself included;
+    mean over the pixels on borders between labels (`borders`). No border gives 0.
+
+    Parameters
+    ----------
+    probability : float tensor of shape (B, C, H, W)
+    targets : uint8 or int64 tensor of shape (B, H, W)
+        Class index, 255 = ignored.
+    divergence : bool
+        Kullback-Leibler divergence from the neighbourhood instead, in nats.
+
+    Examples
+    --------
+    >>> targets = torch.tensor([[[0, 1, 1]] * 3])
+    >>> one_hot = torch.eye(2)[targets].permute(0, 3, 1, 2)
+    >>> middle = torch.tensor([[[255, 255, 255], [0, 1, 255], [255, 255, 255]]])
+    >>> round(float(local_consistency_loss(one_hot, middle)), 4)  # 1/3 and 2/3, twice
+    0.6667
+    """
+    padded = functional.pad(probability.float(), (1, 1, 1, 1), mode="replicate")
+    mean = functional.avg_pool2d(padded, 3, stride=1)  # (B, C, H, W)
+    if divergence:
+        ratio = (probability.clamp(min=1e-8) / mean.clamp(min=1e-8)).log()
+        each = (probability * ratio).sum(1)
+    else:
+        each = (probability - mean).abs().sum(1)  # (B, H, W)
+    on = borders(targets)
+    return (each * on).sum() / on.sum().clamp(min=1)
+
+
+def negative_learning_loss(probability: Tensor, threshold: float = 0.05) -> Tensor:
+    """Mean of -ln(1 - p) over all probabilities below a threshold, in nats.
+
+    RIPU (Xie et al., CVPR 2022): what is improbable is made still less probable, on
+    all pixels. The mean is over pairs of pixel and class; without any it is 0.
+
+    Parameters
+    ----------
+    probability : float tensor of any shape
+    threshold : float
+        0..1.
+
+    Examples
+    --------
+    >>> probability = torch.tensor([0.97, 0.02, 0.01])
+    >>> round(float(negative_learning_loss(probability)), 5)  # (.02020 + .01005) / 2
+    0.01513
+    """
+    low = probability < threshold
+    each = -torch.log1p(-torch.where(low, probability, 0.0).float())
+    return each.sum() / low.sum().clamp(min=1)

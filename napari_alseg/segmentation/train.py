@@ -1,112 +1,368 @@
-"""How a network learns from images that are labelled in part."""
+"""How a network learns a lesson: step by step, to be stopped and gone on with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import astuple, replace
 from math import isfinite
 from time import monotonic
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from napari_alseg.arrays import ImageTensor, Progress, TargetTensor, Task
-from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.arrays import Progress, Task
+from napari_alseg.errors import BadValue, WeightsMismatch
 from napari_alseg.metrics import CurvePoint, scores
 from napari_alseg.settings import PredictionSettings, TrainingSettings, check
 
-from .batches import Example, batches, steps_per_epoch
-from .device import choose_device, half_precision
+from .batches import Example
+from .device import choose_device
 from .evaluate import evaluate
-from .losses import difficulty_loss, partial_cross_entropy
+from .lessons import B, Lesson
 from .network import Network, decoder_parameters, encoder_parameters
 
 POWER = 0.9
 """The learning rate falls as (1 - t) to this power."""
 
-LARGEST_GRADIENT = 1.0
-"""Norm to which a larger gradient is shortened."""
-
 PAUSE = 0.1
 """Seconds between two reports of the loss."""
 
+SMALLEST_PART = 2
+"""Crops that pass the network at once, at least: batch normalisation needs two."""
 
-def train(
-    network: Network,
-    examples: Sequence[Example],
-    validation: Sequence[Example],
-    settings: TrainingSettings,
-    *,
-    generator: torch.Generator,
-    curve: list[CurvePoint],
-) -> Task[None]:
-    """Learn from partly labelled examples.
+SMALLEST_CROP = 128
+"""Crops become no smaller than this, in pixels, when memory is short."""
 
-    A network with a difficulty branch also learns where it errs, as in DEAL.
+DONE = 1 - 1e-9
+"""A run whose time is beyond this has ended."""
 
-    The network ends, also when the task is closed early, in evaluation mode with the
-    weights that were best on the validation images, or the last if there are none.
+
+class Run:
+    """One training run: it can be stopped, kept, and gone on with exactly.
+
+    While `learn` runs the network has the newest weights. When it ends or is closed,
+    the network is in evaluation mode with the weights that were best on the validation
+    images; without these with the running mean of the weights if the settings wish for
+    one, else with the newest.
 
     Parameters
     ----------
     network : Network
         Changed in place.
-    examples : sequence of Example
-        Each with at least one labelled pixel.
-    validation : sequence of Example
-        May be empty.
     settings : TrainingSettings
-    generator : torch.Generator
-        Same state, same CPU: same weights.
+    seed : int
+        Of dropout. Same seed, same lesson, same CPU: same weights, also when the run
+        is stopped and gone on with in between.
+
+    Attributes
+    ----------
+    time : float
+        How far the run is, 0..1.
+    step : int
+        Steps so far.
     curve : list of CurvePoint
-        Grows while the task runs; its first point is the mean IoU before any step.
+        Grows; its first point is the mean IoU before any step.
 
     Raises
     ------
-    NothingToLearn
-        If there are no examples.
     BadValue
-        If a setting is out of its limits, or the loss is no longer finite.
+        If a setting is out of its limits.
+
+    Examples
+    --------
+    >>> from napari_alseg.segmentation import build
+    >>> from napari_alseg.settings import NetworkSettings
+    >>> network = build(NetworkSettings(weights="random"), classes=2)
+    >>> Run(network, TrainingSettings(device="cpu")).ended
+    False
     """
-    check(settings)
-    if not len(examples):
-        raise NothingToLearn("no image has a label yet; answer the asked regions first")
-    device = choose_device(settings.device)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = _optimiser(network, settings)
-    per_epoch = steps_per_epoch(len(examples), settings)
-    steps = settings.epochs * per_epoch
-    seeds = torch.randint(2**31, (steps,), generator=generator).tolist()
-    best = _Best(network)
-    stream = batches(examples, settings, generator, device)
-    try:
-        miou = yield from _measure(network, validation, 0, steps)
-        curve.append(CurvePoint(0, 0, None, miou))
+
+    def __init__(
+        self, network: Network, settings: TrainingSettings, seed: int = 0
+    ) -> None:
+        self.network = network
+        self.settings = check(settings)
+        self.seed = seed
+        self.time = 0.0
+        self.step = 0
+        self.curve: list[CurvePoint] = []
+        self._seconds = 0.0
+        self._parts = 1
+        self._best = _Best(settings.patience)
+        self._average = _Average(settings.average)
+        self._newest: dict[str, Tensor] | None = None  # while the network has others
+        device = choose_device(settings.device)
+        network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if settings.compile and device.type == "cuda":
+            network.body.compile()
+        self._optimiser = _optimiser(network, settings)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all has been learnt."""
+        return self.time > DONE
+
+    def learn(
+        self,
+        lesson: Lesson[B],
+        validation: Sequence[Example] = (),
+        *,
+        until: float = 1.0,
+    ) -> Task[None]:
+        """Learn, from where the run is, until a time.
+
+        Parameters
+        ----------
+        lesson : Lesson
+            May be another than before, for example after new answers.
+        validation : sequence of Example
+        until : float
+            Time at which to pause, 0..1.
+
+        Raises
+        ------
+        BadValue
+            If the loss is no longer finite.
+        """
+        self._take_up()
+        try:
+            if not self.curve:
+                yield from self._look_first(validation, lesson)
+            self.network.train()
+            while self.time < min(until, DONE):
+                full = False
+                try:
+                    yield from self._steps(lesson, validation, until)
+                except torch.OutOfMemoryError:
+                    full = True
+                if full:  # outside of the handler, which keeps the tensors alive
+                    message = self._retreat(lesson)
+                    yield Progress(
+                        self.step, self._expected(lesson), f"note: {message}"
+                    )
+        finally:
+            self._lay_down()
+
+    def _take_up(self) -> None:
+        """Give the network its newest weights again."""
+        if self._newest is not None:
+            self.network.load_state_dict(self._newest)
+            self._newest = None
+
+    def _lay_down(self) -> None:
+        """Give the network the weights it is to be used with."""
+        chosen = self._best.weights or self._average.weights
+        if chosen is not None:
+            self._newest = _copy(self.network)
+            self.network.load_state_dict(chosen)
+        self.network.eval()
+
+    def _look_first(
+        self, validation: Sequence[Example], lesson: Lesson[B]
+    ) -> Task[None]:
+        """Measure before any step."""
+        total = self._expected(lesson)
+        miou = yield from _measure(self.network, validation, 0, total)
+        self.curve.append(CurvePoint(0, 0, None, miou))
         if miou is not None:
-            yield Progress(0, steps, "learning", {"miou": miou})
-        network.train()
+            yield Progress(0, total, "learning", {"miou": miou})
+
+    def _steps(
+        self, lesson: Lesson[B], validation: Sequence[Example], until: float
+    ) -> Task[None]:
+        """Take steps until the time has come."""
         losses: list[Tensor] = []
-        reported = monotonic()
-        for step, (images, targets) in enumerate(stream, start=1):
-            # images (B, 3, h, w), targets (B, h, w)
-            _set_rates(optimiser, (step - 1) / steps)
-            losses.append(_step(network, optimiser, images, targets, seeds[step - 1]))
-            epoch, rest = divmod(step, per_epoch)
-            due = step == steps or (rest == 0 and epoch % settings.validate_every == 0)
-            if not due and monotonic() - reported < PAUSE:
-                continue
-            loss = _mean(losses, step)
-            miou = (
-                (yield from _measure(network, validation, step, steps)) if due else None
+        reported = begun = monotonic()
+        before = self._seconds
+        with closing(lesson.batches(self.step, self.network.device)) as stream:
+            for batch in stream:
+                losses.append(self._step(lesson, batch))
+                self._seconds = before + monotonic() - begun
+                self._advance(lesson)
+                epoch, rest = divmod(self.step, lesson.steps)
+                looks = rest == 0 and epoch % self.settings.validate_every == 0
+                due = looks or self.time > DONE
+                pause = self.time >= min(until, DONE)
+                if not (due or pause) and monotonic() - reported < PAUSE:
+                    continue
+                loss, total = _mean(losses, self.step), self._expected(lesson)
+                miou = None
+                if due:
+                    miou = yield from _measure(
+                        self.network, validation, self.step, total
+                    )
+                    self.network.train()
+                    if self._best.offer(miou, self.network):
+                        self.time, pause, total = 1.0, True, self.step
+                self.curve.append(CurvePoint(self.step, epoch, loss, miou))
+                metrics = {"loss": loss} | ({} if miou is None else {"miou": miou})
+                yield Progress(self.step, total, "learning", metrics)
+                losses.clear()
+                reported = monotonic()
+                if pause:
+                    return
+
+    def _step(self, lesson: Lesson[B], batch: B) -> Tensor:
+        """Learn from one batch, in parts if memory is short; its loss before that."""
+        network, settings = self.network, self.settings
+        _set_rates(self._optimiser, self.time)
+        self._optimiser.zero_grad(set_to_none=True)
+        device = network.device
+        crops = max(len(each) for each in batch)
+        size = -(-crops // self._parts)
+        total = torch.zeros((), device=device)
+        # Dropout draws from torch's global generators, which are lent for this pass.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed * 1_000_003 + self.step)
+            for first in range(0, crops, size):
+                part = batch if size == crops else _part(batch, first, first + size)
+                share = max(len(each) for each in part) / crops
+                loss = lesson.loss(network, part) * share
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        self._optimiser.step()
+        self._average.offer(network)
+        return total
+
+    def _advance(self, lesson: Lesson[B]) -> None:
+        """Move the time on by one step."""
+        self.step += 1
+        self.time += 1 / (self.settings.epochs * lesson.steps)
+        if self.settings.minutes:
+            self.time = max(self.time, self._seconds / (60 * self.settings.minutes))
+        if self.time > DONE:
+            self.time = 1.0
+
+    def _expected(self, lesson: Lesson[B]) -> int:
+        """Return the steps of the whole run, as far as that can be told."""
+        left = (1 - self.time) * self.settings.epochs * lesson.steps
+        if self.settings.minutes and self.step:
+            seconds = 60 * self.settings.minutes - self._seconds
+            left = min(left, max(0.0, seconds) * self.step / max(self._seconds, 1e-9))
+        return self.step + round(left)
+
+    def _retreat(self, lesson: Lesson[B]) -> str:
+        """Need less memory from now on; say how."""
+        for parameter in self.network.parameters():
+            parameter.grad = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        size = lesson.settings.batch_size
+        if size // (2 * self._parts) >= SMALLEST_PART:
+            self._parts *= 2
+            return (
+                f"the graphics memory is full: {size // self._parts} crops at a time "
+                f"now, {size} still make a step"
             )
-            best.offer(miou)
-            curve.append(CurvePoint(step, epoch, loss, miou))
-            metrics = {"loss": loss} | ({} if miou is None else {"miou": miou})
-            yield Progress(step, steps, "learning", metrics)
-            losses.clear()
-            reported = monotonic()
-    finally:
-        stream.close()
-        best.restore()
-        network.eval()
+        crop = lesson.settings.crop // 2
+        if crop >= SMALLEST_CROP:
+            lesson.settings = replace(lesson.settings, crop=crop)
+            return f"the graphics memory is full: crops are at most {crop} pixels now"
+        self._move(torch.device("cpu"))
+        return (
+            "the graphics memory is full even so: learning goes on, slowly, on the CPU"
+        )
+
+    def _move(self, device: torch.device) -> None:
+        """Go on with the same weights and the same optimiser elsewhere."""
+        kept = self._optimiser.state_dict()
+        self.network.to(device)
+        self._optimiser = _optimiser(self.network, self.settings)
+        self._optimiser.load_state_dict(kept)
+
+    # Keeping a run
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return all that is needed to go on: arrays, and a card for JSON."""
+        newest = self._newest or self.network.state_dict()
+        groups = {
+            "newest": newest,
+            "best": self._best.weights or {},
+            "average": self._average.weights or {},
+            "optimiser": {
+                f"{index}.{name}": value
+                for index, entry in self._optimiser.state_dict()["state"].items()
+                for name, value in entry.items()
+            },
+        }
+        arrays = {
+            f"{group}/{name}": value.detach().cpu().contiguous().numpy().copy()
+            for group, tensors in groups.items()
+            for name, value in tensors.items()
+        }
+        card = {
+            "time": self.time,
+            "step": self.step,
+            "seconds": self._seconds,
+            "seed": self.seed,
+            "parts": self._parts,
+            "best": self._best.miou,
+            "looks": self._best.looks,
+            "steps_averaged": self._average.steps,
+            "curve": [list(astuple(point)) for point in self.curve],
+        }
+        return arrays, card
+
+    def go_on(self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+        """Take up the state of another run of the same network and settings.
+
+        Raises
+        ------
+        WeightsMismatch
+            If it is not of this network.
+        """
+        groups: dict[str, dict[str, Tensor]] = {
+            "newest": {},
+            "best": {},
+            "average": {},
+            "optimiser": {},
+        }
+        for key, value in arrays.items():
+            group, _, name = key.partition("/")
+            groups[group][name] = torch.from_numpy(np.array(value))
+        try:
+            self.network.load_state_dict(groups["newest"])
+        except RuntimeError as error:
+            raise WeightsMismatch(
+                "the unfinished training is of another network; learn anew"
+            ) from error
+        kept = self._optimiser.state_dict()
+        parameters = [
+            each for group in self._optimiser.param_groups for each in group["params"]
+        ]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in groups["optimiser"].items():
+            index, _, entry = name.partition(".")
+            if tensor.ndim:  # a fused step takes for granted that layouts are the same
+                tensor = torch.empty_like(parameters[int(index)].data).copy_(tensor)
+            moments.setdefault(int(index), {})[entry] = tensor
+        kept["state"] = moments
+        self._optimiser.load_state_dict(kept)
+        device = self.network.device
+        for group, keeper in (("best", self._best), ("average", self._average)):
+            if groups[group]:
+                keeper.weights = {  # type: ignore[attr-defined]
+                    name: tensor.to(device) for name, tensor in groups[group].items()
+                }
+        self.time, self.step = card["time"], card["step"]
+        self._seconds, self._parts, self.seed = (
+            card["seconds"],
+            card["parts"],
+            card["seed"],
+        )
+        self._best.miou, self._best.looks = card["best"], card["looks"]
+        self._average.steps = card["steps_averaged"]
+        self.curve = [CurvePoint(*point) for point in card["curve"]]
+        self._lay_down()
+
+
+def _part(batch: B, first: int, last: int) -> B:
+    """Return some of the crops of a batch."""
+    of: Callable[..., B] = type(batch)
+    return of(*(each[first:last] for each in batch))
 
 
 def _optimiser(network: Network, settings: TrainingSettings) -> torch.optim.AdamW:
@@ -131,31 +387,6 @@ def _set_rates(optimiser: torch.optim.Optimizer, time: float) -> None:
         group["lr"] = group["first"] * (1 - time) ** POWER
 
 
-def _step(
-    network: Network,
-    optimiser: torch.optim.Optimizer,
-    images: ImageTensor,
-    targets: TargetTensor,
-    seed: int,
-) -> Tensor:
-    """Learn from one batch; its loss before that."""
-    device = network.device
-    # Dropout draws from torch's global generators, which are lent for this pass.
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        with half_precision(device):
-            logits = network(images)  # (B, C, h, w)
-    loss = partial_cross_entropy(logits, targets)
-    if network.difficulty is not None:
-        difficulty = network.difficulty(logits)  # (B, h, w)
-        loss = loss + difficulty_loss(difficulty, logits, targets)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
-    optimiser.step()
-    return loss.detach()
-
-
 def _mean(losses: list[Tensor], step: int) -> float:
     """Return the mean loss, which must be a number."""
     loss = float(torch.stack(losses).mean())
@@ -168,7 +399,7 @@ def _mean(losses: list[Tensor], step: int) -> float:
 
 def _measure(
     network: Network, validation: Sequence[Example], step: int, steps: int
-) -> Task[float | None]:
+) -> Generator[Progress, None, float | None]:
     """Mean IoU on the validation images; None if they have no ground truth."""
     task = evaluate(network, validation, PredictionSettings())
     reported = monotonic()
@@ -183,24 +414,54 @@ def _measure(
             reported = monotonic()
 
 
+def _copy(network: Network) -> dict[str, Tensor]:
+    return {
+        name: value.detach().clone() for name, value in network.state_dict().items()
+    }
+
+
 class _Best:
     """The weights with the highest mean IoU so far."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
         self.miou = -1.0
+        self.looks = 0
+        """Looks since the best one."""
         self.weights: dict[str, Tensor] | None = None
 
-    def offer(self, miou: float | None) -> None:
-        """Keep the present weights if they are as good as any before."""
-        if miou is not None and miou >= self.miou:
-            self.miou = miou
-            self.weights = {
-                name: value.detach().clone()
-                for name, value in self.network.state_dict().items()
-            }
+    def offer(self, miou: float | None, network: Network) -> bool:
+        """Keep the weights if none were better; whether patience has run out."""
+        if miou is None:
+            return False
+        if miou >= self.miou:
+            self.miou, self.looks, self.weights = miou, 0, _copy(network)
+        else:
+            self.looks += 1
+        return 0 < self.patience <= self.looks
 
-    def restore(self) -> None:
-        """Go back to the best weights; stay with the last if none was measured."""
-        if self.weights is not None:
-            self.network.load_state_dict(self.weights)
+
+class _Average:
+    """The running mean of the weights, or none if the decay is 0."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.steps = 0
+        self.weights: dict[str, Tensor] | None = None
+
+    @torch.no_grad()
+    def offer(self, network: Network) -> None:
+        """Add the weights of one more step."""
+        if not self.decay:
+            return
+        self.steps += 1
+        if self.weights is None:
+            self.weights = _copy(network)
+            return
+        # The first steps are forgotten soon, however slow the decay.
+        decay = min(self.decay, self.steps / (self.steps + 9))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.weights[name].lerp_(value, 1 - decay)
+            else:
+                self.weights[name].copy_(value)

@@ -16,9 +16,10 @@ from .creating import (
 )
 from .importing import image_files, pair_masks, read_image, read_mask, stem
 from .ledger import Cost, Event, ImageInfo
-from .project import Project, Split
+from .project import PSEUDO_WEIGHT, Project, Split
 
 __all__ = [
+    "PSEUDO_WEIGHT",
     "ClassTable",
     "Cost",
     "Event",

@@ -20,7 +20,7 @@ from .importing import image_files, pair_masks, read_image, read_mask, stem
 from .project import Project, Split
 
 
-class _Source(NamedTuple):
+class _Entry(NamedTuple):
     """One image to add, read when its turn comes."""
 
     name: str
@@ -54,6 +54,7 @@ def create_from_folder(
     *,
     labels: Path | None = None,
     validation: Path | None = None,
+    source: Path | None = None,
 ) -> Task[Path]:
     """Make a project from the images of a folder; return its path.
 
@@ -69,6 +70,9 @@ def create_from_folder(
         Masks that are there already, named as their images; they count as labels.
     validation : Path, optional
         A folder with ``images/`` and ``masks/``: never asked, never learnt from.
+    source : Path, optional
+        Another domain, as a folder with ``images/`` and ``masks/``: learnt from by the
+        recipe *adaptation*, never asked.
 
     Raises
     ------
@@ -77,8 +81,10 @@ def create_from_folder(
     """
     files = _files(images)
     masks = pair_masks(files, labels) if labels else {}
-    sources = [_Source(stem(f), f, masks.get(stem(f)), "pool") for f in files]
-    return (yield from _create(path, [*sources, *_validation(validation)], table))
+    entries = [_Entry(stem(f), f, masks.get(stem(f)), "pool") for f in files]
+    entries += _labelled(validation, "validation")
+    entries += _labelled(source, "source")
+    return (yield from _create(path, entries, table))
 
 
 def create_from_arrays(
@@ -87,11 +93,12 @@ def create_from_arrays(
     table: ClassTable,
     *,
     validation: Path | None = None,
+    source: Path | None = None,
 ) -> Task[Path]:
     """Make a project from arrays by name; return its path.
 
     Arrays are ``(H, W)`` or ``(H, W, K)`` with K up to 4 (a fourth channel is taken
-    for alpha and dropped).
+    for alpha and dropped). `validation` and `source` as in `create_from_folder`.
 
     Raises
     ------
@@ -100,11 +107,13 @@ def create_from_arrays(
     """
     if not images:
         raise BadValue("no image layer is open; open images first, or give a folder")
-    sources = [
-        _Source(name, _plane(name, array), None, "pool")
+    entries = [
+        _Entry(name, _plane(name, array), None, "pool")
         for name, array in images.items()
     ]
-    return (yield from _create(path, [*sources, *_validation(validation)], table))
+    entries += _labelled(validation, "validation")
+    entries += _labelled(source, "source")
+    return (yield from _create(path, entries, table))
 
 
 def _files(images: Path) -> list[Path]:
@@ -114,17 +123,17 @@ def _files(images: Path) -> list[Path]:
     return image_files(images)
 
 
-def _validation(folder: Path | None) -> Iterator[_Source]:
-    """Yield the images of a validation folder, each of which needs a mask."""
+def _labelled(folder: Path | None, split: Split) -> Iterator[_Entry]:
+    """Yield the images of a folder for a split, each of which needs a mask."""
     if folder is None:
         return
     for part in ("images", "masks"):
         if not (folder / part).is_dir():
             raise EmptyFolder(
-                f"{folder} has no folder {part!r}; validation needs images/ and masks/"
+                f"{folder} has no folder {part!r}; {split} needs images/ and masks/"
             )
     for image, mask in paired(folder):
-        yield _Source(stem(image), image, mask, "validation")
+        yield _Entry(stem(image), image, mask, split)
 
 
 def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -160,27 +169,27 @@ def _plane(name: str, array: np.ndarray) -> np.ndarray:
     return array[..., :3] if array.shape[2] == 4 else array
 
 
-def _create(path: Path, sources: Iterable[_Source], table: ClassTable) -> Task[Path]:
+def _create(path: Path, entries: Iterable[_Entry], table: ClassTable) -> Task[Path]:
     """Add the images one by one; sweep the new folder if one cannot be added."""
-    sources = list(sources)
+    entries = list(entries)
     with swept_on_failure(path), Project.create(path, table.classes) as project:
-        for done, source in enumerate(sources, 1):
-            image = source.image
+        for done, entry in enumerate(entries, 1):
+            image = entry.image
             if isinstance(image, Path):
                 image = read_image(image)
             project.add_image(
-                source.name,
+                entry.name,
                 image,
-                split=source.split,
-                labels=_labels(source, table),
-                source=str(source.image) if isinstance(source.image, Path) else "",
+                split=entry.split,
+                labels=_labels(entry, table),
+                source=str(entry.image) if isinstance(entry.image, Path) else "",
             )
-            yield Progress(done, len(sources), "adding images")
+            yield Progress(done, len(entries), "adding images")
     return path
 
 
-def _labels(source: _Source, table: ClassTable) -> LabelMap | None:
-    return None if source.mask is None else read_mask(source.mask, table)
+def _labels(entry: _Entry, table: ClassTable) -> LabelMap | None:
+    return None if entry.mask is None else read_mask(entry.mask, table)
 
 
 @contextmanager

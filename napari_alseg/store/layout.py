@@ -7,6 +7,7 @@
       labels/annotation     label image, uint8, what people said
       labels/regions-<n>    label image, int32, one for each version of the partition
       labels/prediction     label image, uint8
+      labels/pseudo         label image, uint8, what a network learns from besides
       maps/<name>           float16 scores, plain arrays beside the labels
 
 Nothing here knows the project or the ledger; every function takes the folder of an
@@ -229,6 +230,22 @@ def _label_group(
         return None
 
 
+def remove_labels(image_folder: Path, name: str) -> None:
+    """Remove a label image, whatever state it is in, and take it off the list."""
+    group = zarr.open_group(image_folder / "labels", mode="r+")
+    ome: Any = group.attrs["ome"]
+    if name in ome["labels"]:
+        others = [other for other in ome["labels"] if other != name]
+        group.attrs["ome"] = {**ome, "labels": others}
+    _remove(image_folder / "labels" / name)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a group or an array; it stops counting in one step, before the rest."""
+    (folder / "zarr.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_labels(
     image_folder: Path,
     name: str,
@@ -351,6 +368,11 @@ def write_map(
         array = _new_array(folder, scores.shape, np.dtype(np.float16), LABEL_AXES)
     array[...] = scores.astype(np.float16)
     array.attrs.update({"parameters": dict(parameters), "round": round})
+
+
+def remove_map(image_folder: Path, name: str) -> None:
+    """Remove a map of scores, if there is one."""
+    _remove(image_folder / "maps" / name)
 
 
 def map_round(image_folder: Path, name: str) -> int | None:

@@ -84,7 +84,7 @@ class ImageInfo:
 
     id: str
     split: str
-    """``"pool"``, ``"validation"`` or ``"test"``."""
+    """``"pool"``, ``"source"``, ``"validation"`` or ``"test"``."""
     shape: tuple[int, int]
     channels: int
     dtype: str

@@ -42,7 +42,11 @@ from .importing import stem
 from .intensity import intensity_window, windowed
 from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
 
-SPLITS = ("pool", "validation", "test")
+SPLITS = ("pool", "source", "validation", "test")
+UNFINISHED = "unfinished.safetensors"
+PSEUDO = "pseudo"
+PSEUDO_WEIGHT = "pseudo-weight"
+"""Name of the map that says how far each pseudo label is trusted, 0..1."""
 FORMAT = "napari-alseg"
 VERSION = 1
 UNWRITABLE = {
@@ -66,8 +70,9 @@ UNWRITABLE_LEDGER = {
 }
 NO_LEDGER = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
 
-Split = Literal["pool", "validation", "test"]
-"""What an image is for: asked and learnt from, choosing weights, or measuring."""
+Split = Literal["pool", "source", "validation", "test"]
+"""What an image is for: asked and learnt from, learnt from only (labelled images of
+another domain), choosing weights, or measuring."""
 
 
 class Project:
@@ -197,7 +202,7 @@ class Project:
             if folder.is_dir() and folder.name not in self.images(None):
                 shutil.rmtree(folder)
         weights.sweep_weights(
-            self.path / "weights", set(self._ledger.weights().values())
+            self.path / "weights", {UNFINISHED, *self._ledger.weights().values()}
         )
         for name in self._ledger.images_not_drawn():
             self._redraw(name)
@@ -265,8 +270,9 @@ class Project:
         image : array of shape (H, W, K), K = 1 or 3
             In its native dtype, as `read_image` of `importing` gives it.
         split
-            Regions are asked of the ``"pool"``; ``"validation"`` measures while the
-            network learns, ``"test"`` only at the end.
+            Regions are asked of the ``"pool"``; a ``"source"`` is another domain that
+            the network may learn from and that is never asked; ``"validation"``
+            measures while the network learns, ``"test"`` only at the end.
         labels
             Labels that are already there, of the image's size.
         source
@@ -555,6 +561,44 @@ class Project:
                 self._folder(name), "prediction", labels, self.classes, round
             )
 
+    def read_pseudo_labels(self, name: str) -> LabelMap | None:
+        """Labels that a network gave the image to learn from, None if there are none.
+
+        They are no answers: the annotation, the ledger and the cost know nothing of
+        them. How far each pixel is trusted is the map ``"pseudo-weight"``, 0..1.
+        """
+        folder = self._known(name)
+        if not layout.has_labels(folder, PSEUDO):
+            return None
+        try:
+            return layout.read_labels(folder, PSEUDO)
+        except FileNotFoundError:  # another process cleared them meanwhile
+            return None
+
+    def write_pseudo_labels(self, name: str, labels: LabelMap, round: int) -> None:
+        """Keep the labels that the network of a round gave an image to learn from.
+
+        Raises
+        ------
+        BadValue
+            If they have not the size of the image, or name no class.
+        """
+        self._check_size(name, labels)
+        self._check_labels(labels)
+        with self._writing():
+            layout.write_labels(self._folder(name), PSEUDO, labels, self.classes, round)
+
+    def pseudo_round(self, name: str) -> int | None:
+        """Round whose network gave the pseudo labels, None if there are none."""
+        return layout.label_round(self._known(name), PSEUDO)
+
+    def clear_pseudo_labels(self) -> None:
+        """Take the pseudo labels of all images away, and their weights."""
+        with self._writing():
+            for name in self.images(None):
+                layout.remove_labels(self._folder(name), PSEUDO)
+                layout.remove_map(self._folder(name), PSEUDO_WEIGHT)
+
     def read_map(self, name: str, map_name: str) -> ScoreMap | None:
         """Map of scores of an image as float32, None if there is none of that name."""
         return layout.read_map(self._known(name), map_name)
@@ -634,7 +678,8 @@ class Project:
         Raises
         ------
         BadValue
-            If its number does not follow the latest round's.
+            If its number does not follow the latest round's, or a region lies in an
+            image that is not of the pool.
         UnknownName
             If a region lies in an unknown image.
         """
@@ -642,7 +687,9 @@ class Project:
         if selection.round != expected:
             raise BadValue(f"the next round is {expected}, got {selection.round}")
         for name in selection.images:
-            self.info(name)
+            split = self.info(name).split
+            if split != "pool":
+                raise BadValue(f"{name} is a {split} image; only the pool is asked")
         with self._writing():
             self._ledger.ask(selection)
 
@@ -933,6 +980,44 @@ class Project:
         files = self._ledger.weights()
         file = files.get(max(files, default=0) if round is None else round)
         return None if file is None else weights.read_weights(self._weights(file))
+
+    def write_unfinished(
+        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    ) -> None:
+        """Keep all that a training needs to go on exactly where it was stopped.
+
+        It takes the place of an older one in one step, and is no weights of a round:
+        whatever is committed, it stays until `clear_unfinished`.
+        """
+        with self._writing():
+            weights.write_weights(self._weights(UNFINISHED), arrays, card)
+
+    def unfinished_card(self) -> dict[str, Any] | None:
+        """Card of a stopped training, read without its arrays; None if none is kept.
+
+        Raises
+        ------
+        WeightsMismatch
+            If the file is damaged.
+        """
+        file = self._weights(UNFINISHED)
+        return weights.read_card(file) if file.exists() else None
+
+    def read_unfinished(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and card of a stopped training, None if none is kept.
+
+        Raises
+        ------
+        WeightsMismatch
+            If the file is damaged.
+        """
+        file = self._weights(UNFINISHED)
+        return weights.read_weights(file) if file.exists() else None
+
+    def clear_unfinished(self) -> None:
+        """Forget the stopped training, if one is kept."""
+        with self._writing():
+            weights.remove_weights(self._weights(UNFINISHED))
 
     def _weights(self, file: str) -> Path:
         return self.path / "weights" / file

@@ -1,8 +1,9 @@
-"""Weights of a round on disk: safetensors with their card, never a pickle."""
+"""Weights on disk: safetensors with their card, never a pickle."""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +49,46 @@ def read_weights(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     WeightsMismatch
         If the file is missing or damaged.
     """
+    with _opened(file) as stored:
+        return {name: stored.get_tensor(name) for name in stored.keys()}, _card(stored)
+
+
+def read_card(file: Path) -> dict[str, Any]:
+    """Return the card alone, which takes no time however large the arrays are.
+
+    Raises
+    ------
+    WeightsMismatch
+        If the file is missing or damaged.
+    """
+    with _opened(file) as stored:
+        return _card(stored)
+
+
+def _card(stored: Any) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((stored.metadata() or {})["card"])
+    return card
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     try:
         with safe_open(file, framework="numpy") as stored:
-            arrays = {name: stored.get_tensor(name) for name in stored.keys()}
-            card = json.loads(stored.metadata()["card"])
-    except (FileNotFoundError, SafetensorError) as error:
+            yield stored
+    except (FileNotFoundError, SafetensorError, KeyError, ValueError) as error:
         raise WeightsMismatch(
             f"the weights in {file} cannot be read ({error}); learn again"
         ) from error
-    return arrays, card
+
+
+def remove_weights(file: Path) -> None:
+    """Remove a file of weights, if it is there, and its copy of the card."""
+    file.unlink(missing_ok=True)
+    file.with_suffix(".json").unlink(missing_ok=True)
 
 
 def sweep_weights(folder: Path, counting: set[str]) -> None:
-    """Remove files of weights that no row of the ledger makes count."""
+    """Remove the files of a folder of weights that do not count."""
     kept = counting | {Path(name).with_suffix(".json").name for name in counting}
     for file in folder.iterdir():
         if file.name not in kept:

@@ -1,6 +1,8 @@
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from time import sleep
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_alseg.arrays import IGNORE
-from napari_alseg.segmentation import Example, batches
+from napari_alseg.segmentation import Batch, Example, batches
 from napari_alseg.segmentation.batches import (
     Draw,
     crop,
@@ -23,10 +25,6 @@ CPU = torch.device("cpu")
 PLAIN = TrainingSettings(scale=1.0, flip=False, jitter=0.0, batch_size=2, epochs=1)
 MIDDLE = Draw(*[0.5] * 8)
 uniform = st.floats(0, 1, exclude_max=True)
-
-
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(3)
 
 
 def example_of(
@@ -107,8 +105,14 @@ def test_only_a_few_images_are_read_for_the_crop():
     assert pool.reads == 16
 
 
+def first(count, stream) -> list[Batch]:
+    """The first batches of an endless stream, which is then closed."""
+    with closing(stream):
+        return list(islice(stream, count))
+
+
 def test_batches_have_one_shape_and_the_last_is_filled(examples):
-    found = list(batches(examples[:5], PLAIN, seeded(), CPU))
+    found = first(3, batches(examples[:5], PLAIN, CPU, seed=0))
     assert len(found) == steps_per_epoch(5, PLAIN) == 3
     for images, targets in found:
         assert images.shape == (2, 3, 32, 64)
@@ -118,9 +122,7 @@ def test_batches_have_one_shape_and_the_last_is_filled(examples):
 
 def test_each_example_comes_up_in_each_epoch():
     pool = [example_of(8, 8, (0, index)) for index in range(5)]
-    for number, (_, targets) in enumerate(
-        batches(pool, replace(PLAIN, epochs=3), seeded(), CPU)
-    ):
+    for number, (_, targets) in enumerate(first(9, batches(pool, PLAIN, CPU, seed=0))):
         if number % 3 == 0:
             seen = set()
         seen |= set(np.argwhere(targets.numpy() == 1)[:, 2].tolist())
@@ -128,8 +130,31 @@ def test_each_example_comes_up_in_each_epoch():
             assert seen == {0, 1, 2, 3, 4}
 
 
+def test_a_stream_may_begin_anywhere(examples):
+    whole = first(8, batches(examples, PLAIN, CPU, seed=3))
+    for start in (1, 3, 7):
+        (later,) = first(1, batches(examples, PLAIN, CPU, seed=3, start=start))
+        assert torch.equal(later.images, whole[start].images)
+        assert torch.equal(later.targets, whole[start].targets)
+
+
+def test_an_image_without_labels_is_cut_anywhere():
+    blank = Example(
+        np.zeros((100, 100, 3), np.uint8), np.full((100, 100), IGNORE, np.uint8)
+    )
+    ramp = np.arange(100, dtype=np.uint8)
+    blank.image[..., 0], blank.image[..., 1] = ramp[:, None], ramp
+    settings = replace(PLAIN, crop=32, scale=1.0, jitter=0.0, flip=False)
+    corners = {
+        tuple((255 * images[0, :2, 0, 0]).round().int().tolist())
+        for images, _ in first(20, batches([blank], settings, CPU, seed=0))
+    }
+    assert len(corners) > 10
+    assert max(corners)[0] > 32
+
+
 def test_one_example_fills_a_batch():
-    ((images, _),) = batches([example_of(8, 8)], PLAIN, seeded(), CPU)
+    ((images, _),) = first(1, batches([example_of(8, 8)], PLAIN, CPU, seed=0))
     assert images.shape[0] == 2
 
 
@@ -140,10 +165,10 @@ def test_the_same_seed_gives_the_same_batches_whatever_the_threads_do(examples):
                 sleep(0.001 * (index % 3))
             return super().__getitem__(index)
 
-    settings = TrainingSettings(epochs=2, batch_size=2)
+    settings = TrainingSettings(batch_size=2)
     for (images, targets), (others, other_targets) in zip(
-        batches(examples, settings, seeded(), CPU),
-        batches(Slow(examples), settings, seeded(), CPU),
+        first(6, batches(examples, settings, CPU, seed=0)),
+        first(6, batches(Slow(examples), settings, CPU, seed=0)),
         strict=True,
     ):
         assert torch.equal(images, others)
@@ -152,7 +177,7 @@ def test_the_same_seed_gives_the_same_batches_whatever_the_threads_do(examples):
 
 def test_closing_early_ends_the_threads(examples):
     before = threading.active_count()
-    stream = batches(examples, replace(PLAIN, epochs=50), seeded(), CPU)
+    stream = batches(examples, PLAIN, CPU, seed=0)
     next(stream)
     stream.close()
     assert threading.active_count() == before

@@ -1,3 +1,5 @@
+import json
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -6,36 +8,40 @@ import torch
 from torch.nn import functional
 
 from napari_alseg.arrays import IGNORE, finish
-from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.errors import BadValue, NothingToLearn, WeightsMismatch
 from napari_alseg.metrics import CurvePoint, scores
 from napari_alseg.segmentation import (
+    Batch,
+    Difficulty,
     Example,
+    Partial,
+    Run,
     build,
     difficulty_loss,
     evaluate,
     partial_cross_entropy,
     predict,
     state,
-    train,
 )
-from napari_alseg.segmentation.train import _optimiser, _set_rates, _step
+from napari_alseg.segmentation.train import _optimiser, _set_rates
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
+    RecipeSettings,
     TrainingSettings,
     check,
 )
 
 
 def start(network, examples, validation, settings, curve=None):
-    return train(
-        network,
-        examples,
-        validation,
-        settings,
-        generator=torch.Generator().manual_seed(0),
-        curve=[] if curve is None else curve,
-    )
+    run = Run(network, settings)
+    run.curve = run.curve if curve is None else curve
+    return run.learn(lesson_of(network, examples, settings), validation)
+
+
+def lesson_of(network, examples, settings):
+    kind = Difficulty if network.difficulty else Partial
+    return kind(examples, settings, recipe=RecipeSettings())
 
 
 def miou(network, examples) -> float:
@@ -222,7 +228,9 @@ def test_it_learns_where_it_errs(learns_where_it_errs, quick):
     assert difficulty_of_wrong_less_right(network, others) > 0.2
 
 
-def test_where_it_errs_teaches_the_network_as_well(learns_where_it_errs):
+def test_where_it_errs_teaches_the_network_as_well(
+    learns_where_it_errs, examples, quick
+):
     """The gradient is that of the sum of both losses, also in the encoder."""
     network = learns_where_it_errs
     generator = torch.Generator().manual_seed(0)
@@ -240,9 +248,239 @@ def test_where_it_errs_teaches_the_network_as_well(learns_where_it_errs):
         )
         for each in (cross_entropy, loss)
     )
-    standing = torch.optim.SGD(network.parameters(), lr=0.0)
-    found = _step(network, standing, images, targets, seed=5)
-    torch.testing.assert_close(found, loss.detach())
+    lesson = Difficulty(examples, quick)
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        found = lesson.loss(network, Batch(images, targets))
+    network.zero_grad()
+    found.backward()
+    torch.testing.assert_close(found, loss)
     direction = functional.normalize(weight.grad.flatten(), dim=0)
     torch.testing.assert_close(direction, both)
     assert direction @ alone < 0.999
+
+
+# --- stopping and going on ------------------------------------------------------------
+
+
+def stopped_at(network, examples, validation, settings, step) -> Run:
+    """A run that is closed at a step."""
+    run = Run(network, settings)
+    task = run.learn(lesson_of(network, examples, settings), validation)
+    while run.step < step:
+        next(task)
+    task.close()
+    return run
+
+
+@pytest.fixture
+def always_reporting(monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+
+
+@pytest.mark.usefixtures("always_reporting")
+@pytest.mark.parametrize("step", [1, 3, 7, 29])
+@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_stopped_run_goes_on_exactly(
+    tiny_network, examples, quick, step, average, measured
+):
+    """In another process: a new network, and only the state that was kept."""
+    settings = replace(quick, average=average)
+    validation = examples[:2] if measured else []
+    whole = deepcopy(tiny_network)
+    uninterrupted = Run(whole, settings)
+    finish(uninterrupted.learn(lesson_of(whole, examples, settings), validation))
+    first = deepcopy(tiny_network)
+    run = stopped_at(first, examples, validation, settings, step)
+    assert not run.ended
+    arrays, card = run.state()
+    card = json.loads(json.dumps(card))
+    other = deepcopy(tiny_network)
+    again = Run(other, settings)
+    again.go_on(arrays, card)
+    assert same(state(first), state(other))  # what a stopped run is used with
+    finish(again.learn(lesson_of(other, examples, settings), validation))
+    assert same(state(whole), state(other))
+    points = [(p.step, p.miou) for p in uninterrupted.curve]
+    assert [(p.step, p.miou) for p in again.curve] == points
+
+
+def test_a_run_may_pause_for_new_answers(tiny_network, examples, quick):
+    """RIPU's schedule: the rates fall on, though the lesson is another."""
+    run = Run(tiny_network, quick)
+    finish(run.learn(lesson_of(tiny_network, examples[:2], quick), until=0.5))
+    assert (run.step, run.time) == (5, pytest.approx(0.5))
+    finish(run.learn(lesson_of(tiny_network, examples, quick)))
+    assert run.step == 5 + 15
+    assert run.ended
+
+
+def test_the_state_of_another_network_is_refused(tiny_network, examples, quick):
+    run = Run(tiny_network, quick)
+    arrays, card = run.state()
+    arrays["newest/encoder.0.bias"] = arrays.pop("newest/body.encoder.0.bias")
+    with pytest.raises(WeightsMismatch, match="unfinished training"):
+        Run(deepcopy(tiny_network), quick).go_on(arrays, card)
+
+
+# --- options --------------------------------------------------------------------------
+
+
+def test_the_time_budget_ends_a_run_with_a_falling_rate(
+    tiny_network, examples, quick, monkeypatch
+):
+    clock = iter(np.arange(0, 1000, 0.5))
+    monkeypatch.setattr(
+        "napari_alseg.segmentation.train.monotonic", lambda: float(next(clock))
+    )
+    run = Run(tiny_network, replace(quick, epochs=10_000, minutes=0.2))
+    found = list(run.learn(lesson_of(tiny_network, examples, quick)))
+    assert run.ended
+    assert run.step < 30
+    assert found[-1].done == found[-1].total == run.step
+    assert run._optimiser.param_groups[0]["lr"] < 0.2 * quick.learning_rate
+
+
+def test_a_time_budget_that_is_not_reached_changes_nothing(
+    tiny_network, examples, quick
+):
+    other = deepcopy(tiny_network)
+    finish(start(tiny_network, examples, [], quick))
+    finish(start(other, examples, [], replace(quick, minutes=60)))
+    assert same(state(tiny_network), state(other))
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better(tiny_network, examples, quick):
+    finish(start(tiny_network, examples, examples, quick))
+    wrong = [
+        Example(each.image, np.where(each.targets == IGNORE, IGNORE, 2 - each.targets))
+        for each in examples
+    ]
+    settings = replace(quick, epochs=100, validate_every=1, patience=3)
+    run = Run(tiny_network, settings)
+    finish(run.learn(lesson_of(tiny_network, wrong, settings), examples))
+    looks = [point.miou for point in run.curve if point.miou is not None][1:]
+    assert run.ended
+    assert len(looks) < 100
+    best = len(looks) - 1 - int(np.argmax(looks[::-1]))
+    assert len(looks) - 1 - best == 3
+
+
+def test_without_validation_the_running_mean_stays(tiny_network, examples, quick):
+    settings = replace(quick, average=0.5, epochs=1)
+    name = "body.encoder.0.bias"
+    run = Run(tiny_network, settings)
+    seen, offer = [], run._average.offer
+    run._average.offer = lambda network: (
+        offer(network),
+        seen.append(state(network)[name]),
+    )
+    finish(run.learn(lesson_of(tiny_network, examples, settings)))
+    mean = seen[0]
+    for number, value in enumerate(seen[1:], start=2):
+        decay = min(0.5, number / (number + 9))
+        mean = decay * mean + (1 - decay) * value
+    np.testing.assert_allclose(state(tiny_network)[name], mean, rtol=1e-5)
+    assert not np.allclose(mean, seen[-1])
+
+
+def test_rare_classes_count_more_when_balanced(tiny_network, examples, quick):
+    lesson = Partial(examples, quick, class_weight=torch.tensor([1.0, 0.0, 0.0]))
+    images = torch.rand(2, 3, 8, 8)
+    targets = torch.ones(2, 8, 8, dtype=torch.uint8)
+    assert lesson.loss(tiny_network, Batch(images, targets)) == 0
+
+
+def test_a_long_gradient_is_shortened(tiny_network, examples, quick):
+    other = deepcopy(tiny_network)
+    finish(start(tiny_network, examples, [], replace(quick, epochs=1)))
+    finish(start(other, examples, [], replace(quick, epochs=1, gradient_norm=1e-3)))
+    assert not same(state(tiny_network), state(other))
+
+
+# --- when memory is short -------------------------------------------------------------
+
+
+class FullAbove:
+    """A lesson that memory holds only up to so many crops of so many pixels."""
+
+    def __init__(self, lesson, crops, pixels=10**9) -> None:
+        self.lesson, self.crops, self.pixels = lesson, crops, pixels
+
+    @property
+    def settings(self):
+        return self.lesson.settings
+
+    @settings.setter
+    def settings(self, value):
+        self.lesson.settings = value
+
+    @property
+    def steps(self):
+        return self.lesson.steps
+
+    def batches(self, start, device):
+        return self.lesson.batches(start, device)
+
+    def loss(self, network, batch):
+        if len(batch[0]) > self.crops or batch[0][0, 0].numel() > self.pixels:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.lesson.loss(network, batch)
+
+
+def test_a_full_memory_takes_the_batch_in_parts(tiny_network, examples, quick):
+    """Each step still learns from the whole batch."""
+    settings = replace(quick, batch_size=4, epochs=2)
+    lesson = FullAbove(lesson_of(tiny_network, examples, settings), crops=2)
+    run = Run(tiny_network, settings)
+    messages = [each.message for each in run.learn(lesson)]
+    notes = [each for each in messages if each.startswith("note: ")]
+    assert notes == [
+        "note: the graphics memory is full: 2 crops at a time now, 4 still make a step"
+    ]
+    assert run.ended
+    assert run.step == 2 * 2
+
+
+def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick):
+    """Without batch statistics and with as many labels a crop."""
+    labelled = [Example(e.image, np.zeros_like(e.targets)) for e in examples]
+    settings = replace(quick, batch_size=4, epochs=1, gradient_norm=1e6, scale=1.0)
+    gradients = []
+    for parts in (1, 2):
+        network = deepcopy(tiny_network)
+        network.encoder[1] = torch.nn.Identity()
+        network.body.head[0] = torch.nn.Identity()
+        lesson = lesson_of(network, labelled, settings)
+        run = Run(network, settings)
+        run._parts = parts
+        batch = next(lesson.batches(0, torch.device("cpu")))
+        run._step(lesson, batch)
+        gradients.append(network.body.head[1].weight.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
+    tiny_network, examples, quick
+):
+    settings = replace(quick, epochs=1, crop=512)
+    large = [
+        Example(
+            e.image.repeat(10, 0).repeat(10, 1), e.targets.repeat(10, 0).repeat(10, 1)
+        )
+        for e in examples[:2]
+    ]
+    run = Run(tiny_network, settings)
+    lesson = FullAbove(lesson_of(tiny_network, large, settings), 2, pixels=160 * 160)
+    messages = [each.message for each in run.learn(lesson)]
+    assert [each for each in messages if "note" in each] == [
+        "note: the graphics memory is full: crops are at most 256 pixels now",
+        "note: the graphics memory is full: crops are at most 128 pixels now",
+    ]
+    assert run.ended
+    lesson = FullAbove(lesson_of(tiny_network, large, settings), 2, pixels=1)
+    lesson.settings = replace(settings, crop=128)
+    task = Run(tiny_network, settings).learn(lesson)
+    assert "on the CPU" in next(each.message for each in task if each.message[0] == "n")
+    task.close()

@@ -112,6 +112,24 @@ def test_a_window_reaches_every_level(tmp_path_factory, data):
     assert layout.read_labels(folder, "annotation", level=2).shape == (525, 2)
 
 
+def test_what_is_removed_stops_counting_first(folder, monkeypatch):
+    labels = np.ones((5, 7), np.uint8)
+    layout.write_labels(folder, "pseudo", labels, CLASSES, 3)
+    layout.write_map(folder, "pseudo-weight", labels.astype(np.float32), 3, {})
+    with monkeypatch.context() as patch:  # as if the program ended there
+        patch.setattr(layout.shutil, "rmtree", lambda *_, **__: None)
+        layout.remove_labels(folder, "pseudo")
+        layout.remove_map(folder, "pseudo-weight")
+    assert (folder / "labels" / "pseudo" / "0").exists()
+    assert not layout.has_labels(folder, "pseudo")
+    assert layout.map_names(folder) == ()
+    layout.write_labels(folder, "pseudo", 2 * labels, CLASSES, 4)
+    np.testing.assert_array_equal(layout.read_labels(folder, "pseudo"), 2 * labels)
+    layout.remove_labels(folder, "pseudo")
+    layout.remove_labels(folder, "pseudo")
+    assert not (folder / "labels" / "pseudo").exists()
+
+
 def test_problems_are_told(folder):
     labels = np.zeros((5, 7), np.uint8)
     (problem,) = layout.annotation_problems(folder, labels)

@@ -150,13 +150,29 @@ def test_names_are_safe_unique_and_readable(project):
 
 def test_splits_are_apart(project):
     image = np.zeros((2, 2, 1), np.uint8)
-    for split in ("pool", "validation", "test"):
+    for split in ("pool", "source", "validation", "test"):
         project.add_image(split, image, split=split, labels=np.ones((2, 2), np.uint8))
+    for split in ("pool", "source", "validation", "test"):
+        assert project.images(split) == (split,)
     assert project.images() == ("pool",)
-    assert project.images("validation") == ("validation",)
-    assert len(project.images(None)) == 3
+    assert len(project.images(None)) == 4
     assert project.labelled() == ("pool",)
     assert set(project.labelled_pixels().values()) == {4}
+
+
+def test_another_domain_costs_nothing_and_is_never_asked(asked):
+    labels = np.full((6, 8), 2, np.uint8)
+    image = np.zeros((6, 8, 3), np.uint8)
+    name = asked.add_image("far", image, split="source", labels=labels)
+    np.testing.assert_array_equal(asked.read_labels(name), labels)
+    assert asked.cost() == Cost(0, 0, 0, 0, 0.0)
+    assert asked.labelled() == ()
+    region = Region(name, 1, 1, 0.5, 12, Bounds(0, 0, 3, 4))
+    with pytest.raises(BadValue, match="far is a source image; only the pool"):
+        asked.ask(Selection(2, "random", "1 regions", (region,)))
+    assert asked.rounds == (1,)
+    assert asked.undo() is None
+    assert asked.verify() == []
 
 
 @pytest.mark.parametrize(
@@ -183,7 +199,7 @@ def test_masks_must_fit(project):
         project.add_image("a", image, labels=np.full((4, 5), 4, np.uint8))
     with pytest.raises(MaskMismatch, match="uint8, got int64"):
         project.add_image("a", image, labels=np.zeros((4, 5), int))
-    with pytest.raises(BadValue, match="pool, validation, test, got 'train'"):
+    with pytest.raises(BadValue, match="pool, source, validation, test, got 'train'"):
         project.add_image("a", image, split="train")
 
 
@@ -528,6 +544,68 @@ def test_closed_windows_are_those_answered_or_skipped_of_these_partitions(asked)
     assert asked.closed_windows(("pixels",)) == {}
 
 
+def test_pseudo_labels_are_no_answers(asked, path):
+    asked.answer(1, 0, label=1)
+    asked.stroke("second", SPOT, spot(3))
+    before = [asked.read_labels(name) for name in asked.images()]
+    events, cost = asked.events(), asked.cost()
+    assert asked.read_pseudo_labels("first") is None
+    assert asked.pseudo_round("first") is None
+    asked.clear_pseudo_labels()
+    labels = np.full((6, 8), 2, np.uint8)
+    labels[0, 0] = 0
+    for number in (1, 2):
+        asked.write_pseudo_labels("first", labels * (number == 2), number)
+        asked.write_map("first", "pseudo-weight", np.full((6, 8), 0.5, "f4"), number)
+    np.testing.assert_array_equal(asked.read_pseudo_labels("first"), labels)
+    assert asked.pseudo_round("first") == 2
+    assert asked.read_pseudo_labels("second") is None
+    for name, expected in zip(asked.images(), before, strict=True):
+        np.testing.assert_array_equal(asked.read_labels(name), expected)
+    assert (asked.events(), asked.cost()) == (events, cost)
+    assert asked.labelled_pixels() == {"first": 12, "second": 6}
+    assert asked.verify() == []
+    group = zarr.open_group(path / "images" / "first" / "labels", mode="r")
+    described = group["pseudo"].attrs["ome"]["image-label"]
+    assert [entry["class"] for entry in described["properties"]] == [
+        *("sky", "road", "car")
+    ]
+    assert "pseudo" in group.attrs["ome"]["labels"]
+
+
+def test_pseudo_labels_are_taken_away(asked, path):
+    labels = np.full((6, 8), 2, np.uint8)
+    for name in asked.images():
+        asked.write_prediction(name, labels, 1)
+        asked.write_pseudo_labels(name, labels, 1)
+        for map_name in ("entropy", "pseudo-weight"):
+            asked.write_map(name, map_name, np.zeros((6, 8), np.float32), 1)
+    asked.clear_pseudo_labels()
+    for name in asked.images():
+        assert asked.read_pseudo_labels(name) is None
+        assert asked.pseudo_round(name) is None
+        assert asked.map_names(name) == ("entropy",)
+        np.testing.assert_array_equal(asked.read_prediction(name), labels)
+        group = zarr.open_group(path / "images" / name / "labels", mode="r")
+        listed = ["annotation", "regions-1", "prediction"]
+        assert group.attrs["ome"]["labels"] == listed
+    asked.write_pseudo_labels("first", labels - 1, 2)
+    assert asked.read_pseudo_labels("first").max() == 1
+
+
+def test_pseudo_labels_that_are_cleared_while_they_are_read(asked, monkeypatch):
+    asked.write_pseudo_labels("first", np.ones((6, 8), np.uint8), 1)
+    has_labels = layout.has_labels
+
+    def cleared_after(folder, name):
+        found = has_labels(folder, name)
+        asked.clear_pseudo_labels()
+        return found
+
+    monkeypatch.setattr(layout, "has_labels", cleared_after)
+    assert asked.read_pseudo_labels("first") is None
+
+
 @pytest.mark.parametrize("score", [np.nan, np.inf, 70000.0, -70000.0])
 def test_scores_are_finite_and_fit(asked, score):
     scores = np.zeros((6, 8), np.float32)
@@ -544,6 +622,10 @@ def test_maps_and_predictions_must_fit(asked):
         asked.write_prediction("first", np.zeros((5, 8), np.uint8), 1)
     with pytest.raises(BadValue, match="got 4"):
         asked.write_prediction("first", np.full((6, 8), 4, np.uint8), 1)
+    with pytest.raises(BadValue, match="the array"):
+        asked.write_pseudo_labels("first", np.zeros((5, 8), np.uint8), 1)
+    with pytest.raises(BadValue, match="got 4"):
+        asked.write_pseudo_labels("first", np.full((6, 8), 4, np.uint8), 1)
     for name in ("", "../x", ".x"):
         with pytest.raises(BadValue, match="named by"):
             asked.write_map("first", name, np.zeros((6, 8), np.float32), 1)
@@ -583,6 +665,66 @@ def test_weights_count_once_the_ledger_says_so(project, path, monkeypatch):
         (path / "weights" / "round-002.safetensors").write_bytes(b"")
         with pytest.raises(WeightsMismatch):
             opened.read_weights()
+
+
+def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
+    assert project.read_unfinished() is None
+    assert project.unfinished_card() is None
+    project.clear_unfinished()
+    state = {
+        "step": np.array(7, np.int64),
+        "mean": np.arange(3, dtype=np.float64),
+        "random": np.arange(9, dtype=np.uint8),
+        "none": np.zeros((0, 2), np.float32),
+    }
+    for epoch in (1, 2):
+        project.write_unfinished(state, {"epoch": epoch, "settings": {"epochs": 9}})
+    project.commit_weights(1, {"w": np.zeros(2)}, {})
+    project.close()
+    with Project.open(path) as opened:  # which sweeps what does not count
+        assert opened.unfinished_card() == {"epoch": 2, "settings": {"epochs": 9}}
+        arrays, card = opened.read_unfinished()
+        assert card == {"epoch": 2, "settings": {"epochs": 9}}
+        assert set(arrays) == set(state)
+        for name, array in state.items():
+            assert (arrays[name].dtype, arrays[name].shape) == (
+                *(array.dtype, array.shape),
+            )
+            np.testing.assert_array_equal(arrays[name], array)
+        assert opened.latest_weights_round() == 1
+        opened.clear_unfinished()
+        assert opened.read_unfinished() is None
+        names = sorted(file.name for file in (path / "weights").iterdir())
+        assert names == ["round-001.json", "round-001.safetensors"]
+
+
+def test_a_training_that_cannot_be_kept_leaves_the_older_one(
+    project, path, monkeypatch
+):
+    project.write_unfinished({"w": np.zeros(2)}, {"epoch": 1})
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "unfinished")
+
+    with monkeypatch.context() as patch, pytest.raises(CannotWrite, match="No space"):
+        patch.setattr(os, "fsync", full)
+        project.write_unfinished({"w": np.ones(2)}, {"epoch": 2})
+    arrays, card = project.read_unfinished()
+    assert (arrays["w"].tolist(), card) == ([0, 0], {"epoch": 1})
+    project.close()
+    with Project.open(path) as opened:
+        assert not list((path / "weights").glob("*.tmp"))
+        file = path / "weights" / "unfinished.safetensors"
+        file.write_bytes(file.read_bytes()[:-9])
+        with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
+            opened.read_unfinished()
+        with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
+            opened.unfinished_card()
+    with (
+        Project.open(path, "read") as reader,
+        pytest.raises(CannotWrite, match="reading only"),
+    ):
+        reader.clear_unfinished()
 
 
 # Verify

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from napari_alseg.errors import WeightsMismatch
-from napari_alseg.store.weights import read_weights, sweep_weights, write_weights
+from napari_alseg.store.weights import (
+    read_weights,
+    remove_weights,
+    sweep_weights,
+    write_weights,
+)
 
 
 def test_weights_read_back(tmp_path):
@@ -30,6 +36,22 @@ def test_damaged_weights(tmp_path, content):
         file.write_bytes(content)
     with pytest.raises(WeightsMismatch, match=r"round-001\.safetensors .*learn again"):
         read_weights(file)
+
+
+@pytest.mark.parametrize("metadata", [None, {"other": "1"}, {"card": "{"}])
+def test_weights_without_a_card(tmp_path, metadata):
+    file = tmp_path / "round-001.safetensors"
+    file.write_bytes(save({"w": np.zeros(2)}, metadata=metadata))
+    with pytest.raises(WeightsMismatch, match="learn again"):
+        read_weights(file)
+
+
+def test_removed_weights_leave_nothing(tmp_path):
+    file = tmp_path / "unfinished.safetensors"
+    write_weights(file, {}, {})
+    for _ in range(2):
+        remove_weights(file)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_sweep_keeps_what_counts(tmp_path):

@@ -1,0 +1,228 @@
+"""All systems on CamVid, as rehearsals that can be cut at any time and gone on with.
+
+``python benchmarks/systems.py --data DIR --out DIR [--groups ...] [--seeds 0,1]``
+
+Runs are simulations like those of ``napari-alseg simulate``: a finished one is left
+alone, a stopped one goes on, so the same command is given again until nothing is left
+to do. ``DIR/<group>`` then holds the run of each system and seed, and the page that
+``napari-alseg compare`` makes of them. ``--full`` takes images of full size and more
+epochs, for a computer with a graphics card.
+"""
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from napari_alseg.cli import drive
+from napari_alseg.compare import read_runs, write_pages
+from napari_alseg.settings import SimulationSettings, TrainingSettings
+from napari_alseg.simulate import simulate
+
+TERMINAL = Console()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large images are, and how long networks learn."""
+
+    size: str
+    region_size: int
+    """Mean pixels of a superpixel."""
+    start_epochs: int
+    epochs: int
+    few_epochs: int
+    """Where only some images are labelled, so that an epoch has fewer steps."""
+
+
+HALF = Scale("180x240", 100, start_epochs=10, epochs=6, few_epochs=8)
+FULL = Scale("360x480", 400, start_epochs=30, epochs=60, few_epochs=80)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One run: a name within its group, and what it differs in from the others."""
+
+    name: str
+    system: str
+    budget: str
+    asking: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    after: str = ""
+    """Run of the same group and seed that this one goes on from."""
+    source: bool = False
+
+
+SUPERPIXELS = (
+    "random",
+    "bvsb",
+    "class-sp-crf",
+    "sp",
+    "entropy-edge",
+    "sp-crf",
+    "clasp-pe",
+    "entropy",
+    "coreset",
+    "bald",
+)
+
+
+def budget(scale: Scale) -> Iterator[Piece]:
+    """12 % of the pixels: 2 % drawn by chance, then 10 % at once by each system.
+
+    All learn alike (the recipe 'partial'), so that only what was asked differs; the
+    runs called 'own' learn by the recipe of their system instead.
+    """
+    superpixels = {"region_size": scale.region_size}
+    start = {"epochs": scale.start_epochs, "recipe": "partial"}
+    yield Piece("start", "random", "2%", superpixels, start)
+    alike = {"epochs": scale.epochs, "recipe": "partial"}
+    own = {"epochs": scale.epochs}
+    for system in ("random", "bvsb", "class-sp-crf"):
+        yield Piece(system, system, "10%", superpixels, alike, "start")
+    yield Piece("full", "full", "100%", superpixels, alike, "start")
+    grid = {"partition": "grid"}
+    yield Piece("random grid", "random", "10%", grid, alike, "start")
+    yield Piece("equal", "equal", "10%", {}, alike, "start")
+    windows = {"partition": "windows", "choice": "per-image"}
+    yield Piece("random windows", "random", "10%", windows, alike, "start")
+    yield Piece("ripu-ra", "ripu-ra", "10%", {}, alike, "start")
+    yield Piece("equal own", "equal", "10%", {}, own, "start")
+    for system in SUPERPIXELS:
+        if system not in ("random", "bvsb", "class-sp-crf"):
+            yield Piece(system, system, "10%", superpixels, alike, "start")
+
+
+def answers(scale: Scale) -> Iterator[Piece]:
+    """1, 2, 5, 10 and 20 answers an image, one class and one click for each."""
+    asking = {"region_size": scale.region_size, "answers": "dominant"}
+    training = {"epochs": scale.epochs, "recipe": "partial"}
+    yield Piece("full", "full", "100%", {"region_size": scale.region_size}, training)
+    for system in ("random", "bvsb", "class-sp-crf", "clasp-pe"):
+        before, spent = "", 0
+        for total in (1, 2, 5, 10, 20):
+            more = f"{(total - spent) * 367} regions"
+            yield Piece(f"{system} {total}", system, more, asking, training, before)
+            before, spent = f"{system} {total}", total
+
+
+def images(scale: Scale) -> Iterator[Piece]:
+    """10 to 40 % of the images, each labelled in full (DEAL)."""
+    for system in ("random", "entropy", "deal-ds", "deal-de"):
+        asking = {"partition": "image", "initial_images": 37, "rounds": 3}
+        training = {"epochs": scale.few_epochs}
+        yield Piece(system, system, "110 images", asking, training)
+
+
+def domains(scale: Scale) -> Iterator[Piece]:
+    """From day to dusk: 2.2 and 5 % of the dusk's pixels (RIPU)."""
+    adapt = {"epochs": scale.few_epochs, "recipe": "adaptation"}
+    first = {"epochs": scale.epochs, "recipe": "partial"}
+    windows = {"partition": "windows", "choice": "per-image"}
+    yield Piece("source only", "random", "0.01%", windows, first, source=True)
+    for name, system, asking in (
+        ("random", "random", windows),
+        ("ripu-ra", "ripu-ra", {}),
+        ("ripu-pa", "ripu-pa", {"exclusion": 4}),
+    ):
+        yield Piece(f"{name} 2.2", system, "2.2%", asking, adapt, "source only")
+        yield Piece(f"{name} 5", system, "2.8%", asking, adapt, f"{name} 2.2")
+    yield Piece("full", "full", "100%", {}, adapt, "source only")
+
+
+def unlabelled(scale: Scale) -> Iterator[Piece]:
+    """1/8 of the images labelled: these alone, and with all others (CISC-R)."""
+    asking = {"partition": "image"}
+    alone = {"epochs": 8 * scale.few_epochs // 2, "recipe": "partial"}
+    rectified = {"epochs": max(1, scale.few_epochs // 4), "recipe": "rectified"}
+    yield Piece("supervised only", "random", "46 images", asking, alone)
+    yield Piece("cisc-r", "cisc-r", "46 images", {}, rectified)
+
+
+GROUPS = {
+    "budget": budget,
+    "domains": domains,
+    "unlabelled": unlabelled,
+    "images": images,
+    "answers": answers,
+}
+
+
+def run(piece: Piece, scale: Scale, data: Path, folder: Path, seed: int) -> None:
+    """Begin a run, or go on with it."""
+    asking = {"rounds": 1, "size": scale.size} | piece.asking
+    simulation = SimulationSettings(piece.system, piece.budget, seed, **asking)
+    after = folder / piece.after / f"seed-{seed}" if piece.after else None
+    drive(
+        simulate(
+            data / "dusk" if folder.name == "domains" else data / "camvid",
+            folder / piece.name / f"seed-{seed}",
+            simulation,
+            training=TrainingSettings(**piece.training),
+            source=data / "day" if folder.name == "domains" else None,
+            after=after,
+            resume=True,
+        ),
+        TERMINAL,
+    )
+
+
+def split_domains(camvid: Path, out: Path) -> None:
+    """Link CamVid's day as the source, its dusk as a data set of its own.
+
+    The last third of the dusk's only sequence measures, the first two are the pool.
+    """
+    for kind in ("images", "masks"):
+        files = sorted((camvid / "train" / kind).iterdir())
+        dusk = [file for file in files if file.name.startswith("0001TP")]
+        day = [file for file in files if not file.name.startswith("0001TP")]
+        pool = 2 * len(dusk) // 3
+        for name, chosen in (
+            ("day/train", day),
+            ("dusk/train", dusk[:pool]),
+            ("dusk/val", dusk[pool:]),
+        ):
+            folder = out / name / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in chosen:
+                link = folder / file.name
+                if not link.exists():
+                    link.symlink_to(file.resolve())
+    for name in ("day", "dusk"):
+        shutil.copy(camvid / "classes.csv", out / name / "classes.csv")
+
+
+def main() -> None:
+    """Run what is left of some groups, and write their pages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="holds camvid/")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--groups", default=",".join(GROUPS))
+    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--pages-only", action="store_true")
+    given = parser.parse_args()
+    scale = FULL if given.full else HALF
+    data = given.out / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    split_domains(given.data / "camvid", data)
+    if not (data / "camvid").exists():
+        (data / "camvid").symlink_to((given.data / "camvid").resolve())
+    for group in given.groups.split(","):
+        folder = given.out / group
+        for seed in map(int, given.seeds.split(",")):
+            for piece in GROUPS[group](scale):
+                if not given.pages_only:
+                    TERMINAL.print(f"{group}: {piece.name}, seed {seed}")
+                    run(piece, scale, data, folder, seed)
+        done = [each.parent for each in sorted(folder.glob("*/seed-*/table.md"))]
+        if done:
+            write_pages(read_runs(done), folder)
+
+
+if __name__ == "__main__":
+    main()

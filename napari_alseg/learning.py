@@ -1,0 +1,325 @@
+"""What the answers of a round teach the network, by the recipes of one stage.
+
+A training is described by a `Plan`. Stopped, it leaves the plan and the state of its
+run in the project, so that `session.retrain(resume=True)` goes on as if it had never
+been stopped: with the same labels, though labelling went on.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from threading import Lock
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from . import metrics, segmentation, systems
+from .arrays import Task, to_targets
+from .errors import NothingToLearn
+from .metrics import CurvePoint, Report
+from .segmentation import Example, Lesson, Network, Run
+from .settings import (
+    NetworkSettings,
+    PredictionSettings,
+    RecipeSettings,
+    SpreadSettings,
+    TrainingSettings,
+)
+from .store import Project
+
+CACHED_BYTES = 1_000_000_000
+"""Decoded training images kept in memory; the others are read again."""
+
+# --- examples -------------------------------------------------------------------------
+
+
+class Examples(Sequence[Example]):
+    """Images with their labels as they were at one moment, read when needed.
+
+    The newest used are kept in memory up to `CACHED_BYTES`; labelling goes on
+    meanwhile without changing what is learnt. With `spread`, labels first spread to
+    neighbours of like colour (`segmentation.spread`).
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        images: Sequence[str],
+        sequence: int,
+        spread: bool = False,
+    ) -> None:
+        self._project = project
+        self.images = images
+        self._sequence = sequence
+        self._spread = spread
+        self._lock = Lock()  # batches are read by several threads
+        self._kept: OrderedDict[int, Example] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Example:  # type: ignore[override]
+        with self._lock:
+            if index not in self._kept:
+                self._keep(index, self._read(self.images[index]))
+            self._kept.move_to_end(index)
+            return self._kept[index]
+
+    def _read(self, image: str) -> Example:
+        targets = to_targets(self._project.labels_at(image, self._sequence))
+        pixels = self._project.read_image(image)
+        if self._spread:
+            classes = len(self._project.classes)
+            how = asdict(SpreadSettings())
+            targets = segmentation.spread(targets, pixels, classes, **how)
+        return Example(pixels, targets)
+
+    def _keep(self, index: int, example: Example) -> None:
+        self._kept[index] = example
+        self._bytes += example.image.nbytes + example.targets.nbytes
+        while self._bytes > CACHED_BYTES and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= dropped.image.nbytes + dropped.targets.nbytes
+
+
+# --- the plan of a training -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what a training leads to."""
+
+    round: int
+    sequence: int
+    """The event up to which labels count."""
+    seed: int
+    network: NetworkSettings
+    training: TrainingSettings
+    recipe: RecipeSettings
+
+    def card(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> "Plan":
+        """Return the plan of a card."""
+        return cls(
+            card["round"],
+            card["sequence"],
+            card["seed"],
+            NetworkSettings(**card["network"]),
+            TrainingSettings(**card["training"]),
+            RecipeSettings(**card["recipe"]),
+        )
+
+
+def latest_round(project: Project) -> int:
+    """Return the number of the latest round; 0 before any."""
+    return project.rounds[-1] if project.rounds else 0
+
+
+def with_recipe(project: Project, training: TrainingSettings) -> TrainingSettings:
+    """Fill in how the system of the latest round wants the network to learn."""
+    if training.recipe is not None:
+        return training
+    selection = project.selection()
+    recipe = systems.system(selection.system).recipe if selection else "partial"
+    return replace(training, recipe=recipe)
+
+
+class Learner:
+    """What every recipe does with a project."""
+
+    def __init__(
+        self, project: Project, plan: Plan, prediction: PredictionSettings
+    ) -> None:
+        self.project = project
+        self.plan = plan
+        self.prediction = prediction
+        self.begun = perf_counter()
+        self.labelled = project.labelled(plan.sequence)
+        """Images of the pool with a label at the moment of the plan."""
+        self.validation = self.examples(project.images("validation"))
+
+    def examples(self, images: Sequence[str], spread: bool = False) -> Examples:
+        """Return images with their labels at the moment of the plan."""
+        return Examples(self.project, images, self.plan.sequence, spread)
+
+    def network(self, *, warm: bool) -> Network:
+        """Return the network that a run starts from, on its device."""
+        plan = self.plan
+        net = segmentation.build(
+            plan.network, len(self.project.classes), seed=plan.seed
+        )
+        stored = self.project.read_weights() if warm else None
+        if stored is not None:
+            arrays, card = stored
+            segmentation.load(net, _fitting(net, arrays))
+            net.weights_source = card["weights_source"]
+        return net.to(segmentation.choose_device(plan.training.device))
+
+    def commit(self, net: Network, curve: Sequence[CurvePoint]) -> None:
+        """Make the weights those of the round."""
+        number = self.plan.round
+        arrays, card = segmentation.state(net), segmentation.card(net)
+        self.project.commit_weights(number, arrays, card)
+        self.project.record(number, "train_seconds", perf_counter() - self.begun)
+        self.project.record(number, "curve", [list(_row(point)) for point in curve])
+
+    def put_off(
+        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    ) -> None:
+        """Keep what is needed to go on."""
+        self.project.write_unfinished(arrays, {"plan": self.plan.card(), **card})
+
+    def report(self, net: Network, curve: Sequence[CurvePoint]) -> Task[Report]:
+        """Measure the finished network."""
+        number, project = self.plan.round, self.project
+        scores = yield from measure_scores(project, net, "validation", self.prediction)
+        if scores is not None:
+            project.record(number, "miou", scores.mean)
+            project.record(number, "iou", list(scores.iou))
+        return Report(number, tuple(curve), net.weights_source, scores)
+
+
+def _fitting(net: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Let a branch that only the one of two networks has be as it is."""
+    own = segmentation.state(net)
+    kept = {name: each for name, each in arrays.items() if name in own}
+    branch = {name: own[name] for name in own if name.startswith("difficulty.")}
+    return branch | kept
+
+
+Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+"""Arrays and card of a stopped training."""
+
+
+def learn_once(
+    learner: Learner, unfinished: Unfinished | None, until: float
+) -> Task[Report]:
+    """Train by a recipe of one stage, until a part of it is done, 0..1."""
+    plan, project = learner.plan, learner.project
+    lesson = _lesson(learner)
+    warm = plan.training.start == "last" or _leaves_source(project, plan.training)
+    net = learner.network(warm=warm and unfinished is None)
+    run = Run(net, plan.training, plan.seed)
+    if unfinished is not None:
+        arrays, card = unfinished
+        run.go_on(arrays, card["run"])
+    else:
+        project.clear_unfinished()
+        project.clear_pseudo_labels()  # they are what another training took for true
+
+    def put_off() -> None:
+        arrays, card = run.state()
+        learner.put_off(arrays, {"run": card})
+
+    try:
+        yield from run.learn(lesson, learner.validation, until=until)
+    except (GeneratorExit, KeyboardInterrupt):
+        if run.step:
+            put_off()
+        if worth_keeping(project, plan.round, run.curve):
+            learner.commit(net, run.curve)
+        raise
+    learner.commit(net, run.curve)
+    if run.ended:
+        project.clear_unfinished()
+    else:
+        put_off()
+    return (yield from learner.report(net, run.curve))
+
+
+LESSONS: dict[str, Callable[..., Lesson[Any]]] = {
+    "partial": segmentation.Partial,
+    "consistency": segmentation.Consistency,
+    "difficulty": segmentation.Difficulty,
+    "adaptation": segmentation.Adaptation,
+}
+
+
+def _lesson(learner: Learner) -> Lesson[Any]:
+    """Return what the labels of the project and its source images teach."""
+    project, training = learner.project, learner.plan.training
+    recipe = training.recipe or "partial"
+    source = learner.examples(project.images("source"))
+    more: dict[str, Any] = {}
+    if recipe == "adaptation" and training.source_free:
+        first = len(source) > 0 and project.latest_weights_round() is None
+        if first:
+            recipe = "partial"
+            examples = source
+        else:
+            examples = learner.examples(project.images())
+    elif recipe == "adaptation":
+        # All of the target counts, labelled or not.
+        examples = learner.examples(project.images(), training.spread)
+        more["source"] = source
+    elif learner.labelled:
+        examples = learner.examples(learner.labelled, training.spread)
+    else:
+        examples = source
+    if not (learner.labelled or len(source)):
+        raise NothingToLearn(
+            f"no image of {project.path.name} has a label yet; answer asked regions "
+            "or paint in the annotation layer first"
+        )
+    taught = chain(_each(examples), _each(more.get("source", ())))
+    classes, balance = len(project.classes), training.class_balance
+    weight = segmentation.class_weights(taught, classes, balance) if balance else None
+    return LESSONS[recipe](
+        examples,
+        training,
+        learner.plan.seed,
+        recipe=learner.plan.recipe,
+        class_weight=weight,
+        **more,
+    )
+
+
+def _each(examples: Sequence[Example]) -> Generator[Example, None, None]:
+    """Yield examples one by one, so that they are not all in memory."""
+    for index in range(len(examples)):
+        yield examples[index]
+
+
+def _leaves_source(project: Project, training: TrainingSettings) -> bool:
+    """Whether the network goes on from what the source alone has taught it."""
+    free = training.recipe == "adaptation" and training.source_free
+    return free and project.latest_weights_round() is not None
+
+
+def worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:
+    """Whether a stopped training may take the place of what the round has."""
+    if not curve or curve[-1].step == 0:
+        return False
+    if project.latest_weights_round() != number:
+        return True
+    measured = [point.miou for point in curve if point.miou is not None]
+    before = float(project.metrics(number).get("miou", 0.0))
+    return max(measured[1:], default=0.0) >= before
+
+
+def _row(point: CurvePoint) -> tuple[int, int, float | None, float | None]:
+    return point.step, point.epoch, point.loss, point.miou
+
+
+def measure_scores(
+    project: Project,
+    network: Network,
+    split: str,
+    prediction: PredictionSettings | None = None,
+) -> Task[metrics.Scores | None]:
+    """Return IoU on the labelled pixels of a split; None if it has none."""
+    images = project.images(split)
+    if not images:
+        return None
+    examples = Examples(project, images, project.sequence)
+    confusion = yield from segmentation.evaluate(
+        network, examples, prediction or PredictionSettings()
+    )
+    return metrics.scores(confusion) if confusion.any() else None

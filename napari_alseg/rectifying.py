@@ -1,0 +1,303 @@
+"""CISC-R: learning also from images without labels, in three trainings.
+
+1. The labelled images alone teach a first network, pixels of a class being made alike
+   across images.
+2. It gives every unlabelled pixel of the pool a pseudo label. Images whose pseudo
+   labels suit their features (the reliable half) teach a second network, which begins
+   anew; the first says how much each pseudo label counts.
+3. The second network gives the other half new pseudo labels, and all teach a third,
+   which begins anew and is kept.
+
+Wu et al., TPAMI 2023; `segmentation.rectify` has the losses and what departs from it.
+Pseudo labels are kept in the project, in a layer of their own: no loss takes them for
+labels, and no person's labels change. "Unlabelled" counts by pixel: an image of which
+some regions were answered has pseudo labels everywhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from . import segmentation
+from .arrays import IGNORE, Progress, Task, to_labels, to_targets
+from .errors import NothingToLearn
+from .learning import Examples, Learner, Unfinished, worth_keeping
+from .metrics import Report
+from .segmentation import Example, Lesson, Network, Run, rectify
+from .store import PSEUDO_WEIGHT
+
+STAGES = 3
+
+
+class PseudoExamples(Examples):
+    """Images with their pseudo labels where they have no label."""
+
+    def _read(self, image: str) -> Example:
+        known = super()._read(image)
+        labels = self._project.read_pseudo_labels(image)
+        if labels is None:
+            return Example(known.image, np.full_like(known.targets, IGNORE))
+        pseudo = to_targets(labels)
+        return Example(known.image, rectify.where_unlabelled(pseudo, known.targets))
+
+
+@dataclass
+class _Stage:
+    """Where a training stands: what a stopped one needs beside its run."""
+
+    number: int
+    teacher: Network | None
+    reliable: Sequence[str]
+    queried: np.ndarray | None
+    """Classes for which each labelled image may be a partner; bool (n, 254)."""
+
+
+def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Report]:
+    """Train by the recipe 'rectified'.
+
+    Stopped in a later stage, the network of the stage before is kept.
+
+    Raises
+    ------
+    NothingToLearn
+        If no image of the pool has a label.
+    """
+    project, plan = learner.project, learner.plan
+    if not learner.labelled:
+        raise NothingToLearn(
+            f"no image of {project.path.name} has a label yet; answer asked regions "
+            "or paint in the annotation layer first"
+        )
+    labelled = learner.examples(learner.labelled, plan.training.spread)
+    unlabelled = _unlabelled(learner)
+    if unfinished is None:
+        project.clear_unfinished()
+        project.clear_pseudo_labels()
+        stage = _Stage(1, None, (), None)
+        state: Unfinished | None = None
+    else:
+        stage, state = _taken_up(learner, unfinished)
+    last = STAGES if unlabelled else 1
+    while True:
+        run = yield from _learn_stage(learner, stage, state, labelled, unlabelled, last)
+        state = None
+        if stage.number == last:
+            break
+        stage = yield from _next_stage(learner, stage, run, labelled, unlabelled)
+    net, curve = run.network, run.curve
+    learner.commit(net, curve)
+    project.clear_unfinished()
+    if stage.teacher is not None:
+        yield from _write_weights(learner, stage, labelled, unlabelled)
+    return (yield from learner.report(net, curve))
+
+
+def _unlabelled(learner: Learner) -> tuple[str, ...]:
+    """Images of the pool with a pixel that has no label."""
+    project, plan = learner.project, learner.plan
+    some = set(learner.labelled)
+    return tuple(
+        image
+        for image in project.images()
+        if image not in some or (project.labels_at(image, plan.sequence) == 0).any()
+    )
+
+
+def _lesson(
+    learner: Learner,
+    stage: _Stage,
+    labelled: Examples,
+    unlabelled: Sequence[str],
+) -> Lesson[Any]:
+    """Return what a stage learns."""
+    plan = learner.plan
+    classes, balance = len(learner.project.classes), plan.training.class_balance
+    each = (labelled[index] for index in range(len(labelled)))
+    weight = segmentation.class_weights(each, classes, balance)
+    # Three trainings share the time that one may take.
+    training = replace(plan.training, minutes=plan.training.minutes / STAGES)
+    if stage.teacher is None:
+        return segmentation.Pairwise(
+            labelled, training, plan.seed, recipe=plan.recipe, class_weight=weight
+        )
+    images = stage.reliable if stage.number == 2 else unlabelled
+    place = {image: index for index, image in enumerate(labelled.images)}
+    return segmentation.Rectified(
+        PseudoExamples(learner.project, images, plan.sequence),
+        labelled,
+        stage.teacher,
+        training,
+        plan.seed + stage.number,
+        queried=stage.queried,
+        own=[place.get(image) for image in images],
+        class_weight=weight,
+    )
+
+
+def _learn_stage(
+    learner: Learner,
+    stage: _Stage,
+    state: Unfinished | None,
+    labelled: Examples,
+    unlabelled: Sequence[str],
+    last: int,
+) -> Task[Run]:
+    """Train the network of one stage, which begins anew."""
+    plan = learner.plan
+    training = replace(plan.training, minutes=plan.training.minutes / STAGES)
+    warm = stage.number == 1 and plan.training.start == "last" and state is None
+    net = learner.network(warm=warm)
+    run = Run(net, training, plan.seed + stage.number)
+    if state is not None:
+        run.go_on(*state)
+    try:
+        lesson = _lesson(learner, stage, labelled, unlabelled)
+        for progress in run.learn(lesson, learner.validation):
+            if not progress.message.startswith("note"):
+                message = f"{progress.message} ({stage.number} of {last})"
+                progress = replace(progress, message=message)
+            yield progress
+    except (GeneratorExit, KeyboardInterrupt):
+        _put_off(learner, stage, run)
+        if stage.teacher is not None:
+            learner.commit(stage.teacher, run.curve)
+        elif worth_keeping(learner.project, plan.round, run.curve):
+            learner.commit(net, run.curve)
+        raise
+    return run
+
+
+def _next_stage(
+    learner: Learner,
+    stage: _Stage,
+    run: Run,
+    labelled: Examples,
+    unlabelled: Sequence[str],
+) -> Task[_Stage]:
+    """Give pseudo labels, and find out which are reliable."""
+    net = run.network
+    following = replace(stage, number=stage.number + 1, teacher=net)
+    known = set(stage.reliable)
+    try:
+        images = [image for image in unlabelled if image not in known]
+        yield from _write_pseudo_labels(learner, net, images)
+        if stage.number > 1:
+            return following
+        return (yield from _ranked(learner, following, net, labelled, unlabelled))
+    except (GeneratorExit, KeyboardInterrupt):
+        _put_off(learner, stage, run)  # it has ended: going on begins here
+        learner.commit(net, run.curve)
+        raise
+
+
+def _write_pseudo_labels(
+    learner: Learner, net: Network, images: Sequence[str]
+) -> Task[None]:
+    project, plan = learner.project, learner.plan
+    for done, image in enumerate(images, 1):
+        pixels = project.read_image(image)
+        targets, _ = rectify.pseudo_labels(net, pixels, learner.prediction)
+        known = to_targets(project.labels_at(image, plan.sequence))
+        labels = to_labels(rectify.where_unlabelled(targets, known))
+        project.write_pseudo_labels(image, labels, plan.round)
+        yield Progress(done, len(images), "giving pseudo labels")
+
+
+def _ranked(
+    learner: Learner,
+    stage: _Stage,
+    net: Network,
+    labelled: Examples,
+    unlabelled: Sequence[str],
+) -> Task[_Stage]:
+    """Find the reliable half, and the labelled images that show a class best."""
+    settings = learner.prediction
+    anchors = yield from rectify.class_anchors(net, labelled, settings)
+    losses = []
+    for index in range(len(labelled)):
+        losses.append(rectify.class_losses(net, labelled[index], anchors, settings))
+        yield Progress(index + 1, len(labelled), "comparing labels")
+    held = yield from rectify.classes_held(labelled)
+    pseudo = PseudoExamples(learner.project, unlabelled, learner.plan.sequence)
+    scores = []
+    for index in range(len(pseudo)):
+        scores.append(rectify.unreliability(net, pseudo[index], anchors, settings))
+        yield Progress(index + 1, len(pseudo), "comparing pseudo labels")
+    # With a single image there is no half.
+    half = rectify.reliable_half(scores) or range(len(unlabelled))
+    return replace(
+        stage,
+        reliable=[unlabelled[index] for index in half],
+        queried=rectify.query_half(held, np.array(losses)),
+    )
+
+
+def _write_weights(
+    learner: Learner,
+    stage: _Stage,
+    labelled: Examples,
+    unlabelled: Sequence[str],
+) -> Task[None]:
+    """Write how much each pseudo label counts, beside one labelled image."""
+    assert stage.teacher is not None and stage.queried is not None
+    project, plan = learner.project, learner.plan
+    pseudo = PseudoExamples(project, unlabelled, plan.sequence)
+    place = {image: index for index, image in enumerate(labelled.images)}
+    numbers = np.random.default_rng([plan.seed, plan.round]).random(len(unlabelled))
+    for index, image in enumerate(unlabelled):
+        example = pseudo[index]
+        held = rectify.shares(example.targets) >= rectify.LEAST_SHARE
+        other, _ = rectify.partner(
+            held, stage.queried, float(numbers[index]), place.get(image)
+        )
+        weight = rectify.rectification(
+            stage.teacher, example, labelled[other], learner.prediction
+        )
+        project.write_map(image, PSEUDO_WEIGHT, weight, plan.round)
+        yield Progress(index + 1, len(unlabelled), "weighing pseudo labels")
+
+
+# --- stopping and going on ------------------------------------------------------------
+
+
+def _put_off(learner: Learner, stage: _Stage, run: Run) -> None:
+    """Keep a stage: its run, its teacher, and what the stages before found out."""
+    arrays, card = run.state()
+    kept: dict[str, np.ndarray] = {f"run/{name}": each for name, each in arrays.items()}
+    if stage.teacher is not None:
+        teacher = segmentation.state(stage.teacher)
+        kept |= {f"teacher/{name}": each for name, each in teacher.items()}
+    if stage.queried is not None:
+        kept["queried"] = stage.queried.astype(np.uint8)
+    learner.put_off(
+        kept, {"run": card, "stage": stage.number, "reliable": list(stage.reliable)}
+    )
+
+
+def _taken_up(learner: Learner, unfinished: Unfinished) -> tuple[_Stage, Unfinished]:
+    """Return the stage that was stopped, and the state of its run."""
+    arrays, card = unfinished
+    queried = arrays.get("queried")
+    stage = _Stage(
+        card["stage"],
+        None,
+        card["reliable"],
+        None if queried is None else queried.astype(bool),
+    )
+    teacher = _named("teacher/", arrays)
+    if teacher:
+        stage.teacher = learner.network(warm=False)
+        segmentation.load(stage.teacher, teacher)
+        stage.teacher.eval()
+    return stage, (_named("run/", arrays), card["run"])
+
+
+def _named(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names have a prefix, without it."""
+    return {
+        name.removeprefix(prefix): each
+        for name, each in arrays.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,293 @@
+"""`retrain` by every recipe, on tiny scenes."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+
+from napari_alseg import learning, session
+from napari_alseg.arrays import IGNORE, finish
+from napari_alseg.errors import NothingToLearn
+from napari_alseg.learning import Examples, Plan
+from napari_alseg.oracle import Oracle
+from napari_alseg.segmentation import Adaptation, Partial, predict
+from napari_alseg.session import retrain
+from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
+
+
+def ask(project, budget="6 regions", system="entropy", **parameters):
+    settings = QuerySettings(system, budget, 0, **TINY_REGIONS | parameters)
+    return finish(session.query(project, settings, TINY_PREDICTION))
+
+
+@pytest.fixture
+def answered(project, truth):
+    """A project with a round asked and answered."""
+    answer(project, ask(project, "12 regions"), truth)
+    return project
+
+
+def answer(project, selection, truth):
+    answers = Oracle(truth.__getitem__).answers(project, selection)
+    project.answer_all(selection.round, answers.patches)
+
+
+@pytest.fixture
+def with_source(project, drawn):
+    """A project with two source images, all labelled."""
+    for scene in drawn[:2]:
+        brighter = (scene.image // 2 + 100).astype(np.uint8)
+        project.add_image(
+            f"source {scene.name}", brighter, split="source", labels=scene.labels
+        )
+    return project
+
+
+def learn(project, training=TINY_TRAINING, **more):
+    return finish(retrain(project, TINY_NETWORK, training, TINY_PREDICTION, **more))
+
+
+def weights(project) -> dict:
+    arrays, _ = project.read_weights()
+    return arrays
+
+
+def equal(first: dict, second: dict) -> bool:
+    return first.keys() == second.keys() and all(
+        np.array_equal(first[name], second[name]) for name in first
+    )
+
+
+@pytest.mark.parametrize(
+    "recipe", ["partial", "consistency", "difficulty", "adaptation"]
+)
+def test_every_recipe_learns_predicts_and_asks_again(answered, recipe):
+    report = learn(answered, replace(TINY_TRAINING, recipe=recipe))
+    assert report.round == 1
+    assert np.isfinite(report.curve[-1].loss)
+    network = session.trained_network(answered, TINY_PREDICTION)
+    assert (network.difficulty is not None) == (recipe == "difficulty")
+    found = predict(network, answered.read_image(answered.images()[0]), TINY_PREDICTION)
+    assert found.probability.isfinite().all()
+    assert len(ask(answered).regions) == 6
+
+
+def test_recipes_lead_to_different_weights(answered):
+    found = []
+    for recipe in ("partial", "consistency", "adaptation"):
+        learn(answered, replace(TINY_TRAINING, recipe=recipe))
+        found.append(weights(answered))
+    assert not equal(found[0], found[1])
+    assert not equal(found[0], found[2])
+
+
+def test_the_system_of_the_round_names_the_recipe(project, truth):
+    answer(project, ask(project, system="equal", region_size=None), truth)
+    learn(project)
+    by_system = weights(project)
+    learn(project, replace(TINY_TRAINING, recipe="consistency"))
+    assert equal(by_system, weights(project))
+    learn(project, replace(TINY_TRAINING, recipe="partial"))
+    assert not equal(by_system, weights(project))
+
+
+def test_the_terms_of_a_recipe_can_be_weighed(answered):
+    training = replace(TINY_TRAINING, recipe="consistency")
+    learn(answered, training)
+    usual = weights(answered)
+    learn(answered, training, recipe=RecipeSettings(consistency=10.0))
+    assert not equal(usual, weights(answered))
+
+
+def test_a_warm_start_goes_on_from_the_last_weights(answered):
+    learn(answered)
+    first = weights(answered)
+    still = replace(TINY_TRAINING, learning_rate=1e-7, epochs=1, start="last")
+    learn(answered, still)
+    name = "body.segmentation_head.0.weight"
+    np.testing.assert_allclose(weights(answered)[name], first[name], atol=1e-5)
+    learn(answered, replace(still, start="encoder"))
+    assert not np.allclose(weights(answered)[name], first[name], atol=1e-3)
+
+
+def test_a_warm_start_may_add_the_difficulty_branch(answered):
+    learn(answered)
+    learn(answered, replace(TINY_TRAINING, recipe="difficulty", start="last"))
+    assert session.trained_network(answered, TINY_PREDICTION).difficulty is not None
+    learn(answered, replace(TINY_TRAINING, recipe="partial", start="last"))
+    assert session.trained_network(answered, TINY_PREDICTION).difficulty is None
+
+
+# --- stopping and going on ------------------------------------------------------------
+
+
+def stop_after(project, step, training=TINY_TRAINING):
+    task = retrain(project, TINY_NETWORK, training, TINY_PREDICTION)
+    for progress in task:
+        if progress.message == "learning" and progress.done >= step:
+            break
+    task.close()
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_stopped_training_goes_on_exactly(answered, step, monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    learn(answered)
+    whole = weights(answered)
+    stop_after(answered, step)
+    assert answered.unfinished_card() is not None
+    report = learn(answered, resume=True)
+    assert equal(whole, weights(answered))
+    assert report.curve[-1].step == 4
+    assert answered.unfinished_card() is None
+
+
+def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
+    answered, truth, monkeypatch
+):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    learn(answered)
+    whole = weights(answered)
+    stop_after(answered, 2)
+    for position in range(3):
+        answered.answer(1, position, 1)  # another answer than before
+    learn(answered, replace(TINY_TRAINING, epochs=7), resume=True)
+    assert equal(whole, weights(answered))
+
+
+def test_learning_anew_forgets_the_unfinished(answered, monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    stop_after(answered, 1)
+    learn(answered)
+    assert answered.unfinished_card() is None
+
+
+def test_what_was_stopped_before_the_next_round_is_not_gone_on_with(
+    answered, truth, monkeypatch
+):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    stop_after(answered, 1)
+    answer(answered, ask(answered), truth)
+    assert learn(answered, resume=True).round == 2
+
+
+def test_without_anything_stopped_resuming_begins(answered):
+    assert learn(answered, resume=True).curve[-1].step == 4
+
+
+def test_a_plan_survives_json():
+    plan = Plan(
+        3,
+        17,
+        5,
+        TINY_NETWORK,
+        TrainingSettings(recipe="adaptation"),
+        RecipeSettings(negative=2.0),
+    )
+    assert Plan.of(json.loads(json.dumps(plan.card()))) == plan
+
+
+# --- rounds within one training -------------------------------------------------------
+
+
+def test_a_training_may_ask_on_its_way(answered, truth):
+    training = replace(TINY_TRAINING, epochs=4)
+    learn(answered, training, part=(0.0, 0.5))
+    assert answered.unfinished_card() is not None
+    half = answered.read_unfinished()[1]["run"]["step"]
+    answer(answered, ask(answered), truth)
+    report = learn(answered, training, part=(0.5, 1.0))
+    assert report.round == 2
+    assert report.curve[-1].step > half == 4
+    assert [point.step for point in report.curve] == sorted(
+        point.step for point in report.curve
+    )
+    assert answered.unfinished_card() is None
+
+
+def test_there_is_no_second_half_without_a_first(answered):
+    with pytest.raises(NothingToLearn, match="begin one at 0"):
+        learn(answered, part=(0.5, 1.0))
+
+
+# --- a source domain ------------------------------------------------------------------
+
+
+def test_the_source_alone_teaches_the_first_network(with_source):
+    report = learn(with_source)
+    assert report.round == 0
+    assert with_source.latest_weights_round() == 0
+    asked = ask(with_source, system="ripu-ra", budget="1%", region_size=None)
+    assert all(not region.image.startswith("source") for region in asked.regions)
+    scores = {region.score for region in asked.regions}
+    assert len(scores) > 1  # the network was asked, not chance
+
+
+def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
+    """Names of the images that a training takes for the target and for the source."""
+    seen = {}
+
+    def lesson_of(kind):
+        def make(examples, settings, seed, *, source=(), **more):
+            seen["target"] = list(examples.images)
+            seen["source"] = list(getattr(source, "images", ()))
+            if kind is Adaptation:
+                more["source"] = source
+            return kind(examples, settings, seed, **more)
+
+        return make
+
+    kinds = {"adaptation": Adaptation, "partial": Partial}
+    monkeypatch.setattr(
+        learning, "LESSONS", {name: lesson_of(kind) for name, kind in kinds.items()}
+    )
+    learn(project, training)
+    return seen["target"], seen["source"]
+
+
+def test_adaptation_sees_all_of_both_domains(with_source, monkeypatch):
+    training = replace(TINY_TRAINING, recipe="adaptation")
+    target, source = seen_by(with_source, monkeypatch, training)
+    assert target == list(with_source.images())
+    assert source == list(with_source.images("source"))
+    assert len(source) == 2
+
+
+def test_source_free_sees_the_source_only_first(with_source, truth, monkeypatch):
+    training = replace(TINY_TRAINING, recipe="adaptation", source_free=True)
+    target, source = seen_by(with_source, monkeypatch, training)
+    assert (target, source) == (list(with_source.images("source")), [])
+    first = weights(with_source)
+    answer(with_source, ask(with_source), truth)
+    still = replace(training, learning_rate=1e-7, epochs=1)
+    target, source = seen_by(with_source, monkeypatch, still)
+    assert (target, source) == (list(with_source.images()), [])
+    name = "body.segmentation_head.0.weight"
+    np.testing.assert_allclose(weights(with_source)[name], first[name], atol=1e-5)
+
+
+def test_other_recipes_leave_the_source_once_the_target_is_labelled(
+    with_source, truth, monkeypatch
+):
+    answer(with_source, ask(with_source), truth)
+    training = replace(TINY_TRAINING, recipe="partial")
+    target, source = seen_by(with_source, monkeypatch, training)
+    assert (target, source) == (list(with_source.labelled()), [])
+
+
+# --- class balance --------------------------------------------------------------------
+
+
+def test_balance_changes_what_is_learnt(answered):
+    learn(answered)
+    plain = weights(answered)
+    learn(answered, replace(TINY_TRAINING, class_balance=1.0))
+    assert not equal(plain, weights(answered))
+
+
+def test_examples_ignore_what_has_no_label(answered):
+    images = answered.labelled()
+    examples = Examples(answered, images, answered.sequence)
+    assert all((examples[i].targets == IGNORE).any() for i in range(len(images)))

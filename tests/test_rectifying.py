@@ -1,0 +1,142 @@
+"""CISC-R as a whole, on tiny scenes: one image labelled, three not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_TRAINING
+
+from napari_alseg import rectifying
+from napari_alseg.arrays import Bounds, finish
+from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.session import query, retrain
+from napari_alseg.settings import QuerySettings
+from napari_alseg.store import PSEUDO_WEIGHT
+
+RECTIFIED = replace(TINY_TRAINING, recipe="rectified")
+
+
+@pytest.fixture
+def labelled(project, truth):
+    """A project with two images labelled, one of them in part."""
+    whole, part, *_ = project.images()
+    project.stroke(whole, Bounds(0, 0, 48, 64), truth[whole])
+    project.stroke(part, Bounds(0, 0, 48, 32), truth[part][:, :32])
+    return project
+
+
+def learn(project, training=RECTIFIED, **more):
+    return finish(retrain(project, TINY_NETWORK, training, TINY_PREDICTION, **more))
+
+
+def equal(first: dict, second: dict) -> bool:
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_pseudo_labels_fill_what_no_person_labelled(labelled):
+    before = {image: labelled.read_labels(image) for image in labelled.images()}
+    events, cost = labelled.sequence, labelled.cost()
+    report = learn(labelled)
+    assert report.scores is not None
+    assert labelled.latest_weights_round() == 0
+    whole, part, *rest = labelled.images()
+    assert labelled.read_pseudo_labels(whole) is None
+    pseudo = labelled.read_pseudo_labels(part)
+    assert (pseudo[:, :32] == 0).all()
+    assert (pseudo[:, 32:] > 0).all()
+    for image in rest:
+        assert (labelled.read_pseudo_labels(image) > 0).all()
+        weight = labelled.read_map(image, PSEUDO_WEIGHT)
+        assert weight.min() >= 0
+        assert weight.max() <= 1
+    for image, labels in before.items():
+        assert np.array_equal(labels, labelled.read_labels(image))
+    assert (events, cost) == (labelled.sequence, labelled.cost())
+
+
+def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkeypatch):
+    taught = []
+    lesson = rectifying._lesson
+
+    def spy(learner, stage, *rest):
+        taught.append((stage.number, tuple(stage.reliable)))
+        return lesson(learner, stage, *rest)
+
+    monkeypatch.setattr(rectifying, "_lesson", spy)
+    learn(labelled)
+    assert [number for number, _ in taught] == [1, 2, 3]
+    assert len(taught[1][1]) == 1  # half of three, rounded down
+    assert set(taught[1][1]) < set(labelled.images()[1:])
+
+
+def test_another_training_takes_the_pseudo_labels_away(labelled):
+    learn(labelled)
+    learn(labelled, replace(TINY_TRAINING, recipe="partial"))
+    image = labelled.images()[-1]
+    assert labelled.read_pseudo_labels(image) is None
+    assert PSEUDO_WEIGHT not in labelled.map_names(image)
+
+
+def test_where_all_is_labelled_the_first_stage_is_all(project, truth):
+    for image in project.images():
+        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    report = learn(project)
+    assert report.curve[-1].step == 4
+    assert all(project.read_pseudo_labels(i) is None for i in project.images())
+
+
+def test_without_a_label_there_is_nothing_to_learn(project):
+    with pytest.raises(NothingToLearn, match="has a label yet"):
+        learn(project)
+
+
+def test_it_is_learnt_as_a_whole(labelled):
+    with pytest.raises(BadValue, match="as a whole"):
+        learn(labelled, part=(0.0, 0.5))
+
+
+def test_the_system_of_its_name_uses_it(project, truth):
+    settings = QuerySettings("cisc-r", "1 images")
+    asked = finish(query(project, settings, TINY_PREDICTION))
+    (region,) = asked.regions
+    project.answer_all(asked.round, {0: truth[region.image]})
+    learn(project, TINY_TRAINING)
+    others = [image for image in project.images() if image != region.image]
+    assert all((project.read_pseudo_labels(image) > 0).all() for image in others)
+
+
+@pytest.mark.parametrize("place", ["(1 of 3)", "giving", "(2 of 3)", "(3 of 3)"])
+def test_stopped_anywhere_it_goes_on_exactly(labelled, place, monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    learn(labelled)
+    whole, _ = labelled.read_weights()
+    pseudo = {i: labelled.read_pseudo_labels(i) for i in labelled.images()[1:]}
+    task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
+    for progress in task:
+        if place in progress.message and progress.done > 0:
+            break
+    task.close()
+    assert labelled.unfinished_card() is not None
+    learn(labelled, resume=True)
+    found, _ = labelled.read_weights()
+    assert equal(whole, found)
+    for image, labels in pseudo.items():
+        assert np.array_equal(labels, labelled.read_pseudo_labels(image))
+
+
+def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
+    for progress in task:
+        if "(2 of 3)" in progress.message and progress.done > 0:
+            break
+    task.close()
+    arrays, card = labelled.read_unfinished()
+    kept, _ = labelled.read_weights()
+    teacher = {
+        name.removeprefix("teacher/"): each
+        for name, each in arrays.items()
+        if name.startswith("teacher/")
+    }
+    assert card["stage"] == 2
+    assert equal(kept, teacher)
