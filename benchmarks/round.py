@@ -10,8 +10,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +24,9 @@ from tables import Row, at_least, at_most, once, report, seconds
 
 from napari_alseg import regions, segmentation, session, survey, systems
 from napari_alseg.arrays import Bounds, finish
+from napari_alseg.learning import Examples
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.segmentation import Network
+from napari_alseg.segmentation import Example, Lesson, Network, Run
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -78,55 +84,63 @@ def scoring(project: Project, repeats: int) -> Row:
     )
 
 
-def learning(project: Project, steps: int, repeats: int) -> Row:
-    """Compare steps a second of `train` with a loop over batches in memory."""
+def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
+    """Compare steps a second of each recipe with a loop over batches in memory.
+
+    The loop has the same loss and nothing else: no reading, jitter, curve or reports.
+    """
     epochs = max(1, steps * BATCH // len(project.images()))
     training = TrainingSettings(epochs=epochs, batch_size=BATCH, device="cpu")
-    examples = session.Examples(project, project.images(), project.sequence)
-    stream = segmentation.batches(
-        examples, training, torch.Generator().manual_seed(0), torch.device("cpu")
-    )
-    ready = [next(stream) for _ in range(2)]
-    stream.close()
-    count = epochs * -(-len(examples) // BATCH)
+    examples = Examples(project, project.images(), project.sequence)
+    whole = [Example(each.image, each.targets) for each in _each(examples)]
+    lessons: dict[str, Lesson[Any]] = {
+        "partial": segmentation.Partial(examples, training),
+        "consistency": segmentation.Consistency(examples, training),
+        "difficulty": segmentation.Difficulty(examples, training),
+        "adaptation": segmentation.Adaptation(examples, training, source=whole),
+        "rectified 1": segmentation.Pairwise(examples, training),
+        "rectified 2": segmentation.Rectified(
+            examples, whole, fresh_network(), training
+        ),
+    }
+    for name, lesson in lessons.items():
+        with closing(lesson.batches(0, torch.device("cpu"))) as stream:
+            ready = [next(stream) for _ in range(2)]
+        network = RANDOM if name != "difficulty" else replace(RANDOM, difficulty=True)
+        count = epochs * lesson.steps
+        bare = partial(bare_loop, lesson, network, ready, count)
+        train = partial(ours, lesson, network, training)
+        ratios = []
+        for _ in range(repeats):  # neighbours in time share the machine's noise
+            bare_time, train_time = once(bare), once(train)
+            ratios.append(bare_time / train_time)
+        work = f"learn ({name}), steps a second against a bare loop"
+        yield at_least(work, median(ratios), "x", 0.9)
 
-    def bare() -> None:
-        bare_loop(fresh_network(), ready, count)
 
-    def train() -> None:
-        generator = torch.Generator().manual_seed(0)
-        finish(
-            segmentation.train(
-                fresh_network(), examples, [], training, generator=generator, curve=[]
-            )
-        )
-
-    ratios = []
-    for _ in range(repeats):  # neighbours in time share the machine's noise
-        bare_time, train_time = once(bare), once(train)
-        ratios.append(bare_time / train_time)
-    return at_least(
-        "learn, steps a second against a bare loop", median(ratios), "x", 0.9
-    )
+def _each(examples: Sequence[Example]) -> Iterator[Example]:
+    return (examples[index] for index in range(len(examples)))
 
 
-def fresh_network() -> Network:
+def ours(lesson: Lesson[Any], network: NetworkSettings, how: TrainingSettings) -> None:
+    """Train as a round does."""
+    finish(Run(fresh_network(network), how).learn(lesson))
+
+
+def fresh_network(settings: NetworkSettings = RANDOM) -> Network:
     """Return an untrained network in the layout that learning uses."""
-    network = segmentation.build(RANDOM, len(CLASSES))
+    network = segmentation.build(settings, len(CLASSES))
     return network.to(memory_format=torch.channels_last)
 
 
 def bare_loop(
-    network: Network, batches: list[tuple[torch.Tensor, torch.Tensor]], steps: int
+    lesson: Lesson[Any], settings: NetworkSettings, batches: list[Any], steps: int
 ) -> None:
     """Train in the plainest way: forward, loss, backward, clip, step."""
-    network.train()
+    network = fresh_network(settings).train()
     optimiser = torch.optim.AdamW(network.parameters(), fused=True)
     for step in range(steps):
-        images, targets = batches[step % len(batches)]
-        loss = torch.nn.functional.cross_entropy(
-            network(images), targets.long(), ignore_index=255
-        )
+        loss = lesson.loss(network, batches[step % len(batches)])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -192,7 +206,7 @@ def main() -> None:
         with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:
             rows = [
                 scoring(project, repeats=4 if quick else 8),
-                learning(project, steps=2 if quick else 16, repeats=2 if quick else 3),
+                *learning(project, steps=2 if quick else 8, repeats=2 if quick else 3),
             ]
     report([*rows, importing(), *opening(1 if quick else 3)])
 

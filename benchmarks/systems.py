@@ -10,18 +10,30 @@ epochs, for a computer with a graphics card.
 """
 
 import argparse
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.cli import drive
-from napari_alseg.compare import read_runs, write_pages
-from napari_alseg.settings import SimulationSettings, TrainingSettings
+from napari_alseg.compare import compare
+from napari_alseg.page import write_pages
+from napari_alseg.runs import read_run
+from napari_alseg.segmentation import predict
+from napari_alseg.session import trained_network
+from napari_alseg.settings import (
+    PredictionSettings,
+    SimulationSettings,
+    TrainingSettings,
+)
 from napari_alseg.simulate import simulate
+from napari_alseg.store import Project
 
 TERMINAL = Console()
 
@@ -203,6 +215,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--groups", default=",".join(GROUPS))
     parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--only", default="", help="names of runs, all if empty")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--pages-only", action="store_true")
     given = parser.parse_args()
@@ -216,12 +229,56 @@ def main() -> None:
         folder = given.out / group
         for seed in map(int, given.seeds.split(",")):
             for piece in GROUPS[group](scale):
-                if not given.pages_only:
+                wanted = not given.only or piece.name in given.only.split(",")
+                if wanted and not given.pages_only:
                     TERMINAL.print(f"{group}: {piece.name}, seed {seed}")
                     run(piece, scale, data, folder, seed)
-        done = [each.parent for each in sorted(folder.glob("*/seed-*/table.md"))]
+        done = [
+            each.parent
+            for each in sorted(folder.glob("*/seed-*/run.json"))
+            if read_run(each.parent)["finished"]
+        ]
         if done:
-            write_pages(read_runs(done), folder)
+            write_pages(compare(done), folder)
+        if group == "images":
+            found = [
+                {"run": f"{path.parent.name}/{path.name}", **mean_difficulty(path)}
+                for path in done
+                if path.parent.name.startswith("deal")
+            ]
+            (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def mean_difficulty(run: Path) -> dict[str, float]:
+    """Mean difficulty of the pixels that a network has wrong, and of those right.
+
+    On the images that measure, which it never saw; and how often a wrong pixel is held
+    for more difficult than a right one, 0.5 by chance (area under the ROC curve).
+    """
+    settings = PredictionSettings()
+    counts = np.zeros((2, 1000))  # of right and wrong pixels, by difficulty
+    with Project.open(run / "project.alseg", "read") as project:
+        network = trained_network(project, settings)
+        assert network is not None
+        for image in project.images("test"):
+            seen = predict(
+                network, project.read_image(image), settings, needs={"difficulty"}
+            )
+            assert seen.difficulty is not None
+            truth = to_targets(project.read_labels(image))
+            wrong = seen.probability.argmax(0).cpu().numpy() != truth
+            bins = (seen.difficulty.cpu().numpy() * 999).round().astype(int)
+            for kind in (0, 1):
+                here = (truth != IGNORE) & (wrong == kind)
+                counts[kind] += np.bincount(bins[here], minlength=1000)
+    means = counts @ np.arange(1000) / 999 / counts.sum(1)
+    right, wrong_ones = counts / counts.sum(1, keepdims=True)
+    below = right.cumsum() - right / 2
+    return {
+        "wrong": float(means[1]),
+        "right": float(means[0]),
+        "area": float((wrong_ones * below).sum()),
+    }
 
 
 if __name__ == "__main__":

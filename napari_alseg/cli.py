@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from json import dumps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from rich.console import Console
@@ -26,6 +26,7 @@ from .settings import (
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
+    RecipeSettings,
     SimulationSettings,
     TrainingSettings,
 )
@@ -84,6 +85,7 @@ def new(
     classes: Path | None = None,
     class_names: tuple[str, ...] = (),
     validation: Path | None = None,
+    source: Path | None = None,
 ) -> None:
     """Make a project from a folder of images.
 
@@ -101,12 +103,21 @@ def new(
         Names of the classes, instead of a classes.csv.
     validation
         Folder with images/ and masks/ that measures the network; never asked.
+    source
+        Folder with images/ and masks/ of another domain, to learn from; never asked.
     """
     from .store import Project, class_table, create_from_folder
 
     table = class_table(classes, class_names)
     TERMINAL.drive(
-        create_from_folder(project, images, table, labels=labels, validation=validation)
+        create_from_folder(
+            project,
+            images,
+            table,
+            labels=labels,
+            validation=validation,
+            source=source,
+        )
     )
     with Project.open(project, "read") as made:
         TERMINAL.say(
@@ -152,6 +163,8 @@ def retrain(
     project: Positional[Path],
     network: OmitArgPrefixes[NetworkSettings],
     training: OmitArgPrefixes[TrainingSettings],
+    terms: RecipeSettings,
+    resume: bool = False,
 ) -> None:
     """Train a network on all labels of a project; Ctrl-C keeps the best so far.
 
@@ -159,13 +172,21 @@ def retrain(
     ----------
     project
         The project's folder.
+    terms
+        How much the special terms of the recipes count.
+    resume
+        Go on with a training that was stopped, with its own labels and settings.
     """
     from . import session
     from .store import Project
 
     prediction = PredictionSettings(device=training.device)
     with Project.open(project) as opened:
-        report = TERMINAL.drive(session.retrain(opened, network, training, prediction))
+        report = TERMINAL.drive(
+            session.retrain(
+                opened, network, training, prediction, recipe=terms, resume=resume
+            )
+        )
         names = [entry.name for entry in opened.classes]
     TERMINAL.say(f"round {report.round}: encoder started from {report.weights_source}")
     if report.scores is None:
@@ -185,6 +206,11 @@ def simulate(
     simulation: OmitArgPrefixes[SimulationSettings],
     network: OmitArgPrefixes[NetworkSettings],
     training: OmitArgPrefixes[TrainingSettings],
+    terms: RecipeSettings,
+    seeds: str = "",
+    source: Path | None = None,
+    after: Path | None = None,
+    resume: bool = False,
 ) -> None:
     """Rehearse rounds on a data set with known masks.
 
@@ -195,21 +221,64 @@ def simulate(
         classes.csv.
     out
         Folder for run.json, curve.png, table.md and the project.
+    terms
+        How much the special terms of the recipes count.
+    seeds
+        For example 0,1,2: one run after the other, each in OUT/seed-N. Without it,
+        one run with --seed, in OUT itself.
+    source
+        Labelled images of another domain (RIPU): a data set, or images/ and masks/.
+    after
+        Begin with a copy of this finished run: its labels, network, rounds and costs.
+    resume
+        Go on with what is in OUT, as if it had never been stopped; begin where
+        nothing is there.
     """
-    from .simulate import simulate, table
+    from .runs import table
+    from .simulate import parse_seeds, simulate, simulate_seeds
 
-    run = TERMINAL.drive(
-        simulate(
-            dataset,
-            out,
-            simulation,
-            network=network,
-            training=training,
-            prediction=PredictionSettings(device=training.device),
+    given: dict[str, Any] = {
+        "network": network,
+        "training": training,
+        "recipe": terms,
+        "prediction": PredictionSettings(device=training.device),
+        "source": source,
+        "after": after,
+        "resume": resume,
+    }
+    numbers = parse_seeds(seeds)
+    if numbers:
+        runs = TERMINAL.drive(
+            simulate_seeds(dataset, out, numbers, simulation, **given)
         )
-    )
-    TERMINAL.say(table(run))
-    TERMINAL.say(f"{out}: run.json, table.md, curve.png")
+    else:
+        runs = [TERMINAL.drive(simulate(dataset, out, simulation, **given))]
+    for run in runs:
+        TERMINAL.say(table(run))
+    folders = f"{out}/seed-N" if numbers else f"{out}"
+    TERMINAL.say(f"{folders}: run.json, table.md, curve.png")
+    TERMINAL.say(f"next: napari-alseg compare {out} ... --out PAGE")
+
+
+def compare(runs: Positional[tuple[Path, ...]], out: Path) -> None:
+    """Compare simulated runs on a page: curves, classes, spread over seeds.
+
+    Parameters
+    ----------
+    runs
+        Folders that 'simulate' wrote, or folders that hold such folders. Runs that
+        differ by nothing but the seed count as one.
+    out
+        Folder for compare.html, compare.md and the figures.
+    """
+    from .compare import compare as compared
+    from .page import write_pages
+
+    comparison = compared(runs)
+    write_pages(comparison, out)
+    for warning in comparison.warnings:
+        TERMINAL.say(f"note: {warning}")
+    TERMINAL.say(f"{out}: compare.html, compare.md, compare-*.svg")
 
 
 def systems(json: bool = False) -> None:
@@ -300,6 +369,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "query": query,
     "retrain": retrain,
     "simulate": simulate,
+    "compare": compare,
     "systems": systems,
     "verify": verify,
     "demo": demo,

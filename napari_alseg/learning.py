@@ -131,6 +131,10 @@ def with_recipe(project: Project, training: TrainingSettings) -> TrainingSetting
     return replace(training, recipe=recipe)
 
 
+Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+"""Arrays and card of weights, or of a stopped training."""
+
+
 class Learner:
     """What every recipe does with a project."""
 
@@ -155,17 +159,32 @@ class Learner:
         net = segmentation.build(
             plan.network, len(self.project.classes), seed=plan.seed
         )
-        stored = self.project.read_weights() if warm else None
+        stored = self.before() if warm else None
         if stored is not None:
             arrays, card = stored
             segmentation.load(net, _fitting(net, arrays))
             net.weights_source = card["weights_source"]
         return net.to(segmentation.choose_device(plan.training.device))
 
+    def before(self) -> Unfinished | None:
+        """Return the latest weights that were learnt from fewer labels; None if none.
+
+        So that a training which is done once more starts where it started first.
+        """
+        for number in range(self.plan.round, -1, -1):
+            stored = self.project.read_weights(number)
+            if stored is None:
+                continue
+            earlier = number < self.plan.round
+            if earlier or stored[1].get("sequence", -1) < self.plan.sequence:
+                return stored
+        return None
+
     def commit(self, net: Network, curve: Sequence[CurvePoint]) -> None:
         """Make the weights those of the round."""
         number = self.plan.round
         arrays, card = segmentation.state(net), segmentation.card(net)
+        card["sequence"] = self.plan.sequence
         self.project.commit_weights(number, arrays, card)
         self.project.record(number, "train_seconds", perf_counter() - self.begun)
         self.project.record(number, "curve", [list(_row(point)) for point in curve])
@@ -194,17 +213,13 @@ def _fitting(net: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nda
     return branch | kept
 
 
-Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
-"""Arrays and card of a stopped training."""
-
-
 def learn_once(
     learner: Learner, unfinished: Unfinished | None, until: float
 ) -> Task[Report]:
     """Train by a recipe of one stage, until a part of it is done, 0..1."""
     plan, project = learner.plan, learner.project
     lesson = _lesson(learner)
-    warm = plan.training.start == "last" or _leaves_source(project, plan.training)
+    warm = plan.training.start == "last" or _leaves_source(learner)
     net = learner.network(warm=warm and unfinished is None)
     run = Run(net, plan.training, plan.seed)
     if unfinished is not None:
@@ -249,12 +264,11 @@ def _lesson(learner: Learner) -> Lesson[Any]:
     source = learner.examples(project.images("source"))
     more: dict[str, Any] = {}
     if recipe == "adaptation" and training.source_free:
-        first = len(source) > 0 and project.latest_weights_round() is None
-        if first:
+        if len(source) and not _leaves_source(learner):
             recipe = "partial"
             examples = source
         else:
-            examples = learner.examples(project.images())
+            examples = learner.examples(project.images(), training.spread)
     elif recipe == "adaptation":
         # All of the target counts, labelled or not.
         examples = learner.examples(project.images(), training.spread)
@@ -287,10 +301,11 @@ def _each(examples: Sequence[Example]) -> Generator[Example, None, None]:
         yield examples[index]
 
 
-def _leaves_source(project: Project, training: TrainingSettings) -> bool:
+def _leaves_source(learner: Learner) -> bool:
     """Whether the network goes on from what the source alone has taught it."""
+    training = learner.plan.training
     free = training.recipe == "adaptation" and training.source_free
-    return free and project.latest_weights_round() is not None
+    return free and learner.before() is not None
 
 
 def worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:

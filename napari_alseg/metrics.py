@@ -1,10 +1,12 @@
-"""How good a segmentation is: confusion matrix, IoU, mean IoU; how training went."""
+"""How good a segmentation is: confusion matrix, IoU, its growth; how training went."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from skimage.measure import label as pieces
 
-from .arrays import IGNORE, TargetMap
+from .arrays import IGNORE, LabelMap, TargetMap
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,45 @@ def scores(confusion: np.ndarray) -> Scores:
             for hit, total in zip(hits, union, strict=True)
         )
     )
+
+
+def area_under_curve(
+    shares: Sequence[float], values: Sequence[float], start: float, stop: float
+) -> float:
+    """Mean height of a curve from one share of labels to another, in its own unit.
+
+    Shares are taken on a logarithmic axis, where each doubling of the labels counts
+    alike; between its points the curve is straight there.
+
+    Parameters
+    ----------
+    shares : sequence of float
+        Rising, above 0.
+    values : sequence of float
+        For example mIoU, one for each share.
+    start, stop : float
+        Within the shares, not equal.
+
+    Examples
+    --------
+    >>> round(area_under_curve([0.01, 0.1, 1.0], [0.4, 0.6, 0.7], 0.01, 1.0), 6)
+    0.575
+    """
+    places, ends = np.log(shares), np.log([start, stop])
+    inner = places[(places > ends[0]) & (places < ends[1])]
+    nodes = np.concatenate([ends[:1], inner, ends[1:]])
+    heights = np.interp(nodes, places, values)
+    return float(np.trapezoid(heights, nodes) / (ends[1] - ends[0]))
+
+
+def clicks(patch: LabelMap) -> int:
+    """Clicks of an answer with exact pixels: its connected pieces of one class.
+
+    At least 1. Pixels of a class that touch at a side or a corner are one piece.
+
+    Examples
+    --------
+    >>> clicks(np.array([[1, 2, 1], [1, 1, 0], [0, 0, 3]], np.uint8))
+    3
+    """
+    return max(1, int(pieces(patch, background=0, connectivity=2).max()))

@@ -11,11 +11,14 @@
 Wu et al., TPAMI 2023; `segmentation.rectify` has the losses and what departs from it.
 Pseudo labels are kept in the project, in a layer of their own: no loss takes them for
 labels, and no person's labels change. "Unlabelled" counts by pixel: an image of which
-some regions were answered has pseudo labels everywhere else.
+some regions were answered has pseudo labels everywhere else. Each training takes as
+many steps as `epochs` passes over the pool, however few images it sees, so that the
+first network is a teacher worth having.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -26,6 +29,7 @@ from .errors import NothingToLearn
 from .learning import Examples, Learner, Unfinished, worth_keeping
 from .metrics import Report
 from .segmentation import Example, Lesson, Network, Run, rectify
+from .settings import TrainingSettings
 from .store import PSEUDO_WEIGHT
 
 STAGES = 3
@@ -116,8 +120,7 @@ def _lesson(
     classes, balance = len(learner.project.classes), plan.training.class_balance
     each = (labelled[index] for index in range(len(labelled)))
     weight = segmentation.class_weights(each, classes, balance)
-    # Three trainings share the time that one may take.
-    training = replace(plan.training, minutes=plan.training.minutes / STAGES)
+    training = _training(learner, stage, unlabelled)
     if stage.teacher is None:
         return segmentation.Pairwise(
             labelled, training, plan.seed, recipe=plan.recipe, class_weight=weight
@@ -136,6 +139,23 @@ def _lesson(
     )
 
 
+def _training(
+    learner: Learner, stage: _Stage, unlabelled: Sequence[str]
+) -> TrainingSettings:
+    """Let each stage take as many steps as an epoch of the whole pool, times epochs.
+
+    Three trainings share the time that one may take.
+    """
+    training = learner.plan.training
+    images = (learner.labelled, stage.reliable, unlabelled)[stage.number - 1]
+    pool = len(learner.project.images())
+    return replace(
+        training,
+        epochs=ceil(training.epochs * pool / len(images)),
+        minutes=training.minutes / STAGES,
+    )
+
+
 def _learn_stage(
     learner: Learner,
     stage: _Stage,
@@ -146,7 +166,7 @@ def _learn_stage(
 ) -> Task[Run]:
     """Train the network of one stage, which begins anew."""
     plan = learner.plan
-    training = replace(plan.training, minutes=plan.training.minutes / STAGES)
+    training = _training(learner, stage, unlabelled)
     warm = stage.number == 1 and plan.training.start == "last" and state is None
     net = learner.network(warm=warm)
     run = Run(net, training, plan.seed + stage.number)

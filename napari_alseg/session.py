@@ -518,10 +518,10 @@ def retrain(
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"
         )
-    if resume and unfinished and unfinished[1]["plan"]["round"] != number:
-        unfinished = None  # of another round: what was asked since counts
-    if resume and unfinished:
+    if resume and unfinished and unfinished[1]["plan"]["round"] == number:
         plan = Plan.of(unfinished[1]["plan"])
+    elif not begin:
+        unfinished = None  # of another round: what was asked since counts
     yield Progress(0, 1, "loading the network")
     learner = Learner(project, plan, prediction or PredictionSettings())
     if plan.training.recipe == "rectified":

@@ -235,7 +235,7 @@ class TrainingSettings:
         (RIPU) or rectified (CISC-R); None is as the system of the round has it.
     start
         'encoder': each round starts from the pretrained encoder and learns all labels
-        anew; 'last': it goes on from the weights of the last round.
+        anew; 'last': it goes on from the last weights that knew fewer labels.
     epochs
         Passes over all images that have a label.
     minutes

@@ -1,71 +1,98 @@
 """Rounds with an oracle instead of a person: rehearse a budget before it is spent.
 
-A data set is a folder with ``train/``, ``val/`` and perhaps ``test/``, each with
-``images/`` and ``masks/``, and a ``classes.csv``. The training images become the pool
-of a project; the masks answer what is asked. mIoU is measured on ``test/`` if it is
-there, and then ``val/`` chooses the best weights while learning; without ``test/`` it
-is measured on ``val/``, and learning never looks at it.
+A run is cut into stages: perhaps one that learns from another domain alone, perhaps one
+whose images are labelled in full, then the rounds. A stage asks, answers, learns and
+measures. What each step leaves in the project is durable, and every step depends only
+on the seed, the round and what is there; so a run that was ended at any moment goes on
+from the first step that is missing, and comes to the same result on the CPU. Only a
+limit in minutes makes the result depend on how long it took.
 """
 
-import json
 import platform
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from skimage.transform import resize
-
-from . import __version__, session, systems
-from .arrays import LabelMap, Progress, Selection, Task
-from .errors import BadValue, MaskMismatch
+from . import __version__, published, segmentation, session, systems
+from .arrays import Selection, Task
+from .dataset import create_rehearsal, parse_size, truth_of
+from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
-from .oracle import Oracle
+from .oracle import Answers, Oracle
+from .runs import FORMAT, Run, differences, read_run, write_run
 from .settings import (
     Budget,
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
+    RecipeSettings,
     SimulationSettings,
     TrainingSettings,
     check,
 )
-from .store import (
-    ClassTable,
-    Project,
-    Split,
-    paired,
-    read_classes,
-    read_image,
-    read_mask,
-    stem,
-    swept_on_failure,
-)
+from .stages import Stage, refuse_too_many, selection_of, stages_of
+from .store import Project, paired
 
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
 
 
-def parse_size(text: str) -> tuple[int, int] | None:
-    """Read ``ROWSxCOLUMNS``; an empty text is no size.
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read seeds with commas between them; an empty text names none.
 
     Raises
     ------
     BadValue
-        If the text is neither.
+        If something else is there, or a seed comes twice.
 
     Examples
     --------
-    >>> parse_size("180x240")
-    (180, 240)
+    >>> parse_seeds("0,1, 2")
+    (0, 1, 2)
     """
-    if not text:
-        return None
-    rows, _, columns = text.partition("x")
-    if not (rows.isdigit() and columns.isdigit() and int(rows) and int(columns)):
-        raise BadValue(f"a size is ROWSxCOLUMNS, for example 180x240; got {text!r}")
-    return int(rows), int(columns)
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+        raise BadValue(
+            f"seeds are different whole numbers, for example 0,1,2; got {text!r}"
+        )
+    return tuple(map(int, parts))
+
+
+def simulate_seeds(
+    dataset: Path,
+    out: Path,
+    seeds: Sequence[int],
+    simulation: SimulationSettings | None = None,
+    *,
+    after: Path | None = None,
+    **others: Any,
+) -> Task[list[Run]]:
+    """Simulate with one seed after the other, each in its folder ``OUT/seed-N``.
+
+    Parameters
+    ----------
+    dataset, out, simulation
+        As `simulate` takes them; the seed of `simulation` is not used.
+    seeds : sequence of int
+    after : Path, optional
+        If it holds ``seed-N``, each seed begins after the run of its own seed.
+    **others
+        As `simulate` takes them.
+    """
+    runs = []
+    for seed in seeds:
+        of_seed = after / f"seed-{seed}" if after else None
+        run = yield from simulate(
+            dataset,
+            out / f"seed-{seed}",
+            replace(simulation or SimulationSettings(), seed=seed),
+            after=of_seed if of_seed and of_seed.is_dir() else after,
+            **others,
+        )
+        runs.append(run)
+    return runs
 
 
 def simulate(
@@ -75,9 +102,33 @@ def simulate(
     *,
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
+    recipe: RecipeSettings | None = None,
     prediction: PredictionSettings | None = None,
-) -> Task[dict[str, Any]]:
+    source: Path | None = None,
+    after: Path | None = None,
+    resume: bool = False,
+) -> Task[Run]:
     """Ask, answer and learn for some rounds; write ``run.json``, a curve and a table.
+
+    Parameters
+    ----------
+    dataset : Path
+        As `dataset` says.
+    out : Path
+        A new folder, or that of a run which is resumed.
+    simulation : SimulationSettings, optional
+    network : NetworkSettings, optional
+    training : TrainingSettings, optional
+    recipe : RecipeSettings, optional
+        How much the special terms of the training's recipe count.
+    prediction : PredictionSettings, optional
+    source : Path, optional
+        Labelled images of another domain, as `create_rehearsal` takes them.
+    after : Path, optional
+        A finished run on the same data: this one begins with a copy of its project,
+        with its labels, weights, rounds and costs.
+    resume : bool
+        Go on with the run in `out` if one is there.
 
     Returns
     -------
@@ -87,52 +138,64 @@ def simulate(
     Raises
     ------
     EmptyFolder, BadClasses, MaskMismatch
-        If the data set is not laid out as this module says.
+        If the data set is not laid out as `dataset` says.
+    BadValue
+        If settings contradict one another, a run is there that is not to be resumed
+        or has other settings, or `after` was made of other data.
     """
     simulation = check(simulation or SimulationSettings())
     network = network or NetworkSettings()
-    budget = Budget.parse(simulation.budget)
-    asking = QuerySettings(simulation.system, **simulation.parameters())
-    asking = systems.completed(asking)
-    full = asking.choice == "everything"
-    rounds = 1 if full else simulation.rounds
-    table = read_classes(dataset / "classes.csv")
+    training = check(training or TrainingSettings())
+    recipe = check(recipe or RecipeSettings())
+    prediction = check(prediction or PredictionSettings())
     size = parse_size(simulation.size)
-    run: dict[str, Any] = {
-        "system": simulation.system,
-        "dataset": dataset.resolve().name,
-        "seed": simulation.seed,
-        "budget": "100%" if full else str(budget),
-        "size": simulation.size,
-        "network": network.network,
-        "encoder": network.encoder,
-        "weights": "",
-        "asking": asking.parameters(),
-        "training": asdict(training or TrainingSettings()),
-        "rounds": [],
-        "versions": versions(),
-    }
+    _refuse_misfits(simulation, source, after)
+    before = read_run(after) if after else None
+    run = _described(dataset, simulation, network, training, source, before)
+    run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
+    run = _there(run, out, resume)
+    if run["finished"]:
+        return run
     path = out / "project.alseg"
-    with swept_on_failure(path), Project.create(path, table.classes) as project:
-        truth = yield from _import(project, dataset, table, size)
+    if not path.exists():
+        if after is None and (simulation.initial_images or simulation.added_images):
+            refuse_too_many(run, len(list(paired(dataset / "train"))))
+        write_run(run, out)
+        try:
+            if after is None:
+                yield from create_rehearsal(path, dataset, size, source)
+            else:
+                _copy_project(after, path)
+        except AlsegError:  # nothing is begun: the same folder may be used again
+            (out / "run.json").unlink()
+            raise
     with Project.open(path) as project:
-        oracle = Oracle(truth)
-        for number in range(1, rounds + 1):
-            query = QuerySettings(
-                simulation.system,
-                str(budget.share(rounds)),
-                simulation.seed,
-                **simulation.parameters(),
-            )
-            selection = yield from session.query(project, query, prediction)
-            project.answer_all(number, oracle.answers(project, selection))
-            report = yield from session.retrain(
-                project, network, training, prediction, seed=simulation.seed
-            )
-            run["weights"] = report.weights_source
-            scores = yield from _final_scores(project, prediction, report.scores)
-            run["rounds"].append(_row(project, selection, oracle, scores))
-            write(run, out)
+        run["classes"] = [entry.name for entry in project.classes]
+        run["pool"] = _pool(project)
+        oracle = Oracle(truth_of(project, dataset, size), simulation.answers)
+        stages = stages_of(project, simulation, run)
+        done = {row["round"] for row in run["rounds"]}
+        for stage in (stage for stage in stages if stage.round not in done):
+            selection = yield from _asked(project, stage, prediction)
+            answers = _answered(project, selection, oracle)
+            if "learnt" not in project.metrics(stage.round):
+                report = yield from session.retrain(
+                    project,
+                    network,
+                    training,
+                    prediction,
+                    simulation.seed,
+                    recipe=recipe,
+                    resume=_stopped(project, stage),
+                    part=stage.part,
+                )
+                project.record(stage.round, "learnt", report.weights_source)
+            scores = yield from _final_scores(project, prediction)
+            run["weights"] = project.metrics(stage.round)["learnt"]
+            run["rounds"].append(_row(project, stage, run, answers, scores))
+            write_run(run, out)
+    run["finished"] = True
+    write_run(run, out)
     return run
 
 
@@ -145,70 +208,201 @@ def versions() -> dict[str, str]:
     }
 
 
-# --- the data set ---------------------------------------------------------------------
+# --- beginning and going on -----------------------------------------------------------
 
 
-class _Masks:
-    """The truth of the pool's images, read from mask files when asked for."""
-
-    def __init__(self, table: ClassTable, size: tuple[int, int] | None) -> None:
-        self._table, self._size = table, size
-        self.paths: dict[str, Path] = {}
-
-    def __call__(self, image: str) -> LabelMap:
-        return resized(read_mask(self.paths[image], self._table), self._size, order=0)
-
-
-def _import(
-    project: Project, dataset: Path, table: ClassTable, size: tuple[int, int] | None
-) -> Task[_Masks]:
-    """Add the images: train as pool, val and test with their masks."""
-    measured_on_test = (dataset / "test").is_dir()
-    splits: dict[str, Split] = {"train": "pool", "val": "test"}
-    if measured_on_test:
-        splits |= {"val": "validation", "test": "test"}
-    truth = _Masks(table, size)
-    for folder, split in splits.items():
-        pairs = list(paired(dataset / folder))
-        for done, (image, mask) in enumerate(pairs, 1):
-            pixels, labels = read_image(image), read_mask(mask, table)
-            if pixels.shape[:2] != labels.shape:
-                raise MaskMismatch(
-                    f"{mask} has {labels.shape} rows and columns, its image "
-                    f"{pixels.shape[:2]}; give a mask of the image's size"
-                )
-            added = project.add_image(
-                stem(image),
-                resized(pixels, size, order=1),
-                split=split,
-                labels=None if split == "pool" else resized(labels, size, order=0),
+def _refuse_misfits(
+    simulation: SimulationSettings, source: Path | None, after: Path | None
+) -> None:
+    """Refuse settings that contradict one another."""
+    adding = simulation.protocol == "added-images"
+    if adding != (simulation.added_images > 0):
+        raise BadValue(
+            f"protocol {simulation.protocol} with added_images "
+            f"{simulation.added_images}: give how many images join in each round, "
+            "above zero, with the protocol added-images and only with it"
+        )
+    if simulation.schedule == "one-run":
+        if after is not None:
+            raise BadValue(
+                "a single training cannot begin after another run; take the schedule "
+                "rounds"
             )
-            truth.paths[added] = mask
-            yield Progress(done, len(pairs), f"importing {folder}")
-    return truth
+        if source is None and not simulation.initial_images:
+            raise BadValue(
+                "a single training learns for a while before it first asks: give a "
+                "source, or initial images"
+            )
 
 
-def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.ndarray:
-    """Return an image (order 1) or mask (order 0) with so many rows and columns."""
-    if size is None or array.shape[:2] == size:
-        return array
-    smooth = order > 0
-    scaled: np.ndarray = resize(
-        array, size, order=order, preserve_range=True, anti_aliasing=smooth
+def _described(
+    dataset: Path,
+    simulation: SimulationSettings,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    source: Path | None,
+    before: Run | None,
+) -> Run:
+    """Return a run without rounds: all that it depends on."""
+    asking = systems.completed(
+        QuerySettings(simulation.system, **simulation.parameters())
     )
-    return np.asarray(scaled, array.dtype)
+    whole_pool = simulation.protocol == "pool"
+    full = asking.choice == "everything"
+    run = {
+        "format": FORMAT,
+        "finished": False,
+        "system": simulation.system,
+        "published": bool(published.of(simulation.system, str(asking.partition))),
+        "dataset": dataset.resolve().name,
+        "source": source.resolve().name if source else "",
+        "after": None,
+        "seed": simulation.seed,
+        "budget": "100%" if full else str(Budget.parse(simulation.budget)),
+        "planned_rounds": 1 if full and whole_pool else simulation.rounds,
+        "size": simulation.size,
+        "answers": simulation.answers,
+        "protocol": simulation.protocol,
+        "initial_images": simulation.initial_images,
+        "added_images": simulation.added_images,
+        "schedule": simulation.schedule,
+        "network": network.network,
+        "encoder": network.encoder,
+        "pretrained": network.weights,
+        "weights": "",
+        "difficulty": network.difficulty,
+        "recipe": training.recipe or systems.system(simulation.system).recipe,
+        "asking": asking.parameters(),
+        "training": asdict(training),
+        "classes": [],
+        "pool": {},
+        "device": str(segmentation.choose_device(training.device)),
+        "rounds": [],
+        "versions": versions(),
+    }
+    if before is not None:
+        _refuse_other_data(run, before)
+        run["after"] = {
+            "system": before["system"],
+            "seed": before["seed"],
+            "round": before["rounds"][-1]["round"],
+        }
+        run["rounds"] = list(before["rounds"])
+    return run
+
+
+def _refuse_other_data(run: Run, before: Run) -> None:
+    """Refuse to begin after a run that is not finished or was made of other data."""
+    if not before["finished"]:
+        raise BadValue(
+            "the run to begin after has not come to its end; finish it with --resume"
+        )
+    for name in ("dataset", "size", "source"):
+        if run[name] != before[name]:
+            raise BadValue(
+                f"the run to begin after has {name} {before[name]!r}, this one "
+                f"{run[name]!r}; give the same"
+            )
+
+
+def _there(run: Run, out: Path, resume: bool) -> Run:
+    """Return the run that is in a folder already, or else the new one.
+
+    Raises
+    ------
+    BadValue
+        If one is there that is not to be resumed, or has other settings.
+    """
+    if not any((out / name).exists() for name in ("run.json", "project.alseg")):
+        return run
+    if not resume:
+        raise BadValue(
+            f"{out} holds a run already; go on with it (--resume) or give a new folder"
+        )
+    known = read_run(out)
+    different = differences(known, run)
+    if different:
+        told = "; ".join(
+            f"{name} was {was!r}, is {now!r}" for name, (was, now) in different.items()
+        )
+        raise BadValue(
+            f"the run in {out} has other settings: {told}; give the same, or a new "
+            "folder"
+        )
+    return known
+
+
+def _copy_project(after: Path, path: Path) -> None:
+    """Copy the project of a finished run; it is there wholly or not at all.
+
+    Raises
+    ------
+    Busy
+        If somebody may be writing to it.
+    """
+    original = after / "project.alseg"
+    if (original / "lock.json").exists():
+        raise Busy(f"{original} is open elsewhere; close it there and try again")
+    partial = path.with_name(path.name + ".importing")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(original, partial)
+    partial.rename(path)
+
+
+def _pool(project: Project) -> dict[str, int]:
+    """Return how much there is to ask."""
+    shapes = [project.info(image).shape for image in project.images()]
+    return {
+        "images": len(shapes),
+        "pixels": sum(rows * columns for rows, columns in shapes),
+    }
+
+
+# --- one stage ------------------------------------------------------------------------
+
+
+def _asked(
+    project: Project, stage: Stage, prediction: PredictionSettings
+) -> Task[Selection | None]:
+    """Ask what the stage asks, unless it is asked already."""
+    if stage.query is None:
+        return None
+    if stage.round in project.rounds:
+        return selection_of(project, stage.round)
+    return (
+        yield from session.query(project, stage.query, prediction, among=stage.among)
+    )
+
+
+def _answered(
+    project: Project, selection: Selection | None, oracle: Oracle
+) -> Answers | None:
+    """Answer what is still open of a selection; return all its answers."""
+    if selection is None:
+        return None
+    answers = oracle.answers(project, selection)
+    number = selection.round
+    states = project.states(number)
+    still_open = {at for at, state in enumerate(states) if state == "open"}
+    patches = answers.patches
+    project.answer_all(number, {at: patches[at] for at in patches if at in still_open})
+    for position in answers.skipped:
+        project.skip(number, position)
+    return answers
+
+
+def _stopped(project: Project, stage: Stage) -> bool:
+    """Whether this stage's training was stopped on its way."""
+    unfinished = project.read_unfinished()
+    return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
 
 
 # --- results --------------------------------------------------------------------------
 
 
-def _final_scores(
-    project: Project,
-    prediction: PredictionSettings | None,
-    validation: Scores | None,
-) -> Task[Scores]:
+def _final_scores(project: Project, prediction: PredictionSettings) -> Task[Scores]:
     """Measure the latest network on the test split."""
-    network = session.trained_network(project, prediction or PredictionSettings())
+    network = session.trained_network(project, prediction)
     assert network is not None
     scores = yield from session.measure_scores(project, network, "test", prediction)
     assert scores is not None
@@ -216,76 +410,26 @@ def _final_scores(
 
 
 def _row(
-    project: Project, selection: Selection, oracle: Oracle, scores: Scores
+    project: Project, stage: Stage, run: Run, answers: Answers | None, scores: Scores
 ) -> dict[str, Any]:
-    """Return one round's entry of ``run.json``, costs counted from the first round."""
-    pool = sum(int(np.prod(project.info(i).shape)) for i in project.images())
-    names = [entry.name for entry in project.classes]
-    recorded = project.metrics(selection.round)
-    cost = project.cost()
+    """Return one stage's entry of ``run.json``, costs counted from the first round."""
+    asked = [selection_of(project, n) for n in project.rounds if n <= stage.round]
+    pixels = sum(selection.pixels for selection in asked)
+    before = run["rounds"][-1]["clicks"] if run["rounds"] else 0
+    recorded = project.metrics(stage.round)
     return {
-        "round": selection.round,
-        "pixels": oracle.pixels,
-        "fraction": oracle.pixels / pool,
-        "regions": cost.regions,
-        "images": cost.images,
-        "clicks": cost.clicks,
+        "round": stage.round,
+        "stage": stage.kind,
+        "part": list(stage.part),
+        "pixels": pixels,
+        "fraction": pixels / run["pool"]["pixels"],
+        "regions": sum(len(selection.regions) for selection in asked),
+        "images": len({image for selection in asked for image in selection.images}),
+        "clicks": before + (answers.clicks if answers else 0),
         "miou": scores.mean,
-        "iou": dict(zip(names, scores.iou, strict=True)),
+        "iou": dict(zip(run["classes"], scores.iou, strict=True)),
         "seconds": {
-            part: recorded[f"{part}_seconds"] for part in ("score", "choose", "train")
+            part: recorded.get(f"{part}_seconds", 0.0)
+            for part in ("score", "choose", "train")
         },
     }
-
-
-def write(run: dict[str, Any], out: Path) -> None:
-    """Write ``run.json``, ``table.md`` and ``curve.png`` of a run so far."""
-    (out / "run.json").write_text(json.dumps(run, indent=1) + "\n")
-    (out / "table.md").write_text(table(run))
-    _draw(run, out / "curve.png")
-
-
-def table(run: dict[str, Any]) -> str:
-    """Return the rounds of a run as a Markdown table, with the IoU of each class."""
-    rounds: Sequence[dict[str, Any]] = run["rounds"]
-    names = list(rounds[0]["iou"])
-    head = ["round", "pixels", "share", "regions", "images", "clicks", "mIoU", *names]
-    lines = [
-        f"# {run['system']} on {run['dataset']}, {run['budget']}, seed {run['seed']}",
-        "",
-        f"{run['network']} with {run['encoder']} from {run['weights']}; IoU in %.",
-        "",
-        "| " + " | ".join(head) + " |",
-        "|" + " ---: |" * len(head),
-    ]
-    for row in rounds:
-        cells = [f"{row[key]}" for key in ("regions", "images", "clicks")]
-        ious = [_percent(value) for value in [row["miou"], *row["iou"].values()]]
-        first = [f"{row['round']}", f"{row['pixels']}", f"{row['fraction']:.2%}"]
-        lines.append("| " + " | ".join([*first, *cells, *ious]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _percent(value: float | None) -> str:
-    return "absent" if value is None else f"{100 * value:.1f}"
-
-
-def _draw(run: dict[str, Any], path: Path) -> None:
-    """Draw mIoU against the share of labelled pixels."""
-    from matplotlib.figure import Figure  # slow to import, needed once a round
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot()
-    share = [100 * row["fraction"] for row in run["rounds"]]
-    miou = [100 * row["miou"] for row in run["rounds"]]
-    axes.plot(share, miou, marker="o", color="#0072B2")
-    for x, y in zip(share, miou, strict=True):
-        axes.annotate(f"{y:.1f}", (x, y), (0, 7), textcoords="offset points")
-    axes.set(
-        xlabel="labelled pixels (%)",
-        ylabel="mIoU (%)",
-        title=f"{run['system']} on {run['dataset']}, seed {run['seed']}",
-    )
-    axes.grid(alpha=0.3)
-    axes.margins(0.08, 0.15)
-    figure.savefig(path, dpi=150)

@@ -86,6 +86,33 @@ def test_simulate_writes_its_run(run, dataset, tmp_path):
     assert len(json.loads((out / "run.json").read_text())["rounds"]) == 2
 
 
+def test_seeds_are_simulated_resumed_and_compared(run, dataset, tmp_path):
+    runs, page = tmp_path / "runs", tmp_path / "page"
+    start = (
+        "simulate", dataset, "--budget", "10%", "--rounds", 1, "--seeds", "0,1",
+        "--size", "32x48", "--region-size", 40, "--answers", "dominant", *TINY,
+    )  # fmt: skip
+    code, printed, err = run(*start, "--out", runs)
+    assert code == 0, err
+    assert "seed 0" in printed
+    assert "seed 1" in printed
+    assert "holds a run already" in fails(run, *start, "--out", runs)
+    assert run(*start, "--out", runs, "--resume")[0] == 0
+    assert "other settings: training.epochs was 1, is 2" in fails(
+        run, *start, "--epochs", 2, "--out", runs, "--resume"
+    )
+    known = json.loads((runs / "seed-1" / "run.json").read_text())
+    assert known["size"] == "32x48"
+    assert known["answers"] == "dominant"
+    assert known["training"]["epochs"] == 1
+    assert known["encoder"] == "mobilenet_v2"
+    code, printed, err = run("compare", runs, "--out", page)
+    assert code == 0, err
+    assert "note: no finished run of 'full'" in printed
+    assert "entropy" in (page / "compare.html").read_text()
+    assert "no run.json" in fails(run, "compare", dataset, "--out", page)
+
+
 def test_systems_lists_every_name(run):
     from napari_alseg.systems import SYSTEMS
 
@@ -239,11 +266,12 @@ def test_unknown_names_and_units(run, made):
     assert "amount and a unit" in fails(run, "query", made, "--budget", "lots")
 
 
-def test_help_loads_no_torch():
+@pytest.mark.parametrize("arguments", [["simulate", "--help"], ["compare", "x"]])
+def test_help_and_compare_load_no_torch(arguments):
     code = (
         "import sys\n"
         "from napari_alseg.cli import main\n"
-        "sys.argv = ['napari-alseg', 'simulate', '--help']\n"
+        f"sys.argv = ['napari-alseg', *{arguments}, '--out', 'page']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "sys.exit('torch' in sys.modules)\n"

@@ -8,7 +8,23 @@ import napari_alseg
 PACKAGE = Path(napari_alseg.__file__).parent
 GROUND = {"__init__", "arrays", "errors", "settings", "metrics", "sample_data"}
 ROOMS = {"segmentation", "acquisition", "regions", "store"}
-HALL = {"systems", "survey", "session", "oracle", "worker", "simulate"}
+HALL = {
+    "systems",
+    "survey",
+    "session",
+    "learning",
+    "rectifying",
+    "oracle",
+    "worker",
+    "dataset",
+    "stages",
+    "simulate",
+    "runs",
+    "compare",
+    "figure",
+    "page",
+    "published",
+}
 DOORS = {"cli", "ui"}
 
 TORCH_ROOMS = {"segmentation", "acquisition"}

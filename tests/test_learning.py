@@ -8,7 +8,7 @@ import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg import learning, session
-from napari_alseg.arrays import IGNORE, finish
+from napari_alseg.arrays import IGNORE, Bounds, finish
 from napari_alseg.errors import NothingToLearn
 from napari_alseg.learning import Examples, Plan
 from napari_alseg.oracle import Oracle
@@ -47,6 +47,11 @@ def with_source(project, drawn):
 
 def learn(project, training=TINY_TRAINING, **more):
     return finish(retrain(project, TINY_NETWORK, training, TINY_PREDICTION, **more))
+
+
+def label_a_little_more(project):
+    corner = Bounds(0, 0, 2, 2)
+    project.stroke(project.images()[0], corner, np.full((2, 2), 1, np.uint8))
 
 
 def weights(project) -> dict:
@@ -104,6 +109,7 @@ def test_the_terms_of_a_recipe_can_be_weighed(answered):
 def test_a_warm_start_goes_on_from_the_last_weights(answered):
     learn(answered)
     first = weights(answered)
+    label_a_little_more(answered)
     still = replace(TINY_TRAINING, learning_rate=1e-7, epochs=1, start="last")
     learn(answered, still)
     name = "body.segmentation_head.0.weight"
@@ -114,6 +120,7 @@ def test_a_warm_start_goes_on_from_the_last_weights(answered):
 
 def test_a_warm_start_may_add_the_difficulty_branch(answered):
     learn(answered)
+    label_a_little_more(answered)
     learn(answered, replace(TINY_TRAINING, recipe="difficulty", start="last"))
     assert session.trained_network(answered, TINY_PREDICTION).difficulty is not None
     learn(answered, replace(TINY_TRAINING, recipe="partial", start="last"))
@@ -291,3 +298,40 @@ def test_examples_ignore_what_has_no_label(answered):
     images = answered.labelled()
     examples = Examples(answered, images, answered.sequence)
     assert all((examples[i].targets == IGNORE).any() for i in range(len(images)))
+
+
+def test_a_warm_training_done_once_more_starts_where_it_did(answered, truth):
+    """Not from its own weights, unless there are new labels."""
+    learn(answered)
+    answer(answered, ask(answered), truth)
+    warm = replace(TINY_TRAINING, start="last")
+    learn(answered, warm)
+    first = weights(answered)
+    learn(answered, warm)
+    assert equal(first, weights(answered))
+    label_a_little_more(answered)
+    still = replace(warm, learning_rate=1e-7, epochs=1)
+    learn(answered, still)
+    name = "body.segmentation_head.0.weight"
+    np.testing.assert_allclose(weights(answered)[name], first[name], atol=1e-5)
+
+
+def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeypatch):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    training = replace(TINY_TRAINING, epochs=4)
+    learn(answered, training, part=(0.0, 0.5))
+    kept = answered.read_unfinished()
+    answer(answered, ask(answered), truth)
+    learn(answered, training, part=(0.5, 1.0))
+    whole = weights(answered)
+    answered.write_unfinished(*kept)  # as if killed before the second part began
+    learn(answered, training, part=(0.5, 1.0), resume=True)
+    assert equal(whole, weights(answered))
+    answered.write_unfinished(*kept)
+    task = retrain(answered, TINY_NETWORK, training, TINY_PREDICTION, part=(0.5, 1.0))
+    for progress in task:
+        if progress.message == "learning" and progress.done == 6:
+            break
+    task.close()
+    learn(answered, training, part=(0.5, 1.0), resume=True)
+    assert equal(whole, weights(answered))

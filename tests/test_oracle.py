@@ -2,31 +2,101 @@ import numpy as np
 import pytest
 from test_session import ask
 
-from napari_alseg.oracle import Oracle
+from napari_alseg.arrays import Bounds, Region, Selection
+from napari_alseg.oracle import Oracle, clicks, dominant
+
+CORNERS = np.array([[1, 2, 2], [1, 1, 0], [2, 0, 1], [0, 0, 1]], np.uint8)
 
 
-def test_answers_are_the_truth_of_the_region_and_nothing_else(project, truth):
+def inside_of(project, region):
+    regions = project.read_regions(region.image, region.partition)
+    return (regions == region.region)[region.bounds.slices]
+
+
+def test_exact_answers_are_the_truth_of_the_region_and_nothing_else(project, truth):
     asked = ask(project, "8 regions")
-    oracle = Oracle(truth.__getitem__)
-    answers = oracle.answers(project, asked)
-    assert set(answers) == set(range(8))
-    for position, patch in answers.items():
+    answers = Oracle(truth.__getitem__).answers(project, asked)
+    assert set(answers.patches) == set(range(8))
+    assert answers.skipped == ()
+    for position, patch in answers.patches.items():
         region = asked.regions[position]
-        inside = (
-            project.read_regions(region.image, region.partition) == region.region
-        )[region.bounds.slices]
+        inside = inside_of(project, region)
         assert (patch[~inside] == 0).all()
         expected = truth[region.image][region.bounds.slices][inside]
         assert (patch[inside] == expected).all()
-    assert oracle.regions == 8
-    assert oracle.pixels == asked.pixels
+    assert answers.pixels == asked.pixels
+    assert answers.clicks >= 8
 
 
-def test_void_pixels_are_counted_as_revealed(project, truth):
+def test_dominant_answers_are_the_most_frequent_class_for_all_pixels(project, truth):
+    asked = ask(project, "8 regions")
+    answers = Oracle(truth.__getitem__, "dominant").answers(project, asked)
+    assert answers.clicks == 8
+    for position, patch in answers.patches.items():
+        region = asked.regions[position]
+        inside = inside_of(project, region)
+        values = truth[region.image][region.bounds.slices][inside].tolist()
+        assert (patch[~inside] == 0).all()
+        (given,) = set(patch[inside].tolist())
+        assert values.count(given) == max(values.count(label) for label in set(values))
+
+
+def test_void_pixels_are_counted_as_looked_at(project, truth):
     asked = ask(project, "3 regions")
-    oracle = Oracle(lambda image: np.zeros_like(truth[image]))
-    oracle.answers(project, asked)
-    assert oracle.pixels == oracle.void_pixels == asked.pixels
+    answers = Oracle(lambda image: np.zeros_like(truth[image])).answers(project, asked)
+    assert answers.pixels == answers.void_pixels == asked.pixels
+    assert answers.clicks == 3
+    assert answers.skipped == ()
+
+
+def test_a_region_without_any_class_is_skipped_by_who_answers_with_one(project, truth):
+    asked = ask(project, "3 regions")
+    unknown = asked.regions[1]
+
+    def reveal(image):
+        labels = truth[image].copy()
+        if image == unknown.image:
+            labels[unknown.bounds.slices][inside_of(project, unknown)] = 0
+        return labels
+
+    answers = Oracle(reveal, "dominant").answers(project, asked)
+    assert answers.skipped == (1,)
+    assert set(answers.patches) == {0, 2}
+    assert answers.void_pixels == unknown.pixels
+    assert answers.clicks == 3
+
+
+def test_one_class_is_given_to_void_pixels_too(project):
+    truth = np.zeros((48, 64), np.uint8)
+    truth[0, :2] = 3
+    project.write_regions("scene-00", 1, np.ones((48, 64), np.int32))
+    whole = Region("scene-00", 1, 1, 0.0, 48 * 64, Bounds(0, 0, 48, 64))
+    asked = Selection(1, "random", "1 image", (whole,))
+    answers = Oracle(lambda image: truth, "dominant").answers(project, asked)
+    assert (answers.patches[0] == 3).all()
+    assert answers.void_pixels == 48 * 64 - 2
+
+
+def test_of_equally_frequent_classes_the_first_wins():
+    assert dominant(np.array([5, 2, 2, 5, 9, 0, 0, 0], np.uint8)) == 2
+    assert dominant(np.zeros(4, np.uint8)) == 0
+    assert dominant(np.zeros(0, np.uint8)) == 0
+
+
+def test_a_click_for_each_connected_piece_of_one_class():
+    # Class 1 holds together at a corner, class 2 lies in two places.
+    assert clicks(CORNERS) == 3
+    assert clicks(np.zeros((2, 2), np.uint8)) == 1
+    assert clicks(np.eye(5, dtype=np.uint8)) == 1
+    apart = np.zeros((1, 5), np.uint8)
+    apart[0, [0, 2, 4]] = 7
+    assert clicks(apart) == 3
+
+
+def test_exact_answers_cost_their_pieces(project, truth):
+    asked = ask(project, "8 regions")
+    answers = Oracle(truth.__getitem__).answers(project, asked)
+    assert answers.clicks == sum(map(clicks, answers.patches.values()))
 
 
 def test_only_asked_images_are_looked_up(project, truth):

@@ -1,39 +1,69 @@
 import json
 import shutil
+from dataclasses import replace
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
+from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
+from napari_alseg.dataset import parse_size, resized
 from napari_alseg.errors import (
     BadClasses,
     BadValue,
+    Busy,
     EmptyFolder,
     MaskMismatch,
     UnknownName,
 )
+from napari_alseg.oracle import Oracle, clicks
+from napari_alseg.runs import FORMAT, differences, read_run
 from napari_alseg.settings import QuerySettings, SimulationSettings
-from napari_alseg.simulate import parse_size, resized, simulate
+from napari_alseg.simulate import parse_seeds, simulate, simulate_seeds
 from napari_alseg.store import Project
 from napari_alseg.systems import completed
 
+TINY = {
+    "network": TINY_NETWORK,
+    "training": TINY_TRAINING,
+    "prediction": TINY_PREDICTION,
+}
+ARGUMENTS = ("training", "source", "after", "resume")
+
+
+def begin(dataset, out, **changes):
+    """The task of a tiny run; some changes are arguments, the others settings."""
+    given = {name: changes.pop(name) for name in ARGUMENTS if name in changes}
+    settings = {"budget": "20%", "rounds": 2} | TINY_REGIONS | changes
+    return simulate(dataset, out, SimulationSettings(**settings), **TINY | given)
+
 
 def rehearse(dataset, out, **changes):
-    simulation = SimulationSettings(
-        **{"budget": "20%", "rounds": 2} | TINY_REGIONS | changes
-    )
-    return finish(
-        simulate(
-            dataset,
-            out,
-            simulation,
-            network=TINY_NETWORK,
-            training=TINY_TRAINING,
-            prediction=TINY_PREDICTION,
-        )
-    )
+    return finish(begin(dataset, out, **changes))
+
+
+def results(run):
+    """All of a run that must not depend on when and where it was made."""
+    rows = [dict(row) for row in run["rounds"]]
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def weights(out):
+    """The weights of every round of a run."""
+    with Project.open(out / "project.alseg", "read") as project:
+        rounds = (0, *project.rounds)
+        kept = {number: project.read_weights(number) for number in rounds}
+    return {number: arrays[0] for number, arrays in kept.items() if arrays}
+
+
+def costs(out):
+    """What the ledger of a run counts."""
+    with Project.open(out / "project.alseg", "read") as project:
+        return project.cost()
 
 
 def test_a_run_is_written_as_promised(dataset, tmp_path):
@@ -41,11 +71,16 @@ def test_a_run_is_written_as_promised(dataset, tmp_path):
     assert run == json.loads((tmp_path / "run" / "run.json").read_text())
     assert {"system", "dataset", "seed", "budget", "network", "encoder", "weights",
             "rounds", "versions"} <= set(run)  # fmt: skip
+    assert run["format"] == FORMAT
+    assert run["finished"] is True
+    assert run["published"] is False
+    assert run["training"]["epochs"] == 2
+    assert run["pool"] == {"images": 4, "pixels": 4 * 48 * 64}
     assert [row["round"] for row in run["rounds"]] == [1, 2]
     for row in run["rounds"]:
         assert set(row) == {
-            "round", "pixels", "fraction", "regions", "images", "clicks", "miou", "iou",
-            "seconds",
+            "round", "stage", "part", "pixels", "fraction", "regions", "images",
+            "clicks", "miou", "iou", "seconds",
         }  # fmt: skip
         assert set(row["seconds"]) == {"score", "choose", "train"}
         present = [value for value in row["iou"].values() if value is not None]
@@ -65,11 +100,10 @@ def test_the_table_and_the_curve_show_every_round(dataset, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_run(dataset, tmp_path):
-    def results(name, seed):
-        run = rehearse(dataset, tmp_path / name, seed=seed)
-        return [(row["pixels"], row["miou"]) for row in run["rounds"]]
+    def found(name, seed):
+        return results(rehearse(dataset, tmp_path / name, seed=seed))
 
-    assert results("a", 0) == results("b", 0) != results("c", 1)
+    assert found("a", 0) == found("b", 0) != found("c", 1)
 
 
 def test_full_labels_everything_in_one_round(dataset, tmp_path):
@@ -125,6 +159,16 @@ def test_a_mask_of_another_size_is_refused_and_leaves_nothing(dataset, tmp_path)
         assert not (tmp_path / "run" / "project.alseg").exists()
 
 
+def test_a_data_set_that_was_mended_may_use_the_same_folder(dataset, tmp_path):
+    path = dataset / "train" / "masks" / "scene-02.png"
+    whole = path.read_bytes()
+    imageio.imwrite(path, np.zeros((47, 64), np.uint8))
+    with pytest.raises(MaskMismatch):
+        rehearse(dataset, tmp_path / "run", rounds=1)
+    path.write_bytes(whole)
+    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+
+
 def test_bad_input_is_refused(dataset, tmp_path):
     with pytest.raises(UnknownName):
         rehearse(dataset, tmp_path / "a", system="nonsense")
@@ -163,3 +207,364 @@ def test_a_published_system_runs_from_end_to_end(
         revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
         assert second["pixels"] == revealed
         assert project.read_weights()[1]["difficulty"] == system.startswith("deal")
+
+
+# --- answers --------------------------------------------------------------------------
+
+
+def test_one_class_a_region_is_one_click_a_region(dataset, tmp_path):
+    run = rehearse(dataset, tmp_path / "run", rounds=1, answers="dominant")
+    (row,) = run["rounds"]
+    assert row["clicks"] == row["regions"] > 0
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        for region in project.selection(1).regions:
+            regions = project.read_regions(region.image, region.partition)
+            labels = project.read_labels(region.image)[regions == region.region]
+            assert len(set(labels.tolist())) == 1
+
+
+def test_exact_pixels_cost_a_click_a_piece(dataset, tmp_path):
+    run = rehearse(dataset, tmp_path / "run")
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        spent = 0
+        for row in run["rounds"]:
+            for region in project.selection(row["round"]).regions:
+                own = project.read_regions(region.image, region.partition)
+                labels = project.read_labels(region.image)
+                labels[own != region.region] = 0
+                spent += clicks(labels[region.bounds.slices])
+            assert row["clicks"] == spent
+
+
+def test_a_region_without_truth_is_skipped_and_costs_all_the_same(dataset, tmp_path):
+    for mask in (dataset / "train" / "masks").iterdir():
+        labels = imageio.imread(mask)
+        labels[:24] = 255
+        imageio.imwrite(mask, labels)
+    run = rehearse(
+        dataset, tmp_path / "run", rounds=1, answers="dominant", budget="40%"
+    )
+    (row,) = run["rounds"]
+    assert row["clicks"] == row["regions"]
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        states = project.states(1)
+        assert {"answered", "skipped"} == set(states)
+        assert project.cost().regions == states.count("answered") < row["regions"]
+
+
+# --- stopped and resumed --------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a run without its knowing, as a power cut does."""
+
+
+def until(task, message):
+    """Drive a task to its second step with this message; None if it has none."""
+    seen = 0
+    for progress in task:
+        seen += progress.message == message
+        if seen == 2 or (seen and progress.total == 1):
+            return task
+    return None
+
+
+def messages(task):
+    """The messages of a task, one a group of steps."""
+    groups = []
+    for progress in task:
+        if not groups or groups[-1] != progress.message:
+            groups.append(progress.message)
+    return groups
+
+
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_a_run_that_is_ended_in_each_of_its_steps_comes_to_the_same(
+    dataset, tmp_path, end
+):
+    groups = messages(begin(dataset, tmp_path / "whole"))
+    expected = read_run(tmp_path / "whole")
+    assert len(groups) > 8
+    out, ends = tmp_path / "cut", 0
+    for message in groups:
+        task = until(begin(dataset, out, resume=True), message)
+        if task is None:
+            break
+        ends += 1
+        if end == "stopped":
+            task.close()
+        else:
+            with pytest.raises(Killed):
+                task.throw(Killed)
+    assert ends > 6
+    run = rehearse(dataset, out, resume=True)
+    assert results(run) == results(expected)
+    assert costs(out) == costs(tmp_path / "whole")
+    whole, cut = weights(tmp_path / "whole"), weights(out)
+    assert set(whole) == set(cut) == {1, 2}
+    for number, arrays in whole.items():
+        for name, array in arrays.items():
+            assert (array == cut[number][name]).all(), name
+
+
+def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
+    dataset, tmp_path, monkeypatch
+):
+    expected = rehearse(dataset, tmp_path / "whole", answers="dominant")
+    out = tmp_path / "cut"
+
+    def attempt():
+        with pytest.raises(Killed):
+            rehearse(dataset, out, answers="dominant", resume=True)
+
+    def killed(*_, **__):
+        raise Killed
+
+    def half(self, number, answers):
+        whole_answer(self, number, dict(list(answers.items())[: len(answers) // 2]))
+        raise Killed
+
+    def before(name):
+        def record(self, round, metric, value):
+            if metric == name:
+                raise Killed
+            whole_record(self, round, metric, value)
+
+        return record
+
+    def once(run, folder):
+        if len(run["rounds"]) == 1:
+            raise Killed
+        whole_write(run, folder)
+
+    whole_answer, whole_record = Project.answer_all, Project.record
+    whole_write = simulation_module.write_run
+    for place, name, replacement in [
+        (simulation_module, "create_rehearsal", killed),  # nothing is imported
+        (Project, "record", before("query")),  # asked
+        (Oracle, "answers", killed),
+        (Project, "answer_all", half),
+        (Project, "record", before("learnt")),  # learnt, but nothing says so
+        (simulation_module, "_final_scores", killed),
+        (simulation_module, "write_run", once),  # measured, but not written
+    ]:
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, replacement)
+            attempt()
+    run = rehearse(dataset, out, answers="dominant", resume=True)
+    assert results(run) == results(expected)
+    assert costs(out) == costs(tmp_path / "whole")
+    again = rehearse(dataset, out, answers="dominant", resume=True)
+    assert again == run
+
+
+def test_a_half_made_import_is_swept(dataset, tmp_path):
+    left = tmp_path / "run" / "project.alseg.importing"
+    left.mkdir(parents=True)
+    (left / "half").write_text("half")
+    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+    assert not left.exists()
+
+
+def test_a_run_that_is_there_is_not_touched_unless_resumed(dataset, tmp_path):
+    rehearse(dataset, tmp_path / "run", rounds=1)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(BadValue, match="--resume"):
+        rehearse(dataset, tmp_path / "run", rounds=1)
+    with pytest.raises(BadValue, match="seed was 0, is 7"):
+        rehearse(dataset, tmp_path / "run", rounds=1, seed=7, resume=True)
+    longer = replace(TINY_TRAINING, epochs=9)
+    with pytest.raises(BadValue, match=r"training\.epochs was 2, is 9"):
+        rehearse(
+            dataset,
+            tmp_path / "run",
+            rounds=1,
+            resume=True,
+            training=longer,
+        )
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+# --- seeds, and one run after another -------------------------------------------------
+
+
+def test_each_seed_has_its_folder(dataset, tmp_path):
+    settings = SimulationSettings(budget="10%", rounds=1, **TINY_REGIONS)
+    runs = finish(simulate_seeds(dataset, tmp_path / "runs", (0, 1), settings, **TINY))
+    assert [run["seed"] for run in runs] == [0, 1]
+    for run in runs:
+        assert read_run(tmp_path / "runs" / f"seed-{run['seed']}") == run
+    assert set(differences(*runs)) == {"seed"}
+    assert results(runs[0]) != results(runs[1])
+
+
+def test_seeds_are_read():
+    assert parse_seeds("2, 0,1") == (2, 0, 1)
+    assert parse_seeds(" ") == ()
+
+
+@pytest.mark.parametrize("text", ["0,,1", "-1", "a", "1,1", "0 1"])
+def test_seeds_that_are_none_are_refused(text):
+    with pytest.raises(BadValue, match="0,1,2"):
+        parse_seeds(text)
+
+
+def test_a_run_goes_on_from_another(dataset, tmp_path):
+    first = rehearse(
+        dataset, tmp_path / "first", system="random", rounds=1, budget="10%"
+    )
+    after = {"after": tmp_path / "first", "budget": "10%", "rounds": 1}
+    run = rehearse(dataset, tmp_path / "second", **after)
+    assert [row["round"] for row in run["rounds"]] == [1, 2]
+    assert run["rounds"][0] == first["rounds"][0]
+    assert run["after"] == {"system": "random", "seed": 0, "round": 1}
+    start, end = run["rounds"]
+    assert start["pixels"] < end["pixels"]
+    assert start["clicks"] < end["clicks"]
+    with Project.open(tmp_path / "second" / "project.alseg", "read") as project:
+        assert [project.selection(n).system for n in (1, 2)] == ["random", "entropy"]
+    assert weights(tmp_path / "first").keys() == {1}
+    assert rehearse(dataset, tmp_path / "second", resume=True, **after) == run
+
+
+def test_a_run_goes_on_only_from_a_finished_one_on_the_same_data(dataset, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    rehearse(dataset, first, rounds=1)
+    with pytest.raises(BadValue, match="size ''"):
+        rehearse(dataset, second, after=first, size="32x48")
+    with Project.open(first / "project.alseg"), pytest.raises(Busy, match="elsewhere"):
+        rehearse(dataset, second, after=first)
+    known = json.loads((first / "run.json").read_text())
+    (first / "run.json").write_text(json.dumps(known | {"finished": False}))
+    with pytest.raises(BadValue, match="finish it"):
+        rehearse(dataset, second, after=first)
+    with pytest.raises(BadValue, match="holds no run"):
+        rehearse(dataset, second, after=tmp_path / "nowhere")
+    assert not (second / "run.json").exists()
+
+
+# --- protocols ------------------------------------------------------------------------
+
+
+def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
+    settings = {"initial_images": 2, "rounds": 1, "budget": "1 image"}
+    deal = {"system": "deal-ds", "region_size": None}
+    run = rehearse(dataset, tmp_path / "run", **settings, **deal)
+    assert [row["stage"] for row in run["rounds"]] == ["initial", "asked"]
+    assert [row["fraction"] for row in run["rounds"]] == [0.5, 0.75]
+    assert [row["images"] for row in run["rounds"]] == [2, 3]
+    other = rehearse(dataset, tmp_path / "other", seed=1, **settings, **deal)
+    assert other["rounds"][0]["fraction"] == 0.5
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        assert len(project.labelled()) == 3
+
+
+def test_images_join_round_by_round(dataset, tmp_path):
+    run = rehearse(
+        dataset,
+        tmp_path / "run",
+        system="sp",
+        protocol="added-images",
+        initial_images=1,
+        added_images=1,
+        budget="50%",
+    )
+    assert [row["images"] for row in run["rounds"]] == [1, 2, 3]
+    fractions = np.diff([0, *(row["fraction"] for row in run["rounds"])])
+    assert fractions[0] == 0.25
+    assert all(0.08 < fraction <= 0.125 for fraction in fractions[1:])
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        joined = [project.selection(number).images for number in (1, 2, 3)]
+    assert len({image for (image,) in joined}) == 3
+
+
+def test_full_labels_all_of_the_images_that_join(dataset, tmp_path):
+    run = rehearse(
+        dataset,
+        tmp_path / "run",
+        system="full",
+        protocol="added-images",
+        added_images=2,
+    )
+    assert [row["fraction"] for row in run["rounds"]] == [0.5, 1.0]
+
+
+def test_protocols_that_cannot_be_are_refused(dataset, tmp_path):
+    out = tmp_path / "run"
+    with pytest.raises(BadValue, match="how many images join"):
+        rehearse(dataset, out, protocol="added-images")
+    with pytest.raises(BadValue, match="only with it"):
+        rehearse(dataset, out, added_images=2)
+    with pytest.raises(BadValue, match="the 4 that are there"):
+        rehearse(
+            dataset, out, protocol="added-images", added_images=2, initial_images=1
+        )
+    with pytest.raises(BadValue, match="first asks"):
+        rehearse(dataset, tmp_path / "c", schedule="one-run")
+    with pytest.raises(BadValue, match="protocol must be one of"):
+        rehearse(dataset, tmp_path / "d", protocol="other")
+
+
+# --- another domain -------------------------------------------------------------------
+
+
+@pytest.fixture
+def source(dataset, tmp_path):
+    """The data set again, as another domain."""
+    return shutil.copytree(dataset, tmp_path / "other-domain")
+
+
+def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
+    run = rehearse(
+        dataset,
+        tmp_path / "run",
+        system="ripu-ra",
+        region_size=None,
+        budget="20 regions",
+        source=source,
+        rounds=1,
+    )
+    assert run["source"] == "other-domain"
+    first, asked = run["rounds"]
+    assert (first["round"], first["stage"]) == (0, "source")
+    assert first["pixels"] == first["clicks"] == first["images"] == 0
+    assert asked["pixels"] > 0
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        assert len(project.images("source")) == 4
+        assert set(project.selection(1).images) <= set(project.images())
+    assert set(weights(tmp_path / "run")) == {0, 1}
+
+
+def test_a_source_with_other_classes_is_refused(dataset, source, tmp_path):
+    names = (source / "classes.csv").read_text().replace("balloon", "kite")
+    (source / "classes.csv").write_text(names)
+    with pytest.raises(BadClasses, match="balloon"):
+        rehearse(dataset, tmp_path / "run", source=source)
+
+
+def test_rounds_lie_within_one_training(dataset, tmp_path):
+    settings = {
+        "schedule": "one-run",
+        "initial_images": 2,
+        "rounds": 2,
+        "training": replace(TINY_TRAINING, epochs=9),
+    }
+    run = rehearse(dataset, tmp_path / "run", **settings)
+    parts = [row["part"] for row in run["rounds"]]
+    assert parts == [[0.0, 0.25], [0.25, 0.45], [0.45, 1.0]]
+    out = tmp_path / "cut"
+    for number, end in [(1, Killed), (2, GeneratorExit), (3, Killed)]:
+        task = begin(dataset, out, resume=True, **settings)
+        with pytest.raises(end):
+            to_training(task, out, number)
+            task.throw(end)
+    assert results(rehearse(dataset, out, resume=True, **settings)) == results(run)
+
+
+def to_training(task, out, number):
+    """Drive a task into the training of a round."""
+    for progress in task:
+        if progress.message == "learning":
+            with Project.open(out / "project.alseg", "read") as project:
+                if project.rounds[-1] == number:
+                    return

@@ -179,7 +179,7 @@ def test_unknown_names_are_refused_with_the_known_ones(changes, says):
         ({"radius": 3}, "radius means nothing to entropy.*it takes pool_share"),
         ({"system": "ripu-ra", "radius": -1}, "radius must be from 0"),
         ({"system": "deal-de", "partition": "grid"}, "take the partition 'image'"),
-        ({"partition": "windows", "acquisition": "random"}, "another partition"),
+        ({"partition": "windows", "acquisition": "core-set"}, "another partition"),
         ({"partition": "windows", "choice": "diverse"}, "'per-image' or 'top'"),
         ({"system": "coreset", "choice": "top"}, "take the choice 'diverse'"),
         ({"pooling": "median"}, "pooling must be one of mean, top, max, sum"),

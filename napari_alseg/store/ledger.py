@@ -548,17 +548,19 @@ class Ledger:
         """Return what the answers that stand cost, up to a round.
 
         A region that was answered twice counts once in pixels and regions, with its
-        latest answer, and twice in clicks and seconds.
+        latest answer, and twice in clicks and seconds. A skip is a click, and no more.
         """
         answers = (
-            "SELECT round, position, image, pixels, clicks, seconds, max(sequence) "
+            "SELECT image, pixels, coalesce(clicks, 1) AS clicks, seconds, "
+            "kind = 'answer' AND max(sequence) "
             "OVER (PARTITION BY round, position) = sequence AS latest FROM events "
-            "WHERE kind = 'answer' AND standing = 'done' "
+            "WHERE kind IN ('answer', 'skip') AND standing = 'done' "
             "AND (round <= ?1 OR ?1 IS NULL)"
         )
         found = self.rows(
             "SELECT coalesce(sum(pixels * latest), 0), coalesce(sum(latest), 0), "
-            "count(DISTINCT image), coalesce(sum(clicks), 0), "
+            "count(DISTINCT CASE WHEN latest THEN image END), "
+            "coalesce(sum(clicks), 0), "
             f"coalesce(sum(seconds), 0.0) FROM ({answers})",
             round,
         )

@@ -1,10 +1,8 @@
 """A labelling project: the face of the store, and the only class others need."""
 
-import errno
 import json
 import re
 import shutil
-import sqlite3
 import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
@@ -28,48 +26,24 @@ from napari_alseg.arrays import (
 )
 from napari_alseg.errors import (
     BadValue,
-    Busy,
     CannotWrite,
     MaskMismatch,
-    NewerFormat,
-    NotAProject,
     UnknownName,
 )
+from napari_alseg.metrics import clicks
 
 from . import layout, lock, rankings, weights
 from .classes import check_classes
 from .importing import stem
 from .intensity import intensity_window, windowed
 from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
+from .opening import FORMAT, VERSION, attributes_of, open_ledger, writing
 
 SPLITS = ("pool", "source", "validation", "test")
 UNFINISHED = "unfinished.safetensors"
 PSEUDO = "pseudo"
 PSEUDO_WEIGHT = "pseudo-weight"
 """Name of the map that says how far each pseudo label is trusted, 0..1."""
-FORMAT = "napari-alseg"
-VERSION = 1
-UNWRITABLE = {
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EEXIST,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EFBIG,
-    errno.EIO,
-    errno.ENOSPC,
-    errno.EPERM,
-    errno.EROFS,
-}
-UNWRITABLE_LEDGER = {
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-}
-NO_LEDGER = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
-
 Split = Literal["pool", "source", "validation", "test"]
 """What an image is for: asked and learnt from, learnt from only (labelled images of
 another domain), choosing weights, or measuring."""
@@ -183,9 +157,9 @@ class Project:
             If it is opened for writing in a folder that cannot be written to.
         """
         path = Path(path)
-        attributes = _attributes(path)
+        attributes = attributes_of(path)
         with writing(path):
-            project = cls(path, _open_ledger(path, mode), mode, attributes)
+            project = cls(path, open_ledger(path, mode), mode, attributes)
             if mode == "write":
                 try:
                     project._take_over()
@@ -852,7 +826,7 @@ class Project:
                 state_after="answered",
                 label=label,
                 pixels=int(np.count_nonzero(after[own])),
-                clicks=1 if pixels is None else _clicks(after[own]),
+                clicks=1 if pixels is None else clicks(np.where(own, after, 0)),
                 seconds=seconds,
             )
             changes.append(change)
@@ -1061,70 +1035,6 @@ class Project:
         return labels, broken
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder and the like into what a user can act on."""
-    remedy = "make room or choose a folder that can be written to"
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        code = error.sqlite_errorcode & 0xFF
-        if code in UNWRITABLE_LEDGER:
-            raise CannotWrite(f"cannot write to {path}: {error}; {remedy}") from error
-        if code == sqlite3.SQLITE_BUSY:
-            raise Busy(f"another process keeps {path} locked; try again") from error
-        raise
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise CannotWrite(
-            f"cannot write to {path}: {error.strerror} ({error.filename}); {remedy}"
-        ) from error
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    """Read what the folder says it is."""
-    nothing = f"{path} is no labelling project"
-    try:
-        found = json.loads((path / "zarr.json").read_text())["attributes"]
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise NotAProject(
-            f"{nothing}: it has no zarr.json; choose the folder of a project, or make "
-            "one with 'napari-alseg new'"
-        ) from error
-    except PermissionError as error:
-        raise NotAProject(f"{nothing} that you may read: {error.strerror}") from error
-    except (ValueError, KeyError) as error:
-        raise NotAProject(f"{nothing}: its zarr.json is damaged") from error
-    if found.get("format") != FORMAT:
-        raise NotAProject(f"{nothing}: its zarr.json belongs to another kind of data")
-    if not isinstance(found.get("version"), int) or not {"classes", "settings"} <= (
-        found.keys()
-    ):
-        raise NotAProject(f"{nothing}: its zarr.json is damaged")
-    if found["version"] > VERSION:
-        raise NewerFormat(
-            f"{path} has format {found['version']}, this napari-alseg reads formats "
-            f"up to {VERSION}; update napari-alseg"
-        )
-    return dict(found)
-
-
-def _open_ledger(path: Path, mode: Mode) -> Ledger:
-    """Open the ledger of a project and see that it is one."""
-    file = path / "ledger.sqlite"
-    if not file.exists():
-        raise NotAProject(f"{path} is no whole project: its ledger.sqlite is missing")
-    try:
-        return Ledger(file, mode)
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF not in NO_LEDGER:
-            raise
-        raise NotAProject(
-            f"{path} is no whole project: its ledger.sqlite is damaged ({error})"
-        ) from error
-
-
 def _described(entry: LabelClass) -> dict[str, Any]:
     return {"name": entry.name, "colour": list(entry.colour), "key": entry.key}
 
@@ -1189,8 +1099,3 @@ def _answered(
     if label is not None:
         return np.where(own, np.uint8(label), before)
     return before if pixels is None else np.where(own, pixels, before)
-
-
-def _clicks(answered: LabelMap) -> int:
-    """Clicks of an answer with exact pixels: one a class, at least one."""
-    return max(1, np.unique(answered[answered > 0]).size)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
-from .labelling import MAPS, PREDICTION, RANGE, SIDE_BY_SIDE, WHY
+from .labelling import MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, WHY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -48,6 +48,11 @@ def ask(viewer: "Viewer") -> None:
 def learn(viewer: "Viewer") -> None:
     """Train the network on all labels."""
     open_dock(viewer).learn()
+
+
+def go_on(viewer: "Viewer") -> None:
+    """Go on with the training that was stopped."""
+    open_dock(viewer).go_on()
 
 
 def stop(viewer: "Viewer") -> None:
@@ -108,6 +113,11 @@ def toggle_map(viewer: "Viewer") -> None:
 def toggle_prediction(viewer: "Viewer") -> None:
     """Show what the network predicts, or hide it."""
     open_dock(viewer).looking.press(PREDICTION)
+
+
+def toggle_pseudo_labels(viewer: "Viewer") -> None:
+    """Show the pseudo labels, or hide them."""
+    open_dock(viewer).looking.press(PSEUDO)
 
 
 def toggle_side_by_side(viewer: "Viewer") -> None:

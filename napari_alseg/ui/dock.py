@@ -17,10 +17,17 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_alseg.arrays import Progress
-from napari_alseg.errors import AlsegError, Busy, CannotWrite
-from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.arrays import Progress, Selection
+from napari_alseg.errors import (
+    AlsegError,
+    Busy,
+    CannotWrite,
+    NothingToAsk,
+    WeightsMismatch,
+)
+from napari_alseg.settings import PredictionSettings, QuerySettings, Recipe
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
+from napari_alseg.systems import system
 from napari_alseg.worker import Worker
 
 from . import layers
@@ -41,6 +48,9 @@ if TYPE_CHECKING:
 
 
 WIDTH = 400
+NOTE = "note: "
+"""What the message of a progress begins with if it is to stay readable."""
+LEARNING = ("Learn", "Go on")
 
 
 class ActiveLearningDock(QWidget):
@@ -63,6 +73,11 @@ class ActiveLearningDock(QWidget):
         self.next_step = QLabel()
         self.next_step.setWordWrap(True)
         self.next_step.setAccessibleName("Next step")
+        self.notes = QLabel()
+        self.notes.setWordWrap(True)
+        self.notes.setAccessibleName("Notes of the latest task")
+        self.notes.hide()
+        self._exhausted = False
         self.project_panel = ProjectPanel()
         self.round_panel = RoundPanel()
         self.label_panel = LabelPanel()
@@ -103,6 +118,7 @@ class ActiveLearningDock(QWidget):
         self.next_step.setFont(font)
         layout = QVBoxLayout(self)
         layout.addWidget(self.next_step)
+        layout.addWidget(self.notes)
         layout.addWidget(scroll)
         self.setMinimumWidth(WIDTH)
 
@@ -113,6 +129,7 @@ class ActiveLearningDock(QWidget):
         self.project_panel.image_chosen.connect(self.show_image)
         self.round_panel.ask_requested.connect(self.ask)
         self.round_panel.learn_requested.connect(self.learn)
+        self.round_panel.go_on_requested.connect(self.go_on)
         self.round_panel.stop_requested.connect(self.stop)
         self.label_panel.class_chosen.connect(self.answer)
         self.label_panel.next_requested.connect(lambda: self.step(1))
@@ -155,7 +172,8 @@ class ActiveLearningDock(QWidget):
             opened = Project.open(path, "read")
             show_info(f"{error} It is opened for looking only.")
         self.close_project()
-        self.project = opened
+        self.project, self._exhausted = opened, False
+        self._set_notes("")
         self.labelling = Labelling(self.viewer, self.project, self)
         self.labelling.changed.connect(self._refresh)
         self.labelling.failed.connect(show_error)
@@ -208,11 +226,15 @@ class ActiveLearningDock(QWidget):
                 wanted.table,
                 labels=wanted.labels,
                 validation=wanted.validation,
+                source=wanted.source,
             )
         else:
-            arrays = self._open_images()
             task = create_from_arrays(
-                wanted.path, arrays, wanted.table, validation=wanted.validation
+                wanted.path,
+                self._open_images(),
+                wanted.table,
+                validation=wanted.validation,
+                source=wanted.source,
             )
         self.background.start("New project", task)
 
@@ -256,8 +278,13 @@ class ActiveLearningDock(QWidget):
             "retrain",
             network=self.round_panel.network.value(),
             training=self.round_panel.training.value(),
+            recipe=self.round_panel.training.terms(),
             prediction=self._prediction(),
         )
+
+    def go_on(self) -> None:
+        """Go on with the training that was stopped, as it was begun."""
+        self._start("Go on", "retrain", resume=True, prediction=self._prediction())
 
     def stop(self) -> None:
         """Stop the running task; what it has so far is kept."""
@@ -325,6 +352,7 @@ class ActiveLearningDock(QWidget):
         """Show an image of the project."""
         if self.labelling is not None:
             self.attempt(self.labelling.show, image)
+            self.looking.refresh()
             self.viewer.reset_view()
 
     # --- what tasks report ------------------------------------------------------------
@@ -332,10 +360,26 @@ class ActiveLearningDock(QWidget):
     def _on_started(self, name: str) -> None:
         self.project_panel.set_busy(True)
         self.round_panel.begin(name)
+        if name != "Look":  # nobody asked for it, and it may come right after another
+            self._set_notes("")
         self._refresh()
 
     def _on_progressed(self, progress: Progress) -> None:
-        self.round_panel.set_progress(progress)
+        if progress.message.startswith(NOTE):
+            self._add_note(progress.message.removeprefix(NOTE))
+        else:
+            self.round_panel.set_progress(progress)
+
+    def _add_note(self, text: str) -> None:
+        """Show what a task has to say until the next one starts; the same once."""
+        notes = self.notes.text().splitlines()
+        note = text[:1].upper() + text[1:]
+        if note not in notes:
+            self._set_notes("\n".join([*notes, note]))
+
+    def _set_notes(self, text: str) -> None:
+        self.notes.setText(text)
+        self.notes.setVisible(bool(text))
 
     def _on_finished(self, name: str, result: Any) -> None:
         self._end_task()
@@ -345,9 +389,11 @@ class ActiveLearningDock(QWidget):
             return
         if name == "Ask":
             self._show_new_round()
-        elif name == "Learn":
+        elif name in LEARNING:
             self.looking.offer()
-            self.looking.set_maps_visible(True)
+            self.looking.show_learned(
+                pseudo=self.round_panel.training.recipe == "rectified"
+            )
         elif name == "Look" and result is not None:
             self.attempt(self.labelling.show, self.labelling.image)
             if self.situation().open == 0:
@@ -358,6 +404,7 @@ class ActiveLearningDock(QWidget):
 
     def _on_failed(self, name: str, error: Exception) -> None:
         self._end_task()
+        self._exhausted = isinstance(error, NothingToAsk)
         self._show_new_round()
         self._refresh()
         if not isinstance(error, AlsegError):
@@ -378,6 +425,7 @@ class ActiveLearningDock(QWidget):
 
     def _end_task(self) -> None:
         self.project_panel.set_busy(False)
+        self._exhausted = False
         self.round_panel.set_state(ready=self._writable(), task="")
 
     def attempt(self, deed: Any, *arguments: Any) -> None:
@@ -393,6 +441,7 @@ class ActiveLearningDock(QWidget):
     def _on_image_shown(self, image: str) -> None:
         self.project_panel.set_value(image)
         self.scores_panel.set_image(image)
+        self.looking.refresh()
         self.looking.look()
 
     def _writable(self) -> bool:
@@ -401,13 +450,21 @@ class ActiveLearningDock(QWidget):
     def _refresh(self) -> None:
         """Show the state of the round and the next step."""
         task = self.background.name if self.background.busy else ""
-        self.round_panel.set_state(ready=self._writable(), task=task)
-        self.next_step.setText(next_step(self.situation()))
+        now = self.situation()
+        self.round_panel.set_state(
+            ready=self._writable(), task=task, unfinished=now.unfinished
+        )
+        self.next_step.setText(next_step(now))
         if self.labelling is not None:
             self.label_panel.set_progress(
                 self.labelling.states(), self.labelling.position, self.labelling.region
             )
             self.looking.refresh()
+        if self.project is not None and self.labelling is not None:
+            self.round_panel.training.set_project(
+                recipe_of_round(self.labelling.selection),
+                len(self.project.images("source")),
+            )
 
     def situation(self) -> Situation:
         """Return all that the next step depends on."""
@@ -422,9 +479,11 @@ class ActiveLearningDock(QWidget):
             task="" if task == "Look" else task,
             asked=len(states),
             open=states.count("open"),
-            labelled=bool(self.project.labelled()),
+            labelled=bool(self.project.labelled() or self.project.images("source")),
             learned=self.project.latest_weights_round()
             == (rounds[-1] if rounds else 0),
+            unfinished=unfinished(self.project),
+            exhausted=self._exhausted,
             read_only=self.project.read_only,
         )
 
@@ -457,6 +516,21 @@ class ActiveLearningDock(QWidget):
         super().closeEvent(event)
 
 
+def recipe_of_round(selection: Selection | None) -> Recipe:
+    """Return how the system that asked wants the network to learn."""
+    return system(selection.system).recipe if selection else "partial"
+
+
+def unfinished(project: Project) -> bool:
+    """Whether a training of the latest round was stopped and can go on."""
+    try:
+        card = project.unfinished_card()
+    except WeightsMismatch:
+        return False  # damaged: only a new training helps
+    latest = project.rounds[-1] if project.rounds else 0
+    return card is not None and card.get("plan", {}).get("round") == latest
+
+
 def facts(project: Project) -> ProjectFacts:
     """Return what the panel says of a project, its intensity rule included."""
     images = project.images()
@@ -466,8 +540,10 @@ def facts(project: Project) -> ProjectFacts:
         if kinds == ["uint8"]
         else f"{', '.join(kinds)}; each image scaled from its 0.1 to 99.9 percentile"
     )
+    source = len(project.images("source"))
     text = (
         f"{project.path.name}: {len(images)} images, {len(project.classes)} classes, "
-        f"{len(project.images('validation'))} for validation. Intensities: {window}."
+        f"{len(project.images('validation'))} for validation"
+        f"{f', {source} source images' if source else ''}. Intensities: {window}."
     )
     return ProjectFacts(project.path.name, images, text)

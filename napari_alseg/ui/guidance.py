@@ -18,6 +18,10 @@ class Situation:
     """Whether any pixel of the pool has a label."""
     learned: bool = False
     """Whether the network has learned since the round was asked."""
+    unfinished: bool = False
+    """Whether a training of this round was stopped and can go on."""
+    exhausted: bool = False
+    """Whether Ask has found nothing more to ask."""
     read_only: bool = False
 
 
@@ -36,12 +40,18 @@ def next_step(now: Situation) -> str:
             return "Make a new project, or open one."
         case Situation(read_only=True):
             return "Somebody else is writing to this project: look, but do not touch."
-        case Situation(task="Learn", open=waiting) if waiting:
+        case Situation(task="Learn" | "Go on", open=waiting) if waiting:
             return f"Learning. Go on labelling meanwhile: {waiting} regions are open."
         case Situation(task=task) if task:
             return f"{task} is running. Press Stop to end it."
         case Situation(images=0):
             return "This project has no images: make a new one from a folder."
+        case Situation(unfinished=True, open=waiting):
+            answers = f", or answer the {waiting} open regions first" if waiting else ""
+            return (
+                "Learning was stopped. Go on learning, or press Learn to start anew "
+                f"with all labels{answers}."
+            )
         case Situation(asked=0, labelled=True, learned=False):
             return "Press Learn to use the labels that are there, or Ask."
         case Situation(asked=0):
@@ -52,4 +62,6 @@ def next_step(now: Situation) -> str:
             return "No label yet: answer a region, or press Ask for others."
         case Situation(learned=False):
             return "All regions are answered. Press Learn."
+        case Situation(exhausted=True):
+            return "Nothing is left to ask: all is labelled, answered or skipped."
     return "Look at the heat map, then press Ask for the next regions."

@@ -42,7 +42,8 @@ SMALLEST_VIEW = 96.0
 NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, MAPS = "d", "a", "s", "w", "c", "h"
 NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
 UNDO, REDO = "Control-Z", "Control-Shift-Z"
-SIDE_BY_SIDE, PREDICTION, RANGE, WHY = "Shift-H", "Shift-P", "Shift-R", "Shift-W"
+SIDE_BY_SIDE, PREDICTION, PSEUDO = "Shift-H", "Shift-P", "Shift-L"
+RANGE, WHY = "Shift-R", "Shift-W"
 
 
 class Labelling(QObject):
@@ -186,6 +187,7 @@ class Labelling(QObject):
         for role, was, on in (
             ("map", before.maps, shown.maps),
             ("prediction", before.prediction, shown.prediction),
+            ("pseudo", before.pseudo, shown.pseudo),
         ):
             if was != on:
                 self._set_visible(role, on)  # type: ignore[arg-type]
@@ -476,7 +478,7 @@ class Labelling(QObject):
             CENTRE: self.centre,
             **{
                 key: partial(self.key_pressed.emit, key)
-                for key in (MAPS, SIDE_BY_SIDE, PREDICTION, RANGE, WHY)
+                for key in (MAPS, SIDE_BY_SIDE, PREDICTION, PSEUDO, RANGE, WHY)
             },
             NEXT_IMAGE: partial(self.image_step_requested.emit, 1),
             PREVIOUS_IMAGE: partial(self.image_step_requested.emit, -1),
@@ -494,7 +496,7 @@ class Labelling(QObject):
         }
 
     def _on_visible(self, event: Any) -> None:
-        if layers.key(event.source)[0] in ("map", "prediction"):  # type: ignore[index]
+        if layers.key(event.source)[0] in layers.OVER:  # type: ignore[index]
             self.visibility_changed.emit()
             if self.side_by_side.on:
                 self._rearranging.start()

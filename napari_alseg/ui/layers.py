@@ -16,15 +16,18 @@ from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_alseg.arrays import LabelClass, RegionMap
+from napari_alseg.store import PSEUDO_WEIGHT
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_alseg.store import Project
 
-Role = Literal["image", "map", "prediction", "annotation", "lit", "regions"]
+Role = Literal["image", "map", "prediction", "pseudo", "annotation", "lit", "regions"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """From bottom to top."""
+OVER: tuple[Role, ...] = ("map", "prediction", "pseudo")
+"""What is laid over the image at will, and has a cell of its own side by side."""
 KEY = "napari_alseg"
 Key: TypeAlias = tuple[Role, str]
 """A role, and the name of a map or, for a copy side by side, of its cell; else ""."""
@@ -123,7 +126,7 @@ def map_layer(
     attributes = {
         "name": f"{name} map",
         "metadata": _metadata("map", image, name),
-        "colormap": "inferno",
+        "colormap": "viridis" if name == PSEUDO_WEIGHT else "inferno",
         "blending": "translucent_no_depth",
         "opacity": 0.7,
         "visible": visible,
@@ -147,6 +150,20 @@ def prediction_layer(
         "metadata": _metadata("prediction", image),
         "colormap": class_colours(project.classes),
         "opacity": 0.5,
+        "visible": visible,
+    }
+    return LayerData(labels, attributes, "labels")
+
+
+def pseudo_layer(
+    project: "Project", image: str, labels: np.ndarray, visible: bool = False
+) -> LayerData:
+    """Return what the network gave itself to learn from; nobody can paint in it."""
+    attributes = {
+        "name": "pseudo labels",
+        "metadata": _metadata("pseudo", image),
+        "colormap": class_colours(project.classes),
+        "opacity": 0.45,
         "visible": visible,
     }
     return LayerData(labels, attributes, "labels")
@@ -216,6 +233,8 @@ def ours(viewer: "Viewer") -> list[Layer]:
     return [layer for layer in viewer.layers if KEY in layer.metadata]
 
 
+READ_ONLY = ("pseudo",)
+"""Roles of labels that are only looked at."""
 KEPT_BY_USER = ("opacity", "visible", "blending", "rgb")
 """Attributes set when a layer is made and then left to the user."""
 FOLLOWED = ("name", "contrast_limits")
@@ -273,8 +292,10 @@ def draw(viewer: "Viewer", wanted: LayerData) -> Layer:
         remove(viewer, layer)
     kind = ImageLayer if wanted.kind == "image" else LabelsLayer
     made = kind(wanted.data, **wanted.attributes)
-    if wanted.key[0] == "regions":
-        made.contour = contour(wanted.data.shape)  # no argument in napari 0.9
+    role = wanted.key[0]  # what follows are no arguments in napari 0.9
+    if role == "regions":
+        made.contour = contour(wanted.data.shape)
+    made.editable = role not in READ_ONLY
     viewer.layers.insert(place(viewer.layers, wanted.key[0]), made)
     _note_given(made)
     return made
@@ -341,6 +362,8 @@ def _update(layer: Layer, wanted: LayerData) -> None:
         if name == "colormap" and wanted.kind == "image":
             continue
         setattr(layer, name, value)
+    if wanted.key[0] in READ_ONLY:
+        layer.editable = False  # new data make it editable again
     _note_given(layer, entry["given"], chosen)
 
 

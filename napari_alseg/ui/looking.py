@@ -16,8 +16,16 @@ from napari_alseg.errors import AlsegError
 from napari_alseg.settings import QuerySettings
 
 from . import layers
-from .labelling import MAPS, PREDICTION, RANGE, SIDE_BY_SIDE, WHY, Labelling
-from .maps import Looks, map_of, missing
+from .labelling import (
+    MAPS,
+    PREDICTION,
+    PSEUDO,
+    RANGE,
+    SIDE_BY_SIDE,
+    WHY,
+    Labelling,
+)
+from .maps import Looks, map_of, missing, of_network
 from .maps_panel import MapsPanel
 from .pointer import Pointer
 from .scores import reason, without_ranking
@@ -113,6 +121,9 @@ class Looking(QObject):
             shown = replace(shown, maps=any(layer.visible for layer in maps))
         if prediction is not None:
             shown = replace(shown, prediction=bool(prediction.visible))
+        pseudo = layers.find(labelling.viewer, "pseudo")
+        if pseudo is not None:
+            shown = replace(shown, pseudo=bool(pseudo.visible))
         with QSignalBlocker(self.maps):
             self.maps.set_value(shown)
         labelling.shown = shown
@@ -122,6 +133,15 @@ class Looking(QObject):
     def set_maps_visible(self, on: bool) -> None:
         """Show all ticked maps, or hide them."""
         self.maps.set_value(replace(self.maps.value(), maps=on))
+
+    def show_learned(self, *, pseudo: bool) -> None:
+        """Show what a training has left: its pseudo labels, else the maps to come."""
+        labelling, shown = self._labelling, self.maps.value()
+        wanted = replace(shown, maps=shown.maps or not pseudo, pseudo=pseudo)
+        if wanted != shown:
+            self.maps.set_value(wanted)
+        elif labelling is not None and labelling.image:
+            labelling.show(labelling.image)  # pseudo labels are others now, or gone
 
     def offer(self) -> None:
         """Tick the map that the round was asked by, unless others were chosen."""
@@ -149,6 +169,8 @@ class Looking(QObject):
                 self.set_maps_visible(not shown.maps)
             case value if value == PREDICTION:
                 self.maps.set_value(replace(shown, prediction=not shown.prediction))
+            case value if value == PSEUDO:
+                self.maps.set_value(replace(shown, pseudo=not shown.pseudo))
             case value if value == SIDE_BY_SIDE:
                 self.maps.set_value(replace(shown, side_by_side=not shown.side_by_side))
             case value if value == RANGE:
@@ -179,6 +201,9 @@ class Looking(QObject):
     def refresh(self) -> None:
         """Say why the current region is asked, and what is missing."""
         labelling = self._labelling
+        self.maps.set_pseudo(
+            labelling is not None and bool(layers.of_role(labelling.viewer, "pseudo"))
+        )
         self.maps.set_note(self._note())
         if labelling is None or labelling.selection is None or not labelling.region:
             self.why.set_value(None)
@@ -248,9 +273,10 @@ class Looking(QObject):
         if labelling is None or not labelling.image or not labelling.shown.names:
             return ""
         shown = labelling.shown
-        there = {layers.key(layer) for layer in layers.ours(labelling.viewer)}
-        if all(("map", name) in there for name in shown.names):
-            if len(shown.names) > 1 and shown.maps and not shown.side_by_side:
+        maps = layers.of_role(labelling.viewer, "map")
+        there = {layers.key(layer)[1] for layer in maps}  # type: ignore[index]
+        if there.issuperset(of_network(shown.names)):
+            if len(there) > 1 and shown.maps and not shown.side_by_side:
                 return "Maps cover one another here; side by side they do not."
             return ""
         if labelling.project.latest_weights_round() is None:

@@ -1,5 +1,6 @@
 """Which maps of an image are wanted, which are there, and which must be computed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from napari_alseg.arrays import RegionMap, ScoreMap
 from napari_alseg.errors import AlsegError, BadValue
 from napari_alseg.regions import pool
 from napari_alseg.settings import QuerySettings
+from napari_alseg.store import PSEUDO_WEIGHT
 
 from . import layers
 
@@ -32,12 +34,14 @@ class Shown:
     by_region: bool = False
     """Whether a map shows the mean of each region."""
     side_by_side: bool = False
+    pseudo: bool = False
+    """Whether the pseudo labels are visible."""
 
 
 def map_layers(
     project: "Project", image: str, shown: Shown, region_map: RegionMap | None
 ) -> list[layers.LayerData]:
-    """Return the wanted maps and the prediction, as far as they have been computed.
+    """Return wanted maps, prediction and pseudo labels, as far as they are there.
 
     Parameters
     ----------
@@ -60,6 +64,9 @@ def map_layers(
         found.append(
             layers.prediction_layer(project, image, prediction, shown.prediction)
         )
+    pseudo = project.read_pseudo_labels(image)
+    if pseudo is not None:
+        found.append(layers.pseudo_layer(project, image, pseudo, shown.pseudo))
     return found
 
 
@@ -107,13 +114,24 @@ def missing(
     query : QuerySettings
         Completed, for the parameters.
     """
-    names = shown.names or ((USUAL,) if shown.prediction else ())
+    names = of_network(shown.names) or ((USUAL,) if shown.prediction else ())
     wanted = {name: systems.acquisition(name).values(query) for name in names}
     return {
         name: values
         for name, values in wanted.items()
         if not project.has_fresh_map(image, name, values)
     }
+
+
+def of_network(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the maps that a look can make; a training alone makes the other.
+
+    Examples
+    --------
+    >>> of_network(("entropy", "pseudo-weight"))
+    ('entropy',)
+    """
+    return tuple(name for name in names if name != PSEUDO_WEIGHT)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Which maps are shown over the image, how they are drawn, and what the mouse is on."""
 
 from collections.abc import Mapping
+from dataclasses import astuple
 
 from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtWidgets import (
@@ -20,10 +21,12 @@ from qtpy.QtWidgets import (
 )
 
 from napari_alseg import systems
+from napari_alseg.store import PSEUDO_WEIGHT
 
 from .maps import Shown
 
 COLUMNS = 2
+WEIGHT = "How far each pseudo label is trusted, from 0 (not at all) to 1."
 ON, OFF = Qt.CheckState.Checked, Qt.CheckState.Unchecked
 
 
@@ -50,8 +53,14 @@ class MapsPanel(QGroupBox):
         self._side_by_side.setToolTip(
             "Show the image and each map in a view of its own; all move together"
         )
+        self._pseudo = QCheckBox("pseudo labels (Shift+L)")
+        self._pseudo.setToolTip(
+            "Show the labels that the network gave this image to learn from; they are "
+            "no answers, and nobody can paint in them"
+        )
         self._values = _Values()
         self._lay_out()
+        self.set_pseudo(False)
         self._list.itemChanged.connect(self._on_item_changed)
         self._list.currentItemChanged.connect(self._explain)
         for box in self._boxes():
@@ -59,12 +68,20 @@ class MapsPanel(QGroupBox):
         self._list.setCurrentRow(0)
 
     def _boxes(self) -> tuple[QCheckBox, ...]:
-        return self._maps, self._prediction, self._by_region, self._side_by_side
+        return (
+            self._maps,
+            self._prediction,
+            self._by_region,
+            self._side_by_side,
+            self._pseudo,
+        )
 
     def _lay_out(self) -> None:
         boxes = QGridLayout()
-        for index, box in enumerate(self._boxes()):
+        *pairs, alone = self._boxes()
+        for index, box in enumerate(pairs):
             boxes.addWidget(box, index // COLUMNS, index % COLUMNS)
+        boxes.addWidget(alone, boxes.rowCount(), 0, 1, COLUMNS)
         layout = QVBoxLayout(self)
         layout.addWidget(self._list)
         layout.addWidget(self._sentence)
@@ -75,14 +92,7 @@ class MapsPanel(QGroupBox):
     def value(self) -> Shown:
         """Return what is wanted over the image."""
         names = tuple(item.text() for item in self._list.items() if _ticked(item))
-        maps, prediction, by_region, side_by_side = self._boxes()
-        return Shown(
-            names,
-            maps.isChecked(),
-            prediction.isChecked(),
-            by_region.isChecked(),
-            side_by_side.isChecked(),
-        )
+        return Shown(names, *(box.isChecked() for box in self._boxes()))
 
     def set_value(self, shown: Shown) -> None:
         """Tick these maps and boxes, and say so once if anything changes."""
@@ -91,13 +101,14 @@ class MapsPanel(QGroupBox):
         with QSignalBlocker(self):
             for item in self._list.items():
                 item.setCheckState(ON if item.text() in shown.names else OFF)
-            for box, on in zip(
-                self._boxes(),
-                (shown.maps, shown.prediction, shown.by_region, shown.side_by_side),
-                strict=True,
-            ):
+            for box, on in zip(self._boxes(), astuple(shown)[1:], strict=True):
                 box.setChecked(on)
         self.changed.emit()
+
+    def set_pseudo(self, there: bool) -> None:
+        """Offer pseudo labels and their weights where the shown image has them."""
+        self._pseudo.setVisible(there)
+        self._list.offer(PSEUDO_WEIGHT, there)
 
     def set_note(self, text: str) -> None:
         """Say why a map is not to be seen yet; nothing for an empty text."""
@@ -126,9 +137,10 @@ class _MapList(QListWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        for name in systems.maps():
+        sentences = {n: systems.acquisition(n).sentence for n in systems.maps()}
+        for name, sentence in (sentences | {PSEUDO_WEIGHT: WEIGHT}).items():
             item = QListWidgetItem(name, self)
-            item.setToolTip(systems.acquisition(name).sentence)
+            item.setToolTip(sentence)
             item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
             item.setCheckState(OFF)
         self.setFlow(QListView.Flow.LeftToRight)
@@ -142,12 +154,24 @@ class _MapList(QListWidget):
         """Return all rows from top to bottom."""
         return [self.item(row) for row in range(self.count())]
 
-    def resizeEvent(self, event: object) -> None:
+    def offer(self, name: str, offered: bool) -> None:
+        """Show or hide a row; a hidden one stays ticked."""
+        for item in self.items():
+            if item.text() == name and item.isHidden() == offered:
+                item.setHidden(not offered)
+                self._fit()
+
+    def _fit(self) -> None:
         """Keep two columns, and a height that shows them all."""
         height = self.fontMetrics().height() + 8
         self.setGridSize(QSize((self.viewport().width() - 2) // COLUMNS, height))
-        rows = -(-self.count() // COLUMNS)
+        shown = sum(not item.isHidden() for item in self.items())
+        rows = -(-shown // COLUMNS)
         self.setFixedHeight(rows * height + 2 * self.frameWidth() + 2)
+
+    def resizeEvent(self, event: object) -> None:
+        """Fit the rows into the new width."""
+        self._fit()
         super().resizeEvent(event)
 
 

@@ -41,6 +41,8 @@ class NewProject:
     """Folder of images; None takes the open image layers."""
     labels: Path | None
     validation: Path | None
+    source: Path | None = None
+    """Labelled images of another domain."""
 
 
 class ClassEditor(QWidget):
@@ -163,30 +165,38 @@ class NewProjectDialog(QDialog):
         super().__init__(parent)
         self.setWindowTitle("New project")
         self.path = FileEdit(mode="w", value="")
-        self.source = QComboBox()
-        self.source.addItems([FOLDER, LAYERS] if layer_names else [FOLDER])
+        self.images_from = QComboBox()
+        self.images_from.addItems([FOLDER, LAYERS] if layer_names else [FOLDER])
         self.images = FileEdit(mode="d", value="", nullable=True)
         self.labels = FileEdit(mode="d", value="", nullable=True)
         self.validation = FileEdit(mode="d", value="", nullable=True)
+        self.source = FileEdit(mode="d", value="", nullable=True)
         self.classes = ClassEditor()
         self._problem = QLabel()
         self._problem.setWordWrap(True)
         self._lay_out(layer_names)
-        self.source.currentTextChanged.connect(self._on_source)
+        self.images_from.currentTextChanged.connect(self._on_images_from)
         self.classes.refused.connect(self._problem.setText)
 
     def _lay_out(self, layer_names: Sequence[str]) -> None:
         form = QFormLayout()
         form.addRow("Project", self.path.native)
-        form.addRow("Images from", self.source)
+        form.addRow("Images from", self.images_from)
         form.addRow("Folder", self.images.native)
         form.addRow("Masks (optional)", self.labels.native)
         form.addRow("Validation (optional)", self.validation.native)
+        form.addRow(
+            "Source images (optional):\nanother domain, labelled", self.source.native
+        )
         form.addRow("Classes", self.classes)
         self.path.native.setToolTip("A new folder, for example street.alseg")
         self.labels.native.setToolTip("Masks that are there already, same file names")
         self.validation.native.setToolTip("A folder with images/ and masks/, not asked")
-        self.source.setToolTip(", ".join(layer_names))
+        self.source.native.setToolTip(
+            "A folder with images/ and masks/ of another domain: the recipe adaptation "
+            "learns from them, they are never asked"
+        )
+        self.images_from.setToolTip(", ".join(layer_names))
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
         )
@@ -209,7 +219,7 @@ class NewProjectDialog(QDialog):
         path, images = _path(self.path), _path(self.images)
         if path is None:
             raise BadValue("name a new folder for the project, for example x.alseg")
-        from_layers = self.source.currentText() == LAYERS
+        from_layers = self.images_from.currentText() == LAYERS
         if images is None and not from_layers:
             raise BadValue("choose the folder that holds the images")
         if path.suffix != ".alseg":
@@ -220,6 +230,7 @@ class NewProjectDialog(QDialog):
             None if from_layers else images,
             _path(self.labels),
             _path(self.validation),
+            _path(self.source),
         )
 
     def accept(self) -> None:
@@ -231,9 +242,9 @@ class NewProjectDialog(QDialog):
             return
         super().accept()
 
-    def _on_source(self, source: str) -> None:
+    def _on_images_from(self, place: str) -> None:
         for row in (self.images, self.labels):
-            row.native.setEnabled(source == FOLDER)
+            row.native.setEnabled(place == FOLDER)
 
 
 def _path(row: FileEdit) -> Path | None:

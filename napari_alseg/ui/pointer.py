@@ -62,7 +62,11 @@ class Pointer(QObject):
         for layer in layers.of_role(self._viewer, "map"):
             value = None if pixel is None else float(layer.data[pixel])
             found[layers.key(layer)[1]] = _number(value)  # type: ignore[index]
-        for name, role in (("predicted", "prediction"), ("label", "annotation")):
+        for name, role in (
+            ("predicted", "prediction"),
+            ("pseudo label", "pseudo"),
+            ("label", "annotation"),
+        ):
             layer = layers.find(self._viewer, role)  # type: ignore[arg-type]
             if layer is not None:
                 found[name] = self._class(0 if pixel is None else layer.data[pixel])

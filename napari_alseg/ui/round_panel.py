@@ -16,12 +16,12 @@ from napari_alseg.arrays import Progress
 from napari_alseg.settings import (
     NetworkSettings,
     QuerySettings,
-    TrainingSettings,
 )
 
 from .asking_panel import AskingPanel
 from .curve import Curve
 from .forms import SettingsForm
+from .training_panel import TrainingPanel
 
 
 class RoundPanel(QGroupBox):
@@ -29,6 +29,7 @@ class RoundPanel(QGroupBox):
 
     ask_requested = Signal()
     learn_requested = Signal()
+    go_on_requested = Signal()
     stop_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -38,16 +39,22 @@ class RoundPanel(QGroupBox):
         self._ask.setToolTip("Choose the next regions to label")
         self._learn = QPushButton("&Learn")
         self._learn.setToolTip("Train the network on all labels, in the background")
+        self._go_on = QPushButton("&Go on learning")
+        self._go_on.setToolTip(
+            "Go on where learning was stopped, with the labels and settings it had; "
+            "Learn starts anew"
+        )
         self._stop = QPushButton("S&top")
         self._stop.setToolTip("End the running task; learning keeps the best so far")
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress")
         self.curve = Curve()
         self.network = SettingsForm(NetworkSettings())
-        self.training = SettingsForm(TrainingSettings())
+        self.training = TrainingPanel()
         self._lay_out()
         self._ask.clicked.connect(self.ask_requested)
         self._learn.clicked.connect(self.learn_requested)
+        self._go_on.clicked.connect(self.go_on_requested)
         self._stop.clicked.connect(self.stop_requested)
         self.set_state(ready=False, task="")
 
@@ -57,14 +64,16 @@ class RoundPanel(QGroupBox):
             buttons.addWidget(button)
         more = QCollapsible("Network and training")
         for title, section in (
-            ("Network", self.network),
-            ("Training", self.training),
+            ("Network", self.network.native),
+            ("Training", self.training.more),
         ):
             more.addWidget(QLabel(title))
-            more.addWidget(section.native)
+            more.addWidget(section)
         layout = QVBoxLayout(self)
         layout.addWidget(self.asking)
+        layout.addWidget(self.training)
         layout.addLayout(buttons)
+        layout.addWidget(self._go_on)
         layout.addWidget(self._bar)
         layout.addWidget(self.curve)
         layout.addWidget(more)
@@ -77,8 +86,9 @@ class RoundPanel(QGroupBox):
         """Show these settings."""
         self.asking.set_value(settings)
 
-    def set_state(self, *, ready: bool, task: str) -> None:
-        """Enable what can be pressed now."""
+    def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
+        """Enable what can be pressed now, and offer to go on if learning can."""
+        self._go_on.setVisible(ready and unfinished and not task)
         self._ask.setEnabled(ready and not task)
         self._learn.setEnabled(ready and not task)
         self._stop.setEnabled(bool(task))
@@ -88,7 +98,7 @@ class RoundPanel(QGroupBox):
             self._bar.setFormat("")
 
     def begin(self, task: str) -> None:
-        """Show that a task has started."""
+        """Show that a task has started; if learning goes on, so does the curve."""
         self.set_state(ready=True, task=task)
         self._bar.setRange(0, 0)
         if task == "Learn":

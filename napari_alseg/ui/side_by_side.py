@@ -29,18 +29,18 @@ def cells(
 ) -> tuple[list[layers.LayerData], int]:
     """Return the layers in the order of their cells, and how many make a cell.
 
-    The first cell shows the labels, the others the prediction and the maps.
+    The first cell shows the labels, each other a map, prediction or pseudo labels.
 
     Parameters
     ----------
     wanted : list of LayerData
         As for a single view; the first is the image.
     hidden : container of keys
-        Maps and prediction that get no cell, for they are not visible.
+        Of those, which get no cell, for they are not visible.
     """
     image, top = wanted[0], [entry for entry in wanted if entry.key[0] in ON_TOP]
     labels = [entry for entry in wanted if entry.key[0] == "annotation"]
-    over = [entry for entry in wanted if entry.key[0] in ("prediction", "map")]
+    over = [entry for entry in wanted if entry.key[0] in layers.OVER]
     ordered = [image, *labels, *top]
     for entry in over:
         if entry.key not in hidden:

@@ -3,7 +3,7 @@
 import pytest
 
 from napari_alseg.arrays import Progress
-from napari_alseg.errors import NothingToLearn
+from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
 from napari_alseg.ui.dock import ActiveLearningDock
 
@@ -14,10 +14,13 @@ class FakeWorker:
     def __init__(self):
         self.asked = []
         self.deed = lambda task, project, arguments: "done"
+        self.messages = []
         self.stopped = self.closed = False
 
     def run(self, task, project, **arguments):
         self.asked.append((task, arguments))
+        for message in self.messages:
+            yield Progress(0, 3, message)
         for done in range(1, 4):
             yield Progress(done, 3, "working", {"loss": 1 / done, "miou": done / 10})
         return self.deed(task, project, arguments)
@@ -30,6 +33,10 @@ class FakeWorker:
 
     def fail(self, *_):
         raise NothingToLearn("no label yet; answer a region")
+
+    def exhausted(self, task, *_):
+        if task == "query":
+            raise NothingToAsk("every region of the pool is labelled")
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.sample_data import CLASSES
-from napari_alseg.settings import QuerySettings
-from napari_alseg.store import ClassTable, Project
+from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
+from napari_alseg.store import ClassTable, Project, read_classes
 from napari_alseg.systems import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
@@ -237,6 +238,176 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
     dock.show_image(image)
     wait_idle(qtbot, dock)
     assert [task for task, _ in worker.asked] == ["look"]
+
+
+def stopped(dock, round):
+    """Leave what a stopped training leaves."""
+    dock.project.write_unfinished({"w": np.zeros(2)}, {"plan": {"round": round}})
+
+
+def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):
+    button = dock.round_panel._go_on
+    assert button.isHidden()
+    worker.deed = lambda *_: stopped(dock, 1)
+    dock.learn()
+    assert button.isHidden()
+    wait_idle(qtbot, dock)
+    assert not button.isHidden()
+    assert "Learning was stopped" in dock.next_step.text()
+    worker.deed = lambda *_: dock.project.clear_unfinished()
+    before = len(dock.round_panel.curve.losses)
+    button.click()
+    assert "Go on labelling" in dock.next_step.text()
+    wait_idle(qtbot, dock)
+    task, arguments = worker.asked[-1]
+    assert (task, arguments["resume"]) == ("retrain", True)
+    assert {"training", "network"}.isdisjoint(arguments)
+    assert button.isHidden()
+    assert len(dock.round_panel.curve.losses) > before
+
+
+def test_a_training_of_another_round_or_a_damaged_one_does_not_go_on(
+    dock, labelling, qtbot
+):
+    stopped(dock, 0)
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert dock.round_panel._go_on.isHidden()
+    (dock.project.path / "weights" / "unfinished.safetensors").write_bytes(b"x")
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert dock.round_panel._go_on.isHidden()
+
+
+def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, labelling, qtbot):
+    note = "note: graphics memory is full: 2 crops at a time now"
+    worker.messages = [note, note, "note: now on the CPU"]
+    dock.learn()
+    wait_idle(qtbot, dock)
+    text = "Graphics memory is full: 2 crops at a time now\nNow on the CPU"
+    assert dock.notes.text() == text
+    assert not dock.notes.isHidden()
+    worker.messages = []
+    dock.learn()
+    wait_idle(qtbot, dock)
+    assert dock.notes.isHidden()
+
+
+def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, labelling, qtbot):
+    wanted = TrainingSettings("rectified", minutes=2.0)
+    dock.round_panel.training.set_value(wanted)
+    dock.learn()
+    wait_idle(qtbot, dock)
+    (arguments,) = (a for task, a in worker.asked if task == "retrain")
+    assert arguments["training"] == wanted
+    assert arguments["recipe"] == RecipeSettings()
+
+
+def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
+    dock, project_path, drawn
+):
+    from test_session import ask
+
+    with Project.open(project_path) as project:
+        for scene in drawn[:2]:
+            project.add_image("far", scene.image, split="source", labels=scene.labels)
+        ask(project, "1 regions", "ripu-ra", region_size=None)
+    dock.open_project(project_path)
+    assert "for validation, 2 source images." in dock.project_panel._text.text()
+    assert set(dock.project.images("source")).isdisjoint(
+        dock.project_panel._images.itemText(i)
+        for i in range(dock.project_panel._images.count())
+    )
+    assert dock.round_panel.training.recipe == "adaptation"
+    assert "no source images" not in dock.round_panel.training._sentence.text()
+    dock.skip()
+    assert dock.next_step.text() == "All regions are answered. Press Learn."
+
+
+def test_a_new_project_with_source_images(dock, dataset, tmp_path, qtbot):
+    wanted = NewProject(
+        tmp_path / "new.alseg",
+        read_classes(dataset / "classes.csv"),
+        dataset / "train" / "images",
+        None,
+        None,
+        dataset / "val",
+    )
+    dock.new_project(wanted)
+    wait_idle(qtbot, dock)
+    assert len(dock.project.images("source")) == 2
+    assert "2 source images" in dock.project_panel._text.text()
+    assert dock.next_step.text().startswith("Press Learn to use the labels")
+
+
+def test_a_mask_of_another_size_makes_no_project(
+    dock, dataset, tmp_path, qtbot, shown_errors
+):
+    masks = dataset / "train" / "masks"
+    name = sorted(masks.iterdir())[1].name
+    imageio.imwrite(masks / name, np.zeros((5, 7), np.uint8))
+    wanted = NewProject(
+        tmp_path / "new.alseg",
+        read_classes(dataset / "classes.csv"),
+        dataset / "train" / "images",
+        masks,
+        None,
+    )
+    dock.new_project(wanted)
+    wait_idle(qtbot, dock)
+    (said,) = shown_errors
+    assert said.startswith("New project: the mask of")
+    assert "(5, 7)" in said and "(48, 64)" in said
+    assert not wanted.path.exists()
+    assert dock.project is None
+    assert dock.next_step.text() == "Make a new project, or open one."
+
+
+def test_weights_for_other_classes_are_told(
+    dock, worker, labelling, qtbot, shown_errors
+):
+    from napari_alseg import segmentation, session
+
+    net = segmentation.build(TINY_NETWORK, classes=2)
+    dock.project.commit_weights(1, segmentation.state(net), segmentation.card(net))
+
+    def really(task, path, arguments):
+        with Project.open(path, "borrow") as child:
+            task = getattr(session, task)(child, **arguments)
+            while True:
+                try:
+                    next(task)
+                except StopIteration as end:
+                    return end.value
+
+    worker.deed = really
+    dock.show_image(dock.project.images()[1])
+    wait_idle(qtbot, dock)
+    (said,) = shown_errors
+    assert said.startswith("Look: ") and "classes" in said
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert len(shown_errors) == 2 and shown_errors[1].startswith("Ask: ")
+    dock.answer(1)
+    assert labelling.states()[0] == "answered"
+
+
+def test_a_pool_without_anything_to_ask_is_a_state(
+    dock, worker, labelling, qtbot, shown_errors
+):
+    while labelling.states().count("open"):
+        dock.answer(1)
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    worker.deed = worker.exhausted
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert shown_errors == ["Ask: every region of the pool is labelled"]
+    assert dock.next_step.text().startswith("Nothing is left to ask")
+    assert dock.round_panel._ask.isEnabled()
+    worker.deed = lambda *_: "done"
+    dock.learn()
+    wait_idle(qtbot, dock)
+    assert dock.next_step.text().startswith("Look at the heat map")
 
 
 def test_the_project_is_closed_with_its_viewer(

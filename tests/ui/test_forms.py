@@ -10,7 +10,7 @@ from napari_alseg.ui.forms import SettingsForm
 
 @pytest.mark.parametrize(
     "settings",
-    [NetworkSettings(), TrainingSettings(), PredictionSettings()],
+    [NetworkSettings(), TrainingSettings(recipe="partial"), PredictionSettings()],
     ids=lambda settings: type(settings).__name__,
 )
 def test_a_form_shows_and_returns_its_settings_exactly(qtbot, settings):
@@ -21,9 +21,11 @@ def test_a_form_shows_and_returns_its_settings_exactly(qtbot, settings):
 
 
 def test_a_form_takes_new_settings_and_keeps_to_limits(qtbot):
-    form = SettingsForm(TrainingSettings())
+    form = SettingsForm(TrainingSettings(recipe="partial"))
     qtbot.addWidget(form.native)
-    changed = TrainingSettings(epochs=3, learning_rate=1e-4, flip=False, device="cpu")
+    changed = TrainingSettings(
+        "rectified", epochs=3, learning_rate=1e-4, flip=False, device="cpu"
+    )
     form.set_value(changed)
     assert form.value() == changed
     with pytest.raises(ValueError, match="10000"):

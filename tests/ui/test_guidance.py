@@ -20,6 +20,13 @@ OPEN = {"project": True, "images": 3}
         (Situation(**OPEN, asked=4, labelled=True), "Press Learn"),
         (Situation(**OPEN, asked=4, labelled=True, learned=True), "heat map"),
         (Situation(**OPEN, asked=4, open=3, read_only=True), "do not touch"),
+        (Situation(**OPEN, asked=4, open=3, task="Go on"), "Go on labelling"),
+        (Situation(**OPEN, asked=4, unfinished=True), "Go on learning, or press Learn"),
+        (Situation(**OPEN, asked=4, open=3, unfinished=True), "the 3 open regions"),
+        (
+            Situation(**OPEN, asked=4, labelled=True, learned=True, exhausted=True),
+            "Nothing is left to ask",
+        ),
     ],
 )
 def test_there_is_always_a_next_step(situation, expected):

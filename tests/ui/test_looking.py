@@ -154,6 +154,117 @@ def test_closing_leaves_no_callback_behind(dock, ranked):
     assert len(dock.viewer.mouse_move_callbacks) == before - 1
 
 
+def test_a_real_mouse_over_the_canvas_shows_the_values(dock, labelling, qtbot):
+    dock.show_image(dock.project.images()[0])
+    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    canvas = dock.viewer.window._qt_viewer.canvas
+    canvas._scene_canvas.events.mouse_move(
+        pos=np.array(canvas.size)[::-1] // 2, modifiers=(), button=None
+    )
+    shown = dock.maps_panel._values.value()
+    row, column = map(int, shown["row, column"].split(", "))
+    assert [row, column] == np.round(dock.viewer.cursor.position[-2:]).tolist()
+    score = layers.find(dock.viewer, "map", "entropy").data[row, column]
+    assert shown["entropy"] == f"{score:.3f}"
+
+
+# --- pseudo labels --------------------------------------------------------------------
+
+
+@pytest.fixture
+def taught(dock, labelling):
+    """The open project, with pseudo labels of its first image."""
+    image = dock.project.images()[0]
+    labels = np.full((48, 64), 2, np.uint8)
+    dock.project.write_pseudo_labels(image, labels, 1)
+    weight = np.full((48, 64), 0.25, np.float32)
+    dock.project.write_map(image, "pseudo-weight", weight, 1)
+    dock.show_image(image)
+    return image
+
+
+def press(dock, key):
+    bound = {str(k): deed for k, deed in dock.viewer.keymap.items()}
+    bound[key](dock.viewer)
+
+
+def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(dock, taught):
+    layer = layers.find(dock.viewer, "pseudo")
+    assert (layer.name, layer.visible, layer.editable) == (
+        *("pseudo labels", False, False),
+    )
+    assert layers.find(dock.viewer, "annotation").editable
+    press(dock, "Shift+L")
+    assert layer.visible and dock.maps_panel.value().pseudo
+    layer.visible = False
+    assert not dock.maps_panel.value().pseudo
+    colour = layer.colormap.map(np.array([2]))[0, :3]
+    wanted = np.array(dock.project.classes[1].colour) / 255
+    np.testing.assert_allclose(colour, wanted, atol=1e-6)
+    before = dock.project.read_labels(taught).copy()
+    dock.project.write_pseudo_labels(taught, np.full((48, 64), 3, np.uint8), 1)
+    dock.show_image(taught)
+    assert layer.data.max() == 3 and not layer.editable
+    np.testing.assert_array_equal(dock.project.read_labels(taught), before)
+
+
+def test_pseudo_labels_come_and_go_with_the_image(dock, worker, taught, qtbot):
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    panel, other = dock.maps_panel, dock.project.images()[1]
+    weight = next(i for i in panel._list.items() if i.text() == "pseudo-weight")
+    assert not weight.isHidden() and not panel._pseudo.isHidden()
+    panel.set_value(Shown(("pseudo-weight",), maps=True, pseudo=True))
+    layer = layers.find(dock.viewer, "map", "pseudo-weight")
+    assert layer.colormap.name == "viridis"
+    assert tuple(layer.contrast_limits) == (0, 1)
+    assert dock.looking._pointer.read((20.0, 30.0)) == {
+        "row, column": "20, 30",
+        "pseudo-weight": "0.250",
+        "pseudo label": dock.project.classes[1].name,
+        "label": "-",
+    }
+    dock.show_image(other)
+    assert layers.find(dock.viewer, "pseudo") is None
+    assert maps_on_screen(dock) == set()
+    assert weight.isHidden() and panel._pseudo.isHidden()
+    assert panel._note.text() == ""
+    dock.show_image(taught)
+    assert layers.find(dock.viewer, "pseudo").visible
+    assert maps_on_screen(dock) == {"pseudo-weight"}
+    dock.project.clear_pseudo_labels()
+    dock.show_image(taught)
+    assert layers.find(dock.viewer, "pseudo") is None
+    assert worker.asked == []  # no look could make them
+
+
+def test_pseudo_labels_have_a_cell_side_by_side(dock, taught):
+    dock.maps_panel.set_value(Shown(pseudo=True, side_by_side=True))
+    images = {layers.key(layer)[1] for layer in layers.of_role(dock.viewer, "image")}
+    assert images == {"", "pseudo"}
+
+
+def test_after_learning_from_unlabelled_images_their_labels_are_shown(
+    dock, worker, labelling, qtbot
+):
+    image = labelling.image
+
+    def learn(task, path, arguments):
+        with Project.open(path, "borrow") as child:
+            child.write_pseudo_labels(image, np.full((48, 64), 4, np.uint8), 1)
+        return "done"
+
+    worker.deed = learn
+    dock.round_panel.training._unlabelled.click()
+    for _ in range(2):
+        dock.learn()
+        wait_idle(qtbot, dock)
+        assert layers.find(dock.viewer, "pseudo").visible
+    worker.deed = lambda *_: dock.project.clear_pseudo_labels()
+    dock.learn()
+    wait_idle(qtbot, dock)
+    assert layers.find(dock.viewer, "pseudo") is None
+
+
 # --- scores ---------------------------------------------------------------------------
 
 

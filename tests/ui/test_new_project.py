@@ -49,7 +49,10 @@ def test_the_dialog_says_what_is_missing(qtbot, tmp_path):
     dialog.path.line_edit.value = str(tmp_path / "x")
     with pytest.raises(BadValue, match="folder that holds the images"):
         dialog.value()
-    dialog.source.setCurrentText(LAYERS)
+    dialog.images_from.setCurrentText(LAYERS)
     wanted = dialog.value()
     assert wanted.path == tmp_path / "x.alseg"
     assert wanted.images is None
+    assert wanted.source is None
+    dialog.source.line_edit.value = str(tmp_path / "drawn")
+    assert dialog.value().source == tmp_path / "drawn"

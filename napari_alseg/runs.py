@@ -1,0 +1,158 @@
+"""A rehearsal on disk: ``run.json``, and a table and a curve made of it for people.
+
+``run.json`` says everything that the run depends on (`FOUND` names the rest),
+and then one row a round. All costs are counted from the first round on: ``pixels``,
+``regions`` and ``images`` that were asked, ``clicks`` by the rule of `oracle`; a row's
+``seconds`` are those of its own round. IoU and mIoU are 0..1, null for an absent class.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from .errors import BadValue, NewerFormat
+
+FORMAT = 2
+FOUND = (
+    "finished",
+    "weights",
+    "published",
+    "classes",
+    "pool",
+    "device",
+    "rounds",
+    "versions",
+)
+"""Entries that say what was found; all others say what was wanted."""
+
+Run: TypeAlias = dict[str, Any]
+"""What a run.json holds."""
+
+
+def read_run(folder: Path) -> Run:
+    """Read the run of a folder.
+
+    Raises
+    ------
+    BadValue
+        If the folder holds no run that can be read.
+    NewerFormat
+        If a newer version wrote it.
+    """
+    file = folder / "run.json"
+    wanted = "give a folder that 'napari-alseg simulate --out' wrote"
+    try:
+        run = json.loads(file.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise BadValue(f"{folder} holds no run.json; {wanted}") from None
+    except ValueError as error:
+        raise BadValue(f"{file} is damaged ({error}); simulate again") from error
+    if not isinstance(run, dict) or not isinstance(run.get("format"), int):
+        raise BadValue(
+            f"{file} is no run, or one of a version before format {FORMAT}; {wanted}"
+        )
+    if run["format"] > FORMAT:
+        raise NewerFormat(
+            f"{file} has format {run['format']}, this napari-alseg reads formats up to "
+            f"{FORMAT}; update napari-alseg"
+        )
+    return run
+
+
+def write_run(run: Run, out: Path) -> None:
+    """Write ``run.json``, wholly or not at all; with a round also table and curve."""
+    out.mkdir(parents=True, exist_ok=True)
+    partial = out / "run.json.tmp"
+    with partial.open("w") as stream:
+        stream.write(json.dumps(run, indent=1) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(out / "run.json")
+    if run["rounds"]:
+        (out / "table.md").write_text(table(run))
+        _draw(run, out / "curve.png")
+
+
+def flat(entries: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield entries by name, those of an inner table as ``table.name``.
+
+    Examples
+    --------
+    >>> dict(flat({"seed": 0, "training": {"epochs": 2}}))
+    {'seed': 0, 'training.epochs': 2}
+    """
+    for name, value in entries.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def wanted(run: Run) -> dict[str, Any]:
+    """Return all that a run depends on, by flat name."""
+    return dict(flat({name: run[name] for name in run if name not in FOUND}))
+
+
+def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
+    """Return settings that two runs do not share, by flat name; None for a missing one.
+
+    Examples
+    --------
+    >>> differences({"seed": 0, "rounds": []}, {"seed": 1, "rounds": [{}]})
+    {'seed': (0, 1)}
+    """
+    here, there = wanted(first), wanted(second)
+    return {
+        name: (here.get(name), there.get(name))
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    }
+
+
+def table(run: Run) -> str:
+    """Return the rounds of a run as a Markdown table, with the IoU of each class."""
+    rounds: Sequence[dict[str, Any]] = run["rounds"]
+    names = list(rounds[0]["iou"])
+    head = ["round", "pixels", "share", "regions", "images", "clicks", "mIoU", *names]
+    lines = [
+        f"# {run['system']} on {run['dataset']}, {run['budget']}, seed {run['seed']}",
+        "",
+        f"{run['network']} with {run['encoder']} from {run['weights']}; IoU in %.",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + " ---: |" * len(head),
+    ]
+    for row in rounds:
+        cells = [f"{row[key]}" for key in ("regions", "images", "clicks")]
+        ious = [percent(value) for value in [row["miou"], *row["iou"].values()]]
+        first = [f"{row['round']}", f"{row['pixels']}", f"{row['fraction']:.2%}"]
+        lines.append("| " + " | ".join([*first, *cells, *ious]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def percent(value: float | None) -> str:
+    """Write a number of 0..1 in per cent; None is a class that does not occur."""
+    return "absent" if value is None else f"{100 * value:.1f}"
+
+
+def _draw(run: Run, path: Path) -> None:
+    """Draw mIoU against the share of labelled pixels."""
+    from matplotlib.figure import Figure  # slow to import, needed once a round
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    share = [100 * row["fraction"] for row in run["rounds"]]
+    miou = [100 * row["miou"] for row in run["rounds"]]
+    axes.plot(share, miou, marker="o", color="#0072B2")
+    for x, y in zip(share, miou, strict=True):
+        axes.annotate(f"{y:.1f}", (x, y), (0, 7), textcoords="offset points")
+    axes.set(
+        xlabel="labelled pixels (%)",
+        ylabel="mIoU (%)",
+        title=f"{run['system']} on {run['dataset']}, seed {run['seed']}",
+    )
+    axes.grid(alpha=0.3)
+    axes.margins(0.08, 0.15)
+    figure.savefig(path, dpi=150)

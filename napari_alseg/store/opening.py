@@ -1,0 +1,100 @@
+"""What makes a folder a project, and errors of the disk in words."""
+
+import errno
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from napari_alseg.errors import Busy, CannotWrite, NewerFormat, NotAProject
+
+from .ledger import Ledger, Mode
+
+FORMAT = "napari-alseg"
+VERSION = 1
+UNWRITABLE = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+}
+UNWRITABLE_LEDGER = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+}
+NO_LEDGER = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only folder and the like into what a user can act on."""
+    remedy = "make room or choose a folder that can be written to"
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = error.sqlite_errorcode & 0xFF
+        if code in UNWRITABLE_LEDGER:
+            raise CannotWrite(f"cannot write to {path}: {error}; {remedy}") from error
+        if code == sqlite3.SQLITE_BUSY:
+            raise Busy(f"another process keeps {path} locked; try again") from error
+        raise
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        raise CannotWrite(
+            f"cannot write to {path}: {error.strerror} ({error.filename}); {remedy}"
+        ) from error
+
+
+def attributes_of(path: Path) -> dict[str, Any]:
+    """Read what the folder says it is."""
+    nothing = f"{path} is no labelling project"
+    try:
+        found = json.loads((path / "zarr.json").read_text())["attributes"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NotAProject(
+            f"{nothing}: it has no zarr.json; choose the folder of a project, or make "
+            "one with 'napari-alseg new'"
+        ) from error
+    except PermissionError as error:
+        raise NotAProject(f"{nothing} that you may read: {error.strerror}") from error
+    except (ValueError, KeyError) as error:
+        raise NotAProject(f"{nothing}: its zarr.json is damaged") from error
+    if found.get("format") != FORMAT:
+        raise NotAProject(f"{nothing}: its zarr.json belongs to another kind of data")
+    if not isinstance(found.get("version"), int) or not {"classes", "settings"} <= (
+        found.keys()
+    ):
+        raise NotAProject(f"{nothing}: its zarr.json is damaged")
+    if found["version"] > VERSION:
+        raise NewerFormat(
+            f"{path} has format {found['version']}, this napari-alseg reads formats "
+            f"up to {VERSION}; update napari-alseg"
+        )
+    return dict(found)
+
+
+def open_ledger(path: Path, mode: Mode) -> Ledger:
+    """Open the ledger of a project and see that it is one."""
+    file = path / "ledger.sqlite"
+    if not file.exists():
+        raise NotAProject(f"{path} is no whole project: its ledger.sqlite is missing")
+    try:
+        return Ledger(file, mode)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF not in NO_LEDGER:
+            raise
+        raise NotAProject(
+            f"{path} is no whole project: its ledger.sqlite is damaged ({error})"
+        ) from error

@@ -1,0 +1,165 @@
+"""How to learn: a recipe in one sentence, what is common, and a form for the rest."""
+
+from dataclasses import fields
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QLabel,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_alseg.settings import Recipe, RecipeSettings, TrainingSettings
+
+from .forms import SettingsForm
+
+AS_SYSTEM = "as the system has it"
+RECIPES: dict[Recipe, tuple[str, str, tuple[str, ...]]] = {
+    "partial": ("labels alone", "Learns from the labels alone.", ()),
+    "consistency": (
+        "consistency (EquAL)",
+        "Also learns to see the same in an image and in its mirror image.",
+        ("consistency",),
+    ),
+    "difficulty": (
+        "difficulty (DEAL)",
+        "A second branch learns where the network errs.",
+        ("difficulty", "void_is_right"),
+    ),
+    "adaptation": (
+        "adaptation (RIPU)",
+        "Also learns from source images of another domain, and from the whole pool.",
+        ("local_consistency", "negative", "threshold"),
+    ),
+    "rectified": (
+        "rectified (CISC-R)",
+        "Also learns from images without labels: it gives them pseudo labels, and "
+        "trusts these as far as they resemble labelled images.",
+        ("similarity",),
+    ),
+}
+"""What a recipe is called here, what it does, and the `RecipeSettings` it takes."""
+NO_SOURCE = (
+    "This project has no source images, so it learns from the pool alone. A new "
+    "project takes them from a folder."
+)
+COMMON = ("start", "minutes")
+FIRST = ("epochs", "class_balance", "patience", "average")
+"""Fields that stand on top of the rest."""
+OWN = ("recipe", *COMMON, *FIRST)
+REST = tuple(f.name for f in fields(TrainingSettings) if f.name not in OWN)
+
+
+class TrainingPanel(QWidget):
+    """The recipe and what is common; `more` has the rest and is placed elsewhere."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._system: Recipe = "partial"
+        self._source = 0
+        self._recipe = _menu_of_recipes()
+        self._unlabelled = QCheckBox("&Use unlabelled images too")
+        self._unlabelled.setToolTip(
+            "Learn from pseudo labels of all other images (the recipe rectified)"
+        )
+        self._sentence = QLabel()
+        self._sentence.setWordWrap(True)
+        self._common = SettingsForm(TrainingSettings(), COMMON)
+        self._rest = SettingsForm(TrainingSettings(), (*FIRST, *REST))
+        self._terms = SettingsForm(RecipeSettings())
+        self.more = QWidget()
+        self._lay_out()
+        self._recipe.currentIndexChanged.connect(self._explain)
+        self._unlabelled.clicked.connect(self._on_unlabelled)
+        self._explain()
+
+    def _lay_out(self) -> None:
+        minutes = self._common.container["minutes"]
+        minutes.label = "learn at most"
+        minutes.native.setSpecialValueText("no limit")  # for 0
+        minutes.native.setSuffix(" minutes")
+        minutes.native.setDecimals(2)
+        minutes.step = 0.5
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Recipe", self._recipe)
+        form.addRow(self._sentence)
+        form.addRow(self._unlabelled)
+        form.addRow(self._common.native)
+        column = QVBoxLayout(self.more)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._terms.native)
+        column.addWidget(self._rest.native)
+
+    def value(self) -> TrainingSettings:
+        """Return how Learn would learn."""
+        return TrainingSettings(
+            recipe=self._recipe.currentData(),
+            **self._common.values(),
+            **self._rest.values(),
+        )
+
+    def set_value(self, settings: TrainingSettings) -> None:
+        """Show these settings."""
+        self._recipe.setCurrentIndex(self._recipe.findData(settings.recipe))
+        self._common.set_value(settings)
+        self._rest.set_value(settings)
+
+    def terms(self) -> RecipeSettings:
+        """Return how much the special terms of the recipe count."""
+        return self._terms.value()
+
+    @property
+    def recipe(self) -> Recipe:
+        """What Learn would take, also where the system decides."""
+        chosen: Recipe | None = self._recipe.currentData()
+        return chosen or self._system
+
+    def set_project(self, system: Recipe, source: int) -> None:
+        """Take note of the project.
+
+        Parameters
+        ----------
+        system : str
+            The recipe that the system of the latest round has.
+        source : int
+            How many source images there are.
+        """
+        if (system, source) != (self._system, self._source):
+            self._system, self._source = system, source
+            self._explain()
+
+    def _on_unlabelled(self, on: bool) -> None:
+        """Choose the recipe that does so, or go back to the usual one."""
+        usual = None if self._system != "rectified" else "partial"
+        wanted = "rectified" if on else usual
+        self._recipe.setCurrentIndex(self._recipe.findData(wanted))
+
+    def _explain(self) -> None:
+        """Say what the recipe does and what is missing; show its own parameters."""
+        name, sentence, terms = RECIPES[self.recipe]
+        if self._recipe.currentData() is None:
+            sentence = (
+                f"{name[0].upper()}{name[1:]}: {sentence[0].lower()}{sentence[1:]}"
+            )
+        if self.recipe == "adaptation" and not self._source:
+            sentence += f" {NO_SOURCE}"
+        self._sentence.setText(sentence)
+        self._unlabelled.setChecked(self.recipe == "rectified")
+        for row in self._terms.container:
+            row.visible = row.name in terms
+        self._terms.native.setVisible(bool(terms))
+
+
+def _menu_of_recipes() -> QComboBox:
+    menu = QComboBox()
+    menu.setAccessibleName("Recipe")
+    menu.setToolTip("How the network learns")
+    menu.addItem(AS_SYSTEM, None)
+    for recipe, (name, sentence, _) in RECIPES.items():
+        menu.addItem(name, recipe)
+        menu.setItemData(menu.count() - 1, sentence, Qt.ItemDataRole.ToolTipRole)
+    return menu

@@ -1,0 +1,91 @@
+from dataclasses import fields
+
+import pytest
+
+from napari_alseg.settings import RecipeSettings, TrainingSettings
+from napari_alseg.ui.training_panel import NO_SOURCE, RECIPES, TrainingPanel
+
+
+@pytest.fixture
+def panel(qtbot):
+    panel = TrainingPanel()
+    qtbot.addWidget(panel)
+    qtbot.addWidget(panel.more)
+    return panel
+
+
+def choose(panel, recipe):
+    panel._recipe.setCurrentIndex(panel._recipe.findData(recipe))
+
+
+def terms(panel):
+    """Names of the parameters of the recipe that can be seen."""
+    panel.more.show()
+    return {row.name for row in panel._terms.container if row.visible}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        TrainingSettings(),
+        TrainingSettings("adaptation", "last", minutes=2.0, patience=3, epochs=7),
+        TrainingSettings("partial", class_balance=0.5, average=0.99, source_free=True),
+    ],
+)
+def test_the_panel_shows_and_returns_settings_exactly(panel, settings):
+    panel.set_value(settings)
+    assert panel.value() == settings
+    assert panel.terms() == RecipeSettings()
+
+
+def test_every_field_has_one_row_and_every_recipe_a_sentence(panel):
+    rows = [row.name for form in (panel._common, panel._rest) for row in form.container]
+    assert sorted([*rows, "recipe"]) == sorted(f.name for f in fields(TrainingSettings))
+    for recipe, (_, sentence, _) in RECIPES.items():
+        choose(panel, recipe)
+        assert panel.value().recipe == recipe
+        assert panel._sentence.text().startswith(sentence)
+    known = [name for _, _, names in RECIPES.values() for name in names]
+    assert sorted(known) == sorted(f.name for f in fields(RecipeSettings))
+
+
+def test_a_recipe_shows_its_own_parameters_only(panel):
+    assert terms(panel) == set()
+    choose(panel, "difficulty")
+    assert terms(panel) == {"difficulty", "void_is_right"}
+
+
+def test_the_system_decides_unless_a_recipe_is_chosen(panel):
+    panel.set_project("consistency", 0)
+    assert panel.value().recipe is None
+    assert panel.recipe == "consistency"
+    assert panel._sentence.text().startswith("Consistency (EquAL): also learns to see")
+    choose(panel, "partial")
+    assert panel.recipe == "partial"
+
+
+def test_without_source_images_adaptation_says_what_is_missing(panel):
+    choose(panel, "adaptation")
+    assert NO_SOURCE in panel._sentence.text()
+    panel.set_project("partial", 3)
+    assert NO_SOURCE not in panel._sentence.text()
+    panel.set_project("partial", 0)
+    choose(panel, "partial")
+    assert NO_SOURCE not in panel._sentence.text()
+
+
+@pytest.mark.parametrize(
+    ("system", "without"), [("partial", None), ("rectified", "partial")]
+)
+def test_unlabelled_images_too_is_the_recipe_that_does_so(panel, system, without):
+    panel.set_project(system, 0)
+    box = panel._unlabelled
+    assert box.isChecked() == (system == "rectified")
+    if not box.isChecked():
+        box.click()
+        assert panel.value().recipe == "rectified"
+    box.click()
+    assert not box.isChecked()
+    assert panel.value().recipe == without
+    choose(panel, "rectified")
+    assert box.isChecked()
