@@ -24,6 +24,7 @@ class Curve(QWidget):
         self._miou = self._add_plot(1, "validation mIoU, %", MIOU_COLOUR)
         self.losses: list[tuple[int, float]] = []
         self.mious: list[tuple[int, float]] = []
+        self._begun, self._latest = 0, 0
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._plots)
@@ -51,24 +52,33 @@ class Curve(QWidget):
     def clear(self) -> None:
         """Forget all points."""
         self.losses, self.mious = [], []
+        self._begun, self._latest = 0, 0
         self._loss.setData([], [])
         self._miou.setData([], [])
         self._mark_steps(0)
 
     def add(self, progress: Progress) -> None:
-        """Add what one step of a training reported."""
-        metrics = progress.metrics
+        """Add what one step of a training reported.
+
+        A recipe that trains several networks counts each from 0 again; they are drawn
+        one after another.
+        """
+        metrics, step = progress.metrics, self._begun + progress.done
+        if step < self._latest:
+            self._begun = self._latest
+            step = self._begun + progress.done
+        self._latest = step
         self.show()
         if "loss" in metrics:
             loss = metrics["loss"]
             if self.losses:
                 loss = SMOOTHING * self.losses[-1][1] + (1 - SMOOTHING) * loss
-            self.losses.append((progress.done, loss))
+            self.losses.append((step, loss))
             self._loss.setData(*zip(*self.losses, strict=True))
         if "miou" in metrics:
-            self.mious.append((progress.done, 100 * metrics["miou"]))
+            self.mious.append((step, 100 * metrics["miou"]))
             self._miou.setData(*zip(*self.mious, strict=True))
-        self._mark_steps(progress.done)
+        self._mark_steps(step)
 
     def _mark_steps(self, last: int) -> None:
         """Write the first, middle and last step: more do not fit a narrow dock."""
