@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names of runs, all if empty")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--pages-only", action="store_true")
+    parser.add_argument("--keep", type=Path, help="for every run.json and the pages")
     given = parser.parse_args()
     scale = FULL if given.full else HALF
     data = given.out / "data"
@@ -238,8 +239,6 @@ def main() -> None:
             for each in sorted(folder.glob("*/seed-*/run.json"))
             if read_run(each.parent)["finished"]
         ]
-        if done:
-            write_pages(compare(done), folder)
         if group == "images":
             found = [
                 {"run": f"{path.parent.name}/{path.name}", **mean_difficulty(path)}
@@ -247,6 +246,21 @@ def main() -> None:
                 if path.parent.name.startswith("deal")
             ]
             (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
+        if done:
+            write_pages(compare(done), folder)
+        if done and given.keep:
+            keep(done, folder, given.keep / group)
+
+
+def keep(runs: list[Path], folder: Path, out: Path) -> None:
+    """Copy what is worth keeping of some runs: their JSON, and the page of all."""
+    for run in runs:
+        kept = out / run.relative_to(folder)
+        kept.mkdir(parents=True, exist_ok=True)
+        shutil.copy(run / "run.json", kept)
+    for file in folder.glob("*.*"):
+        if file.is_file():
+            shutil.copy(file, out)
 
 
 def mean_difficulty(run: Path) -> dict[str, float]:

@@ -61,6 +61,16 @@ def channel_mask(channels: int, rate: float, seed: tuple[int, ...]) -> Tensor:
 
 
 @contextmanager
+def line_by_line(network: Network) -> Iterator[None]:
+    """Within, a compiled network is not: compiled, it would pass over new hooks."""
+    if network.body._compiled_call_impl is None:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+@contextmanager
 def thinned(network: Network, rate: float, seed: tuple[int, ...]) -> Iterator[None]:
     """Within, the network lacks some channels, the same ones for all that it is asked.
 
@@ -95,6 +105,7 @@ def thinned(network: Network, rate: float, seed: tuple[int, ...]) -> Iterator[No
         return inputs[0] if inputs[0] is newest else thin(inputs[0], len(layers))
 
     with ExitStack() as hooks:
+        hooks.enter_context(line_by_line(network))
         for index, layer in enumerate(layers):
             handle = layer.register_forward_hook(
                 lambda _, inputs, output, index=index: thin(output, index)
@@ -112,7 +123,8 @@ def features_of(network: Network, kept: list[Tensor]) -> Iterator[None]:
     def keep(_: nn.Module, inputs: tuple[Tensor]) -> None:
         kept.append(inputs[0])
 
-    with last_convolution(network).register_forward_pre_hook(keep):
+    hook = last_convolution(network).register_forward_pre_hook(keep)
+    with hook, line_by_line(network):
         yield
 
 
@@ -136,6 +148,7 @@ def encoded_once(network: Network) -> Iterator[None]:
 
     encoder.forward = once
     try:
-        yield
+        with line_by_line(network):
+            yield
     finally:
         del encoder.forward  # the method of its class is seen again

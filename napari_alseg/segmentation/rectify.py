@@ -572,8 +572,7 @@ class Rectified(Partial):
 def _seen(network: Network, images: ImageTensor) -> tuple[LogitTensor, Tensor]:
     """Logits of a batch and the decoder's features; (B, C, H, W) and (B, D, h, w)."""
     kept: list[Tensor] = []
-    # A compiled network passes over hooks without a word.
-    with torch.compiler.set_stance("force_eager"), features_of(network, kept):
+    with features_of(network, kept):
         logits = logits_of(network, images)
     return logits, kept[0]
 
@@ -697,8 +696,7 @@ def _features(
     network: Network, image: Image, settings: PredictionSettings
 ) -> FeatureTensor:
     """Return the decoder's features of a whole image; (D, h, w)."""
-    with torch.compiler.set_stance("force_eager"):
-        features = predict(network, image, settings, needs={"features"}).features
+    features = predict(network, image, settings, needs={"features"}).features
     assert features is not None
     return features
 

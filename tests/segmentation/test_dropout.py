@@ -227,3 +227,20 @@ def test_every_network_can_be_thinned_and_encodes_once(name):
         assert torch.equal(passed(network, images, 0.0), plain)
     assert all(torch.equal(a, b) for a, b in zip(full, shared, strict=True))
     assert (full[0] - full[1]).abs().mean() > 0.02 * plain.std()
+
+
+def test_a_compiled_network_still_hears_hooks(tiny_network, monkeypatch):
+    """Compiled without a compiler: what counts is whether hooks are seen."""
+    torch.compiler.reset()
+    tiny_network.body.compile(backend="eager")
+    tiny_network.eval()
+    images = torch.rand(1, 3, 16, 16)
+    with torch.no_grad():
+        plain = tiny_network(images)
+        kept = []
+        with features_of(tiny_network, kept):
+            tiny_network(images)
+        with thinned(tiny_network, 0.5, (0,)):
+            thin = tiny_network(images)
+    assert len(kept) == 1
+    assert not torch.allclose(plain, thin)

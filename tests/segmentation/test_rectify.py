@@ -739,6 +739,15 @@ def test_rectification_is_the_mean_over_shared_classes():
     np.testing.assert_allclose(weight, 0.0)
 
 
+def test_a_pixel_that_suits_one_of_two_shared_classes_counts_half():
+    """Beside red (class 0) and blue (class 1) green suits the class it is not."""
+    example = Example(of_class(0, 1, 1).image, of_class(0, 0, 1).targets)
+    other = Example(of_class(0, 2).image, of_class(0, 1).targets)
+    weight = rectification(colours(), example, other, PREDICTION)
+    expected = np.repeat([1.0, 0.5, 0.5], 8)[None].repeat(32, 0)
+    np.testing.assert_allclose(weight, expected)
+
+
 def test_rectification_without_a_shared_class_or_a_pseudo_label():
     example = of_class(0, 0)
     example.targets[:, :3] = IGNORE
