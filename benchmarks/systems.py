@@ -66,7 +66,6 @@ class Piece:
     training: dict[str, Any] = field(default_factory=dict)
     after: str = ""
     """Run of the same group and seed that this one goes on from."""
-    source: bool = False
 
 
 SUPERPIXELS = (
@@ -135,7 +134,8 @@ def domains(scale: Scale) -> Iterator[Piece]:
     adapt = {"epochs": scale.few_epochs, "recipe": "adaptation"}
     first = {"epochs": scale.epochs, "recipe": "partial"}
     windows = {"partition": "windows", "choice": "per-image"}
-    yield Piece("source only", "random", "0.01%", windows, first, source=True)
+    nothing = windows | {"rounds": 0}
+    yield Piece("source only", "random", "1%", nothing, first)
     for name, system, asking in (
         ("random", "random", windows),
         ("ripu-ra", "ripu-ra", {}),
@@ -247,9 +247,21 @@ def main() -> None:
             ]
             (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
         if done:
-            write_pages(compare(done), folder)
+            write_pages(compare(ends(done, group, scale)), folder)
         if done and given.keep:
             keep(done, folder, given.keep / group)
+
+
+def ends(runs: list[Path], group: str, scale: Scale) -> list[Path]:
+    """Leave out runs that others have gone on from: their rounds are in those."""
+    there = {(run.parent.name, run.name) for run in runs}
+    gone_on = {
+        (piece.after, seed)
+        for piece in GROUPS[group](scale)
+        for name, seed in there
+        if name == piece.name
+    }
+    return [run for run in runs if (run.parent.name, run.name) not in gone_on]
 
 
 def keep(runs: list[Path], folder: Path, out: Path) -> None:

@@ -395,7 +395,8 @@ class SimulationSettings(QuerySettings):
     seed
         Seed of asking and of learning.
     rounds
-        Times the pool is asked and the network retrained.
+        Times the pool is asked and the network retrained; 0 asks nothing and learns
+        from the source or the initial images alone.
     size
         ROWSxCOLUMNS that images and masks are resized to; empty keeps their own.
     answers
@@ -414,7 +415,7 @@ class SimulationSettings(QuerySettings):
     """
 
     budget: str = "5%"
-    rounds: int = _limited(3, min=1, max=1000)
+    rounds: int = _limited(3, min=0, max=1000)
     size: str = ""
     answers: Answers = field(default="exact", metadata={"known": get_args(Answers)})
     protocol: Protocol = field(default="pool", metadata={"known": get_args(Protocol)})

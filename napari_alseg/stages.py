@@ -43,12 +43,19 @@ def stages_of(
     Raises
     ------
     BadValue
-        If they need more images than there are.
+        If they need more images than there are, or there are none.
     """
     stages = list(_whole_trainings(project, simulation, run))
+    if not stages:
+        raise BadValue(
+            "a run without rounds learns nothing, unless it has a source or initial "
+            "images; give at least one round"
+        )
     if simulation.schedule == "rounds":
         return stages
     count = sum(stage.kind == "asked" for stage in stages)
+    if count == 0:
+        return stages
     ends = [*np.linspace(FIRST_QUERY, LAST_QUERY, count).tolist(), 1.0]
     begins = [0.0, *ends[:-1]]
     parts = zip(stages, begins, ends, strict=True)
@@ -77,6 +84,8 @@ def _whole_trainings(
             choice="everything",
         )
         yield Stage("initial", number, whole, tuple(waiting[:initial]))
+    if not rounds:
+        return
     budget = Budget.parse(run["budget"])
     query = QuerySettings(
         simulation.system,

@@ -51,7 +51,7 @@ def learn(project, training=TINY_TRAINING, **more):
 
 def label_a_little_more(project):
     corner = Bounds(0, 0, 2, 2)
-    project.stroke(project.images()[0], corner, np.full((2, 2), 1, np.uint8))
+    project.stroke(project.images()[0], corner, np.full((2, 2), 6, np.uint8))
 
 
 def weights(project) -> dict:

@@ -568,3 +568,18 @@ def to_training(task, out, number):
             with Project.open(out / "project.alseg", "read") as project:
                 if project.rounds[-1] == number:
                     return
+
+
+def test_without_rounds_the_source_alone_is_learnt(tmp_path, dataset):
+    """What other runs begin after."""
+    out = tmp_path / "source only"
+    nothing = SimulationSettings("random", "1%", rounds=0)
+    with pytest.raises(BadValue, match="learns nothing"):
+        finish(simulate(dataset, tmp_path / "none", nothing, training=TINY_TRAINING))
+    given = {"network": TINY_NETWORK, "training": TINY_TRAINING, "source": dataset}
+    run = finish(simulate(dataset, out, nothing, **given))
+    assert [row["stage"] for row in run["rounds"]] == ["source"]
+    assert run["finished"]
+    later = SimulationSettings("ripu-ra", "1%", rounds=1)
+    run = finish(simulate(dataset, tmp_path / "later", later, after=out, **given))
+    assert [row["stage"] for row in run["rounds"]] == ["source", "asked"]

@@ -51,7 +51,7 @@ def learnt(project, truth, monkeypatch):
     settings = QuerySettings("random", "6 regions", **TINY_REGIONS)
     selection = finish(session.query(project, settings))
     answers = Oracle(truth.__getitem__).answers(project, selection)
-    project.answer_all(1, answers)
+    project.answer_all(1, answers.patches)
     monkeypatch.setattr(session, "trained_network", network_of)
     return project
 
@@ -101,7 +101,7 @@ def test_a_budget_in_pixels_is_never_exceeded_by_what_is_revealed(
         return
     asked = ask(learnt, system, budget, **SMALL.get(system, {}))
     oracle = Oracle(truth.__getitem__)
-    learnt.answer_all(2, oracle.answers(learnt, asked))
+    learnt.answer_all(2, oracle.answers(learnt, asked).patches)
     allowed = 0.03 * 4 * 48 * 64 if budget == "3%" else 4 * 60
     assert 0.6 * allowed < oracle.pixels <= allowed
     assert asked.pixels == oracle.pixels
@@ -136,7 +136,9 @@ def test_what_was_answered_is_not_asked_again(learnt, truth, system):
             known = taken[region.image][inside].mean()
             assert known < session.survey.__globals__["KNOWN_SHARE"]
             assert region.pixels == (~taken[region.image][inside]).sum()
-        learnt.answer_all(number, Oracle(truth.__getitem__).answers(learnt, asked))
+        learnt.answer_all(
+            number, Oracle(truth.__getitem__).answers(learnt, asked).patches
+        )
         taken = {name: learnt.read_labels(name) > 0 for name in learnt.images()}
     assert seen == learnt.selection(1)
 
@@ -176,7 +178,9 @@ def test_windows_never_overlap_also_across_rounds(learnt, truth):
     seen = np.zeros((48, 64), int)
     for number in (2, 3, 4):
         asked = ask(learnt, "ripu-ra", "40 regions")
-        learnt.answer_all(number, Oracle(truth.__getitem__).answers(learnt, asked))
+        learnt.answer_all(
+            number, Oracle(truth.__getitem__).answers(learnt, asked).patches
+        )
         for region in asked.regions:
             if region.image == learnt.images()[0]:
                 seen[region.bounds.slices] += 1
@@ -188,7 +192,9 @@ def test_pixels_keep_their_distance_also_across_rounds(learnt, truth):
     centres = []
     for number in (2, 3):
         asked = ask(learnt, "ripu-pa", "16 regions", exclusion=6, radius=4)
-        learnt.answer_all(number, Oracle(truth.__getitem__).answers(learnt, asked))
+        learnt.answer_all(
+            number, Oracle(truth.__getitem__).answers(learnt, asked).patches
+        )
         first = learnt.images()[0]
         centres += [r.bounds[:2] for r in asked.regions if r.image == first]
     away = [
