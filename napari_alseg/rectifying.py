@@ -33,6 +33,9 @@ from .settings import TrainingSettings
 from .store import PSEUDO_WEIGHT
 
 STAGES = 3
+LEAST_UNLABELLED = 0.25
+"""Share of an image without labels from which on it has pseudo labels; what is left of
+an image that was labelled as a whole is void, and void has no class to guess."""
 
 
 class PseudoExamples(Examples):
@@ -99,13 +102,17 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
 
 
 def _unlabelled(learner: Learner) -> tuple[str, ...]:
-    """Images of the pool with a pixel that has no label."""
+    """Images of the pool with enough pixels that have no label."""
     project, plan = learner.project, learner.plan
     some = set(learner.labelled)
+
+    def open_share(image: str) -> float:
+        if image not in some:
+            return 1.0
+        return float((project.labels_at(image, plan.sequence) == 0).mean())
+
     return tuple(
-        image
-        for image in project.images()
-        if image not in some or (project.labels_at(image, plan.sequence) == 0).any()
+        image for image in project.images() if open_share(image) >= LEAST_UNLABELLED
     )
 
 

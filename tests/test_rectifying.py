@@ -85,6 +85,16 @@ def test_where_all_is_labelled_the_first_stage_is_all(project, truth):
     assert all(project.read_pseudo_labels(i) is None for i in project.images())
 
 
+def test_void_in_an_image_that_is_labelled_as_a_whole_gets_no_pseudo_labels(
+    labelled, truth
+):
+    part = labelled.images()[1]
+    nearly = np.where(np.arange(64) < 60, truth[part], 0).astype(np.uint8)
+    labelled.stroke(part, Bounds(0, 0, 48, 64), nearly)
+    learn(labelled)
+    assert labelled.read_pseudo_labels(part) is None
+
+
 def test_without_a_label_there_is_nothing_to_learn(project):
     with pytest.raises(NothingToLearn, match="has a label yet"):
         learn(project)
