@@ -97,12 +97,12 @@ def budget(scale: Scale) -> Iterator[Piece]:
         yield Piece(system, system, "10%", superpixels, alike, "start")
     yield Piece("full", "full", "100%", superpixels, alike, "start")
     grid = {"partition": "grid"}
-    yield Piece("random grid", "random", "10%", grid, alike, "start")
+    yield Piece("random-grid", "random", "10%", grid, alike, "start")
     yield Piece("equal", "equal", "10%", {}, alike, "start")
     windows = {"partition": "windows", "choice": "per-image"}
-    yield Piece("random windows", "random", "10%", windows, alike, "start")
+    yield Piece("random-windows", "random", "10%", windows, alike, "start")
     yield Piece("ripu-ra", "ripu-ra", "10%", {}, alike, "start")
-    yield Piece("equal own", "equal", "10%", {}, own, "start")
+    yield Piece("equal-own", "equal", "10%", {}, own, "start")
     for system in SUPERPIXELS:
         if system not in ("random", "bvsb", "class-sp-crf"):
             yield Piece(system, system, "10%", superpixels, alike, "start")
@@ -117,8 +117,8 @@ def answers(scale: Scale) -> Iterator[Piece]:
         before, spent = "", 0
         for total in (1, 2, 5, 10, 20):
             more = f"{(total - spent) * 367} regions"
-            yield Piece(f"{system} {total}", system, more, asking, training, before)
-            before, spent = f"{system} {total}", total
+            yield Piece(f"{system}-{total}", system, more, asking, training, before)
+            before, spent = f"{system}-{total}", total
 
 
 def images(scale: Scale) -> Iterator[Piece]:
@@ -135,15 +135,15 @@ def domains(scale: Scale) -> Iterator[Piece]:
     first = {"epochs": scale.epochs, "recipe": "partial"}
     windows = {"partition": "windows", "choice": "per-image"}
     nothing = windows | {"rounds": 0}
-    yield Piece("source only", "random", "1%", nothing, first)
+    yield Piece("source-only", "random", "1%", nothing, first)
     for name, system, asking in (
         ("random", "random", windows),
         ("ripu-ra", "ripu-ra", {}),
         ("ripu-pa", "ripu-pa", {"exclusion": 4}),
     ):
-        yield Piece(f"{name} 2.2", system, "2.2%", asking, adapt, "source only")
-        yield Piece(f"{name} 5", system, "2.8%", asking, adapt, f"{name} 2.2")
-    yield Piece("full", "full", "100%", {}, adapt, "source only")
+        yield Piece(f"{name}-2.2", system, "2.2%", asking, adapt, "source-only")
+        yield Piece(f"{name}-5", system, "2.8%", asking, adapt, f"{name}-2.2")
+    yield Piece("full", "full", "100%", {}, adapt, "source-only")
 
 
 def unlabelled(scale: Scale) -> Iterator[Piece]:
@@ -151,7 +151,7 @@ def unlabelled(scale: Scale) -> Iterator[Piece]:
     asking = {"partition": "image"}
     alone = {"epochs": 8 * scale.few_epochs // 2, "recipe": "partial"}
     rectified = {"epochs": max(1, scale.few_epochs // 4), "recipe": "rectified"}
-    yield Piece("supervised only", "random", "46 images", asking, alone)
+    yield Piece("supervised-only", "random", "46 images", asking, alone)
     yield Piece("cisc-r", "cisc-r", "46 images", {}, rectified)
 
 

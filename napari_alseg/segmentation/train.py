@@ -26,6 +26,10 @@ from .network import Network, decoder_parameters, encoder_parameters
 POWER = 0.9
 """The learning rate falls as (1 - t) to this power."""
 
+BRANCH_FACTOR = 10.0
+"""The difficulty branch learns so much faster than the decoder: it has a single weight
+a class, each of which must grow large, and Adam moves none by more than its rate."""
+
 PAUSE = 0.1
 """Seconds between two reports of the loss."""
 
@@ -366,15 +370,17 @@ def _part(batch: B, first: int, last: int) -> B:
 
 
 def _optimiser(network: Network, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Return AdamW with one group for the encoder and one for the rest."""
+    """Return AdamW with a group for encoder, decoder and difficulty branch each."""
     rate = settings.learning_rate
-    groups = [
-        {
-            "params": encoder_parameters(network),
-            "first": rate * settings.encoder_factor,
-        },
-        {"params": decoder_parameters(network), "first": rate},
+    branch = list(network.difficulty.parameters()) if network.difficulty else []
+    apart = set(branch)
+    decoder = [each for each in decoder_parameters(network) if each not in apart]
+    parts = [
+        (encoder_parameters(network), rate * settings.encoder_factor),
+        (decoder, rate),
+        (branch, rate * BRANCH_FACTOR),
     ]
+    groups = [{"params": params, "first": first} for params, first in parts if params]
     fused = network.device.type in ("cpu", "cuda")
     return torch.optim.AdamW(
         groups, lr=rate, weight_decay=settings.weight_decay, fused=fused
