@@ -200,7 +200,7 @@ def main() -> None:
         patient = os.environ | PATIENT_THREADS  # torch reads it when it is loaded
         os.execve(sys.executable, [sys.executable, *sys.argv], patient)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="end within 50 s")
+    parser.add_argument("--quick", action="store_true", help="end within five minutes")
     quick = parser.parse_args().quick
     with tempfile.TemporaryDirectory() as folder:
         with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:

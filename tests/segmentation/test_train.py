@@ -157,6 +157,18 @@ def test_the_rates_fall_to_zero_from_their_two_starts(tiny_network, quick):
     assert rates[2] == [0.0, 0.0]
 
 
+def test_the_difficulty_branch_learns_ten_times_as_fast(learns_where_it_errs, quick):
+    """Every parameter stands in one group, the branch in one of its own."""
+    network = learns_where_it_errs
+    groups = _optimiser(network, quick).param_groups
+    assert sum(len(group["params"]) for group in groups) == len(
+        list(network.parameters())
+    )
+    branch = set(network.difficulty.parameters())
+    (own,) = [group for group in groups if set(group["params"]) == branch]
+    assert own["first"] == 10 * quick.learning_rate
+
+
 def test_nothing_to_learn(tiny_network, quick):
     with pytest.raises(NothingToLearn, match="no image has a label yet"):
         finish(start(tiny_network, [], [], quick))
