@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -92,7 +92,7 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
     epochs = max(1, steps * BATCH // len(project.images()))
     training = TrainingSettings(epochs=epochs, batch_size=BATCH, device="cpu")
     examples = Examples(project, project.images(), project.sequence)
-    whole = [Example(each.image, each.targets) for each in _each(examples)]
+    whole = [Example(each.image, each.targets) for each in examples]
     lessons: dict[str, Lesson[Any]] = {
         "partial": segmentation.Partial(examples, training),
         "consistency": segmentation.Consistency(examples, training),
@@ -116,10 +116,6 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
             ratios.append(bare_time / train_time)
         work = f"learn ({name}), steps a second against a bare loop"
         yield at_least(work, median(ratios), "x", 0.9)
-
-
-def _each(examples: Sequence[Example]) -> Iterator[Example]:
-    return (examples[index] for index in range(len(examples)))
 
 
 def ours(lesson: Lesson[Any], network: NetworkSettings, how: TrainingSettings) -> None:

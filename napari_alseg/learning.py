@@ -6,8 +6,8 @@ been stopped: with the same labels, though labelling went on.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import chain
 from threading import Lock
 from time import perf_counter
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from . import metrics, segmentation, systems
+from . import metrics, segmentation
 from .arrays import Task, to_targets
 from .errors import NothingToLearn
 from .metrics import CurvePoint, Report
@@ -117,22 +117,16 @@ class Plan:
         )
 
 
-def latest_round(project: Project) -> int:
-    """Return the number of the latest round; 0 before any."""
-    return project.rounds[-1] if project.rounds else 0
-
-
-def with_recipe(project: Project, training: TrainingSettings) -> TrainingSettings:
-    """Fill in how the system of the latest round wants the network to learn."""
-    if training.recipe is not None:
-        return training
-    selection = project.selection()
-    recipe = systems.system(selection.system).recipe if selection else "partial"
-    return replace(training, recipe=recipe)
-
-
 Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and card of weights, or of a stopped training."""
+
+
+def no_labels(project: Project) -> NothingToLearn:
+    """Return what is raised where no person has labelled anything."""
+    return NothingToLearn(
+        f"no image of {project.path.name} has a label yet; answer asked regions or "
+        "paint in the annotation layer first"
+    )
 
 
 class Learner:
@@ -218,8 +212,9 @@ def learn_once(
 ) -> Task[Report]:
     """Train by a recipe of one stage, until a part of it is done, 0..1."""
     plan, project = learner.plan, learner.project
-    lesson = _lesson(learner)
-    warm = plan.training.start == "last" or _leaves_source(learner)
+    leaves_source = _leaves_source(learner)
+    lesson = _lesson(learner, leaves_source)
+    warm = plan.training.start == "last" or leaves_source
     net = learner.network(warm=warm and unfinished is None)
     run = Run(net, plan.training, plan.seed)
     if unfinished is not None:
@@ -257,14 +252,14 @@ LESSONS: dict[str, Callable[..., Lesson[Any]]] = {
 }
 
 
-def _lesson(learner: Learner) -> Lesson[Any]:
+def _lesson(learner: Learner, leaves_source: bool) -> Lesson[Any]:
     """Return what the labels of the project and its source images teach."""
     project, training = learner.project, learner.plan.training
     recipe = training.recipe or "partial"
     source = learner.examples(project.images("source"))
     more: dict[str, Any] = {}
     if recipe == "adaptation" and training.source_free:
-        if len(source) and not _leaves_source(learner):
+        if len(source) and not leaves_source:
             recipe = "partial"
             examples = source
         else:
@@ -278,13 +273,10 @@ def _lesson(learner: Learner) -> Lesson[Any]:
     else:
         examples = source
     if not (learner.labelled or len(source)):
-        raise NothingToLearn(
-            f"no image of {project.path.name} has a label yet; answer asked regions "
-            "or paint in the annotation layer first"
-        )
-    taught = chain(_each(examples), _each(more.get("source", ())))
-    classes, balance = len(project.classes), training.class_balance
-    weight = segmentation.class_weights(taught, classes, balance) if balance else None
+        raise no_labels(project)
+    taught = chain(examples, more.get("source", ()))
+    classes = len(project.classes)
+    weight = segmentation.class_weights(taught, classes, training.class_balance)
     return LESSONS[recipe](
         examples,
         training,
@@ -293,12 +285,6 @@ def _lesson(learner: Learner) -> Lesson[Any]:
         class_weight=weight,
         **more,
     )
-
-
-def _each(examples: Sequence[Example]) -> Generator[Example, None, None]:
-    """Yield examples one by one, so that they are not all in memory."""
-    for index in range(len(examples)):
-        yield examples[index]
 
 
 def _leaves_source(learner: Learner) -> bool:

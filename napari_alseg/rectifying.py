@@ -25,8 +25,7 @@ import numpy as np
 
 from . import segmentation
 from .arrays import IGNORE, Progress, Task, to_labels, to_targets
-from .errors import NothingToLearn
-from .learning import Examples, Learner, Unfinished, worth_keeping
+from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
 from .segmentation import Example, Lesson, Network, Run, rectify
 from .settings import TrainingSettings
@@ -73,10 +72,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     """
     project, plan = learner.project, learner.plan
     if not learner.labelled:
-        raise NothingToLearn(
-            f"no image of {project.path.name} has a label yet; answer asked regions "
-            "or paint in the annotation layer first"
-        )
+        raise no_labels(project)
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if unfinished is None:
@@ -125,8 +121,7 @@ def _lesson(
     """Return what a stage learns."""
     plan = learner.plan
     classes, balance = len(learner.project.classes), plan.training.class_balance
-    each = (labelled[index] for index in range(len(labelled)))
-    weight = segmentation.class_weights(each, classes, balance)
+    weight = segmentation.class_weights(labelled, classes, balance)
     training = _training(learner, stage, unlabelled)
     if stage.teacher is None:
         return segmentation.Pairwise(

@@ -28,10 +28,8 @@ from .errors import BadValue, NothingToAsk, NothingToLearn, UnknownName
 from .learning import (
     Learner,
     Plan,
-    latest_round,
     learn_once,
     measure_scores,
-    with_recipe,
 )
 from .metrics import Report
 from .rectifying import learn_rectified
@@ -108,11 +106,12 @@ def query(
     if not images:
         raise NothingToAsk(f"{project.path.name} holds no images; add some first")
     if among is not None:
-        unknown = sorted(set(among) - set(images))
+        wanted = set(among)
+        unknown = sorted(wanted - set(images))
         if unknown:
             raise UnknownName("image of the pool", unknown[0], images)
-        images = tuple(image for image in images if image in set(among))
-    number = latest_round(project) + 1
+        images = tuple(image for image in images if image in wanted)
+    number = project.latest_round + 1
     asked = _Round(
         project,
         number,
@@ -501,7 +500,7 @@ def retrain(
         If a part is asked of the recipe 'rectified', which has stages of its own.
     """
     begin, end = part
-    number = latest_round(project)
+    number = project.latest_round
     plan = Plan(
         number,
         project.sequence,
@@ -510,7 +509,9 @@ def retrain(
         check(training or TrainingSettings()),
         check(recipe or RecipeSettings()),
     )
-    plan = replace(plan, training=with_recipe(project, plan.training))
+    if plan.training.recipe is None:
+        named = systems.recipe_after(project.selection())
+        plan = replace(plan, training=replace(plan.training, recipe=named))
     if plan.training.recipe == "difficulty":
         plan = replace(plan, network=replace(plan.network, difficulty=True))
     unfinished = project.read_unfinished() if resume or begin else None

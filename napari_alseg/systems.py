@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from .arrays import Prediction, PredictionField
+from .arrays import Prediction, PredictionField, Selection
 from .errors import BadValue, UnknownName
 from .settings import QuerySettings, Recipe, check, default
 
@@ -524,6 +524,17 @@ def system(name: str) -> System:
     napari_alseg.errors.UnknownName: unknown system 'entropie'
     """
     return look_up("system", name, SYSTEMS)
+
+
+def recipe_after(selection: Selection | None) -> Recipe:
+    """Return how the system that asked wants the network to learn.
+
+    Examples
+    --------
+    >>> recipe_after(Selection(1, "equal", "5%", ())), recipe_after(None)
+    ('consistency', 'partial')
+    """
+    return system(selection.system).recipe if selection else "partial"
 
 
 def acquisition(name: str) -> Acquisition:

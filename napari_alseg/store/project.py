@@ -646,6 +646,11 @@ class Project:
         """Rounds that were asked, in order."""
         return self._ledger.rounds()
 
+    @property
+    def latest_round(self) -> int:
+        """Number of the latest round, 0 before any."""
+        return self.rounds[-1] if self.rounds else 0
+
     def ask(self, selection: Selection) -> None:
         """Open a round: from now on its regions are asked.
 
@@ -657,7 +662,7 @@ class Project:
         UnknownName
             If a region lies in an unknown image.
         """
-        expected = max(self.rounds, default=0) + 1
+        expected = self.latest_round + 1
         if selection.round != expected:
             raise BadValue(f"the next round is {expected}, got {selection.round}")
         for name in selection.images:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_alseg.arrays import Progress, Selection
+from napari_alseg.arrays import Progress
 from napari_alseg.errors import (
     AlsegError,
     Busy,
@@ -25,9 +25,9 @@ from napari_alseg.errors import (
     NothingToAsk,
     WeightsMismatch,
 )
-from napari_alseg.settings import PredictionSettings, QuerySettings, Recipe
+from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
-from napari_alseg.systems import system
+from napari_alseg.systems import recipe_after
 from napari_alseg.worker import Worker
 
 from . import layers
@@ -462,7 +462,7 @@ class ActiveLearningDock(QWidget):
             self.looking.refresh()
         if self.project is not None and self.labelling is not None:
             self.round_panel.training.set_project(
-                recipe_of_round(self.labelling.selection),
+                recipe_after(self.labelling.selection),
                 len(self.project.images("source")),
             )
 
@@ -472,7 +472,6 @@ class ActiveLearningDock(QWidget):
         if self.project is None or self.labelling is None:
             return Situation(task=task, project=bool(task))
         states = self.labelling.states()
-        rounds = self.project.rounds
         return Situation(
             project=True,
             images=len(self.project.images()),
@@ -480,8 +479,7 @@ class ActiveLearningDock(QWidget):
             asked=len(states),
             open=states.count("open"),
             labelled=bool(self.project.labelled() or self.project.images("source")),
-            learned=self.project.latest_weights_round()
-            == (rounds[-1] if rounds else 0),
+            learned=self.project.latest_weights_round() == self.project.latest_round,
             unfinished=unfinished(self.project),
             exhausted=self._exhausted,
             read_only=self.project.read_only,
@@ -516,19 +514,15 @@ class ActiveLearningDock(QWidget):
         super().closeEvent(event)
 
 
-def recipe_of_round(selection: Selection | None) -> Recipe:
-    """Return how the system that asked wants the network to learn."""
-    return system(selection.system).recipe if selection else "partial"
-
-
 def unfinished(project: Project) -> bool:
     """Whether a training of the latest round was stopped and can go on."""
     try:
         card = project.unfinished_card()
     except WeightsMismatch:
         return False  # damaged: only a new training helps
-    latest = project.rounds[-1] if project.rounds else 0
-    return card is not None and card.get("plan", {}).get("round") == latest
+    return card is not None and card.get("plan", {}).get("round") == (
+        project.latest_round
+    )
 
 
 def facts(project: Project) -> ProjectFacts:
