@@ -174,11 +174,11 @@ class Learner:
                 return stored
         return None
 
-    def commit(self, net: Network, curve: Sequence[CurvePoint]) -> None:
-        """Make the weights those of the round."""
+    def commit(self, net: Network, curve: Sequence[CurvePoint], **about: Any) -> None:
+        """Make the weights those of the round, and say more about them."""
         number = self.plan.round
         arrays, card = segmentation.state(net), segmentation.card(net)
-        card["sequence"] = self.plan.sequence
+        card |= {"sequence": self.plan.sequence, **about}
         self.project.commit_weights(number, arrays, card)
         self.project.record(number, "train_seconds", perf_counter() - self.begun)
         self.project.record(number, "curve", [list(_row(point)) for point in curve])
@@ -187,7 +187,8 @@ class Learner:
         self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
     ) -> None:
         """Keep what is needed to go on."""
-        self.project.write_unfinished(arrays, {"plan": self.plan.card(), **card})
+        whole = {"plan": self.plan.card(), **card}
+        self.project.write_aside("unfinished", arrays, whole)
 
     def report(self, net: Network, curve: Sequence[CurvePoint]) -> Task[Report]:
         """Measure the finished network."""
@@ -221,7 +222,7 @@ def learn_once(
         arrays, card = unfinished
         run.go_on(arrays, card["run"])
     else:
-        project.clear_unfinished()
+        project.clear_aside("unfinished")
         project.clear_pseudo_labels()  # they are what another training took for true
 
     def put_off() -> None:
@@ -238,7 +239,7 @@ def learn_once(
         raise
     learner.commit(net, run.curve)
     if run.ended:
-        project.clear_unfinished()
+        project.clear_aside("unfinished")
     else:
         put_off()
     return (yield from learner.report(net, run.curve))

@@ -76,7 +76,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if unfinished is None:
-        project.clear_unfinished()
+        project.clear_aside("unfinished")
         project.clear_pseudo_labels()
         stage = _Stage(1, None, (), None)
         state: Unfinished | None = None
@@ -91,7 +91,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
         stage = yield from _next_stage(learner, stage, run, labelled, unlabelled)
     net, curve = run.network, run.curve
     learner.commit(net, curve)
-    project.clear_unfinished()
+    project.clear_aside("unfinished")
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     return (yield from learner.report(net, curve))

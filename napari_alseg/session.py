@@ -9,21 +9,18 @@ what grows with the pool is one row a region, never a map.
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
-from math import ceil
 from time import perf_counter
-from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import regions, segmentation, systems
+from . import segmentation, systems
 from .arrays import (
-    Bounds,
     Progress,
     Ranking,
-    Region,
     Selection,
     Task,
 )
+from .choosing import Asking, choose, selection_of
 from .errors import BadValue, NothingToAsk, NothingToLearn, UnknownName
 from .learning import (
     Learner,
@@ -31,11 +28,13 @@ from .learning import (
     learn_once,
     measure_scores,
 )
+from .live import learn_live
 from .metrics import Report
 from .rectifying import learn_rectified
 from .segmentation import Network
 from .settings import (
     Budget,
+    LiveSettings,
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
@@ -64,9 +63,6 @@ from .survey import (
 )
 
 __all__ = ["look", "measure_scores", "query", "retrain", "trained_network"]
-
-SHORTLIST = 10
-"""Diverse regions are chosen among the best so many times the budget."""
 
 # --- asking ---------------------------------------------------------------------------
 
@@ -112,7 +108,7 @@ def query(
             raise UnknownName("image of the pool", unknown[0], images)
         images = tuple(image for image in images if image in wanted)
     number = project.latest_round + 1
-    asked = _Round(
+    asked = Asking(
         project,
         number,
         images,
@@ -127,14 +123,14 @@ def query(
     survey = _survey_windows if in_windows else _survey_regions
     version, candidates = yield from survey(asked)
     scored = perf_counter()
-    picked = _choose(asked, candidates)
+    picked = choose(asked, candidates)
     if in_windows:
         candidates = keep_windows(
             project, images, settings, version, candidates, picked
         )
     if asked.network is not None and asked.acquisition.of != "regions":
         project.write_ranking(number, _ranking(asked, candidates))
-    selection = _selection(asked, version, candidates, picked)
+    selection = selection_of(asked, version, candidates, picked)
     project.ask(selection)
     project.record(number, "query", settings.parameters())
     project.record(number, "score_seconds", scored - start)
@@ -142,43 +138,7 @@ def query(
     return selection
 
 
-class _Round(NamedTuple):
-    """All that one round is asked with."""
-
-    project: Project
-    number: int
-    images: tuple[str, ...]
-    """The pool."""
-    settings: QuerySettings
-    """Completed."""
-    budget: Budget
-    network: Network | None
-    """None if there is none, or none is needed."""
-    prediction: PredictionSettings
-    rng: np.random.Generator
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """The parts and parameters of the query."""
-        return self.settings.parameters()
-
-    @property
-    def acquisition(self) -> systems.Acquisition:
-        return systems.acquisition(self.given["acquisition"])
-
-    @property
-    def spread(self) -> bool:
-        """Whether a spread is asked, for want of a network."""
-        return self.network is None and bool(systems.needs(self.settings))
-
-    def scored(self) -> list[int]:
-        """Draw the share of the pool that is scored; indices in its order."""
-        count = ceil(self.given.get("pool_share", 1.0) * len(self.images))
-        drawn: list[int] = self.rng.permutation(len(self.images))[:count].tolist()
-        return sorted(drawn)
-
-
-def _survey_regions(asked: _Round) -> Task[tuple[int, Candidates]]:
+def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
     """Measure the regions of a partition; return its version and the candidates."""
     project, images, settings = asked.project, asked.images, asked.settings
     version = yield from make_regions(project, images, settings)
@@ -192,7 +152,7 @@ def _survey_regions(asked: _Round) -> Task[tuple[int, Candidates]]:
     return version, still_open(project, images, version, candidates)
 
 
-def _survey_windows(asked: _Round) -> Task[tuple[int, Candidates]]:
+def _survey_windows(asked: Asking) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
     project, images, settings = asked.project, asked.images, asked.settings
     look = look_without_network(project, asked.rng)
@@ -211,163 +171,7 @@ def _survey_windows(asked: _Round) -> Task[tuple[int, Candidates]]:
     return version, still_free(project, images, settings, candidates)
 
 
-def _choose(asked: _Round, candidates: Candidates) -> np.ndarray:
-    """Return rows of the candidates that are asked, best first.
-
-    Raises
-    ------
-    NothingToAsk
-        If no candidate is left, or the budget is smaller than the first of them.
-    """
-    rows = np.flatnonzero(candidates.open)
-    if len(rows) == 0:
-        raise NothingToAsk(
-            "every region of the pool is labelled, answered or skipped: add images, "
-            "or undo a skipped region to be asked it again"
-        )
-    if asked.settings.choice == "everything":
-        return rows
-    free, known = candidates.of(rows), candidates.of(~candidates.open)
-    costs, limit = _costs(asked, free)
-    if asked.budget.unit == "images":
-        picked = _choose_images(asked, free)
-    elif asked.spread:
-        picked = regions.choose_spread(free.features, costs, limit, asked.rng)
-    else:
-        picked = _pick(asked, free, known.features, costs, limit)
-    if len(picked) == 0:
-        raise NothingToAsk(
-            f"a budget of {asked.budget} is less than one region ({costs.min():.0f} "
-            "pixels at least); give a larger budget or make smaller regions"
-        )
-    chosen: np.ndarray = rows[picked]
-    return chosen
-
-
-def _pick(
-    asked: _Round,
-    free: Candidates,
-    known: np.ndarray,
-    costs: np.ndarray,
-    limit: float,
-) -> np.ndarray:
-    """Choose among the candidates as the settings say."""
-    scores, given = free.score, asked.given
-    match asked.settings.choice:
-        case "per-image":
-            return regions.choose_per_image(scores, costs, free.image, limit)
-        case "class-quota":
-            classes = free.probability.argmax(1)
-            return regions.choose_class_quota(scores, costs, classes, limit)
-        case "class-stratified":
-            return regions.choose_stratified(
-                scores,
-                costs,
-                free.probability.argmax(1),
-                limit,
-                asked.rng,
-                stratified=given["stratified"],
-                power=given["power"],
-            )
-        case "foreground":
-            classes = free.probability.argmax(1)
-            background = np.bincount(classes, free.pixels).argmax()
-            share = given["foreground"]
-            in_front = (classes != background).astype(int)
-            return regions.choose_class_quota(
-                scores, costs, in_front, limit, np.array([1 - share, share])
-            )
-        case "diverse":
-            return _pick_diverse(asked, free, known, costs, limit)
-        case _:
-            return regions.choose_top(scores, costs, limit)
-
-
-def _pick_diverse(
-    asked: _Round,
-    free: Candidates,
-    known: np.ndarray,
-    costs: np.ndarray,
-    limit: float,
-) -> np.ndarray:
-    """Choose a core-set; with a score, of the best `SHORTLIST` times the budget."""
-    rows = np.arange(len(costs))
-    if asked.acquisition.of != "regions":
-        rows = regions.choose_top(free.score, costs, SHORTLIST * limit)
-    picked = regions.choose_diverse(
-        free.features[rows],
-        costs[rows],
-        limit,
-        known=known,
-        places=np.column_stack([free.image, free.centre])[rows],
-        exclusion=asked.given["exclusion"],
-    )
-    chosen: np.ndarray = rows[picked]
-    return chosen
-
-
-def _costs(asked: _Round, candidates: Candidates) -> tuple[np.ndarray, float]:
-    """Return what each candidate costs and how much may be spent, in one unit."""
-    pixels = candidates.pixels.astype(float)
-    match asked.budget.unit:
-        case "%":
-            shapes = (asked.project.info(image).shape for image in asked.images)
-            pool = sum(int(np.prod(shape)) for shape in shapes)
-            return pixels, asked.budget.amount / 100 * pool
-        case "px/image":
-            return pixels, asked.budget.amount * len(asked.images)
-        case "regions" | "images":
-            return np.ones(len(pixels)), asked.budget.amount
-
-
-def _choose_images(asked: _Round, candidates: Candidates) -> np.ndarray:
-    """Pick whole images by the mean of their regions; return all their candidates."""
-    images, member = np.unique(candidates.image, return_inverse=True)
-    measured = candidates.features if asked.spread else candidates.score[:, None]
-    total = np.zeros((len(images), measured.shape[1]), np.float32)
-    np.add.at(total, member, measured)
-    mean = total / np.bincount(member)[:, None].astype(np.float32)
-    costs, count = np.ones(len(images)), asked.budget.amount
-    if asked.spread:
-        picked = regions.choose_spread(mean, costs, count, asked.rng)
-    else:
-        picked = regions.choose_top(mean[:, 0], costs, count)
-    return np.flatnonzero(np.isin(member, picked))
-
-
-def _selection(
-    asked: _Round, version: int, candidates: Candidates, picked: np.ndarray
-) -> Selection:
-    """Return the picked candidates as regions, image by image to spare the eye.
-
-    Images come in the order of their best region, regions within in falling score.
-    """
-    first_seen = {
-        image: i for i, image in reversed([*enumerate(candidates.image[picked])])
-    }
-    order = sorted(picked, key=lambda row: first_seen[candidates.image[row]])
-    boxes: dict[int, np.ndarray] = {}
-    chosen = []
-    for row in order:
-        index, region = int(candidates.image[row]), int(candidates.region[row])
-        image = asked.images[index]
-        if index not in boxes:
-            boxes = {index: regions.bounds(asked.project.read_regions(image, version))}
-        chosen.append(
-            Region(
-                image=image,
-                partition=version,
-                region=region,
-                score=float(candidates.score[row]),
-                pixels=int(candidates.pixels[row]),
-                bounds=Bounds(*(int(edge) for edge in boxes[index][region - 1])),
-            )
-        )
-    settings = asked.settings
-    return Selection(asked.number, settings.system, settings.budget, tuple(chosen))
-
-
-def _ranking(asked: _Round, candidates: Candidates) -> Ranking:
+def _ranking(asked: Asking, candidates: Candidates) -> Ranking:
     """Return what the window shows of the scores of the whole pool."""
     terms = zip(asked.acquisition.terms, candidates.terms.T, strict=True)
     return Ranking(
@@ -427,7 +231,8 @@ def look(
     found = predicted(network, pixels, acquisitions, seen, settings)
     keep_prediction(project, image, found)
     for acquisition in acquisitions:
-        keep_map(project, image, acquisition, found, settings)
+        score = acquisition.score(found, settings).cpu().numpy()
+        keep_map(project, image, acquisition, score, settings)
     return image
 
 
@@ -459,6 +264,7 @@ def retrain(
     seed: int = 0,
     *,
     recipe: RecipeSettings | None = None,
+    live: LiveSettings | None = None,
     resume: bool = False,
     part: tuple[float, float] = (0.0, 1.0),
 ) -> Task[Report]:
@@ -484,6 +290,8 @@ def retrain(
         Same seed, same labels, same CPU: same weights.
     recipe : RecipeSettings, optional
         How much the special terms count.
+    live : LiveSettings, optional
+        For the recipe 'live'.
     resume : bool
         Go on with the training of this round that was stopped, exactly as it was
         begun, whatever else is given here; start anew if there is none.
@@ -514,7 +322,7 @@ def retrain(
         plan = replace(plan, training=replace(plan.training, recipe=named))
     if plan.training.recipe == "difficulty":
         plan = replace(plan, network=replace(plan.network, difficulty=True))
-    unfinished = project.read_unfinished() if resume or begin else None
+    unfinished = project.read_aside("unfinished") if resume or begin else None
     if begin and unfinished is None:
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"
@@ -525,6 +333,8 @@ def retrain(
         unfinished = None  # of another round: what was asked since counts
     yield Progress(0, 1, "loading the network")
     learner = Learner(project, plan, prediction or PredictionSettings())
+    if plan.training.recipe == "live":
+        return (yield from learn_live(learner, live or LiveSettings()))
     if plan.training.recipe == "rectified":
         if part != (0.0, 1.0):
             raise BadValue(

@@ -13,7 +13,9 @@ from .errors import BadValue
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Pooling = Literal["mean", "top", "max", "sum"]
-Recipe = Literal["partial", "consistency", "difficulty", "adaptation", "rectified"]
+Recipe = Literal[
+    "partial", "consistency", "difficulty", "adaptation", "rectified", "live"
+]
 Start = Literal["encoder", "last"]
 Answers = Literal["exact", "dominant"]
 Protocol = Literal["pool", "added-images"]
@@ -232,7 +234,8 @@ class TrainingSettings:
     ----------
     recipe
         partial (labels alone), consistency (EquAL), difficulty (DEAL), adaptation
-        (RIPU) or rectified (CISC-R); None is as the system of the round has it.
+        (RIPU), rectified (CISC-R) or live (a light head on a frozen encoder); None is
+        as the system of the round has it.
     start
         'encoder': each round starts from the pretrained encoder and learns all labels
         anew; 'last': it goes on from the last weights that knew fewer labels.
@@ -357,6 +360,40 @@ class SpreadSettings:
     colour: float = _limited(6.0, min=0.1, max=255.0)
     weight: float = _limited(10.0, min=0.0, max=100.0)
     confidence: float = _limited(0.9, min=0.5, max=1.0)
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """How the live head learns from answers.
+
+    Parameters
+    ----------
+    samples
+        Pixels of each class in each labelled region that it learns from.
+    most_samples
+        Pixels in all; beyond it each class and region keeps a fair share.
+    first_steps
+        Steps of a head that knows nothing yet.
+    steps
+        Steps after an answer, on all samples, old and new.
+    batch_size
+        Pixels in a step.
+    learning_rate
+        First learning rate; it falls to zero within the steps.
+    weight_decay
+        Pull of the weights towards zero.
+    class_balance
+        How much more rare classes count: 0 counts samples alike, 1 classes.
+    """
+
+    samples: int = _limited(10, min=1, max=1000)
+    most_samples: int = _limited(20_000, min=100, max=10_000_000)
+    first_steps: int = _limited(300, min=1, max=100_000)
+    steps: int = _limited(60, min=1, max=100_000)
+    batch_size: int = _limited(512, min=2, max=100_000)
+    learning_rate: float = _limited(5e-3, min=1e-7, max=1.0)
+    weight_decay: float = _limited(1e-4, min=0.0, max=1.0)
+    class_balance: float = _limited(0.5, min=0.0, max=1.0)
 
 
 @dataclass(frozen=True)

@@ -393,7 +393,7 @@ def _answered(
 
 def _stopped(project: Project, stage: Stage) -> bool:
     """Whether this stage's training was stopped on its way."""
-    unfinished = project.read_unfinished()
+    unfinished = project.read_aside("unfinished")
     return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
 
 

@@ -5,7 +5,7 @@ pooling and choice. What grows with the pool is one row a region, never a map.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -17,6 +17,7 @@ import torch
 from . import regions, segmentation, systems
 from .arrays import (
     Image,
+    LabelMap,
     Mask,
     Prediction,
     Progress,
@@ -149,11 +150,10 @@ def keep_map(
     project: Project,
     image: str,
     acquisition: systems.Acquisition,
-    prediction: Prediction,
+    score: ScoreMap,
     query: QuerySettings | None,
-) -> ScoreMap:
-    """Score each pixel of an image, write the map and return it."""
-    score: ScoreMap = acquisition.score(prediction, query).cpu().numpy()
+) -> None:
+    """Write the map of an acquisition, with the parameters it was made with."""
     project.write_map(
         image,
         acquisition.name,
@@ -161,7 +161,6 @@ def keep_map(
         project.latest_weights_round() or 0,
         acquisition.values(query),
     )
-    return score
 
 
 def see(
@@ -172,24 +171,38 @@ def see(
     image: str,
 ) -> Seen:
     """Look at an image the way a completed query wants it; keep its maps."""
+    prediction, seen = glance(network, project.read_image(image), query, settings)
+    keep_prediction(project, image, prediction)
+    if isinstance(seen.score, np.ndarray):
+        name = query.parameters()["acquisition"]
+        keep_map(project, image, systems.acquisition(name), seen.score, query)
+    return seen
+
+
+def glance(
+    network: Network,
+    image: Image,
+    query: QuerySettings,
+    settings: PredictionSettings,
+) -> tuple[Prediction, Seen]:
+    """Look at an image the way a completed query wants it, and keep nothing."""
     acquisition = systems.acquisition(query.parameters()["acquisition"])
     terms = [systems.acquisition(name) for name in acquisition.terms]
     prediction = predicted(
         network,
-        project.read_image(image),
+        image,
         [acquisition, *terms],
         settings,
         query,
         also=systems.needs(query),
     )
-    keep_prediction(project, image, prediction)
     score: ScoreMap | float | None = None
     if acquisition.of == "pixels":
-        score = keep_map(project, image, acquisition, prediction, query)
+        score = acquisition.score(prediction, query).cpu().numpy()
     elif acquisition.of == "images":
         score = float(acquisition.score(prediction, query))
     features = prediction.features
-    return Seen(
+    return prediction, Seen(
         score,
         tuple(term.score(prediction, query).cpu().numpy() for term in terms),
         prediction.probability.cpu().numpy(),
@@ -230,28 +243,35 @@ def by_network(
     settings: PredictionSettings,
     rng: np.random.Generator,
 ) -> Measure:
-    """Pool what the network says over each region."""
+    """Pool what the network says over each region, and keep its maps."""
 
     def measure(image: str, region_map: RegionMap) -> Measured:
         seen = see(project, network, query, settings, image)
-        count = int(region_map.max())
-        if isinstance(seen.score, np.ndarray):
-            how = query.parameters()["pooling"]
-            score = regions.pool(seen.score, region_map, how=how)
-        elif query.acquisition == "random":
-            score = rng.random(count)
-        else:
-            score = np.full(count, seen.score or 0.0)
-        return _measured(
-            score,
-            regions.pool_classes(seen.probability, region_map),
-            [regions.pool(term, region_map) for term in seen.terms],
-            None
-            if seen.features is None
-            else regions.pool_features(seen.features, region_map),
-        )
+        return pooled(seen, region_map, query, rng)
 
     return measure
+
+
+def pooled(
+    seen: Seen, region_map: RegionMap, query: QuerySettings, rng: np.random.Generator
+) -> Measured:
+    """Pool what was seen of an image over each of its regions."""
+    count = int(region_map.max())
+    if isinstance(seen.score, np.ndarray):
+        how = query.parameters()["pooling"]
+        score = regions.pool(seen.score, region_map, how=how)
+    elif query.acquisition == "random":
+        score = rng.random(count)
+    else:
+        score = np.full(count, seen.score or 0.0)
+    return _measured(
+        score,
+        regions.pool_classes(seen.probability, region_map),
+        [regions.pool(term, region_map) for term in seen.terms],
+        None
+        if seen.features is None
+        else regions.pool_features(seen.features, region_map),
+    )
 
 
 def _measured(
@@ -296,29 +316,52 @@ def survey(
         image = images[index]
         region_map = project.read_regions(image, version)
         measured = measure(image, region_map)
-        size = regions.count_pixels(region_map)
-        free = size
-        if image in labelled:
-            blank = np.where(project.read_labels(image) == 0, region_map, 0)
-            free = np.bincount(blank.ravel(), minlength=len(size) + 1)[1:]
-        may_be_asked = free > (1 - KNOWN_SHARE) * size
-        may_be_asked[[region - 1 for region in asked.get(image, ())]] = False
-        boxes = regions.bounds(region_map)
-        rows.append(
-            Candidates(
-                image=np.full(len(size), index, np.int32),
-                region=np.arange(1, len(size) + 1, dtype=np.int32),
-                pixels=free,
-                centre=(boxes[:, :2] + boxes[:, 2:]) // 2,
-                open=may_be_asked,
-                **measured._asdict(),
-            )
-        )
+        labels = project.read_labels(image) if image in labelled else None
+        closed = asked.get(image, ())
+        rows.append(candidates_of(index, region_map, measured, labels, closed))
         yield Progress(done, len(scored), "scoring the pool")
-    return _joined(rows)
+    return joined(rows)
 
 
-def _joined(rows: list[Candidates]) -> Candidates:
+def candidates_of(
+    index: int,
+    region_map: RegionMap,
+    measured: Measured,
+    labels: LabelMap | None,
+    closed: Collection[int],
+) -> Candidates:
+    """Return the rows of one image.
+
+    Parameters
+    ----------
+    index : int
+        Of the image in the pool.
+    region_map : int32 array of shape (H, W)
+    measured : Measured
+    labels : uint8 array of shape (H, W) or None
+        None where nothing is labelled.
+    closed : collection of int
+        Regions that were answered or skipped.
+    """
+    free = size = regions.count_pixels(region_map)
+    if labels is not None:
+        blank = np.where(labels == 0, region_map, 0)
+        free = np.bincount(blank.ravel(), minlength=len(size) + 1)[1:]
+    may_be_asked = free > (1 - KNOWN_SHARE) * size
+    may_be_asked[[region - 1 for region in closed]] = False
+    boxes = regions.bounds(region_map)
+    return Candidates(
+        image=np.full(len(size), index, np.int32),
+        region=np.arange(1, len(size) + 1, dtype=np.int32),
+        pixels=free,
+        centre=(boxes[:, :2] + boxes[:, 2:]) // 2,
+        open=may_be_asked,
+        **measured._asdict(),
+    )
+
+
+def joined(rows: Iterable[Candidates]) -> Candidates:
+    """Return the rows of several images."""
     return Candidates(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
@@ -400,7 +443,7 @@ def survey_windows(
         )
         rows.append(_window_rows(project, image, index, centres, radius, seen))
         yield Progress(done, len(scored), "scoring the pool")
-    return _joined(rows)
+    return joined(rows)
 
 
 def _proposals(

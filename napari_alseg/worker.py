@@ -15,15 +15,16 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import IO, Any, NamedTuple
 
 from . import errors
-from .arrays import Progress, Task
+from .arrays import Task
 from .errors import AlsegError, TaskDied
 
 GRACE_SECONDS = 20.0
@@ -41,6 +42,12 @@ class Request(NamedTuple):
     task: str
     project: Path
     arguments: dict[str, Any]
+
+
+class Letter(NamedTuple):
+    """Something for the inbox of the running task; None ends it."""
+
+    content: Any
 
 
 class Reply(NamedTuple):
@@ -65,6 +72,7 @@ class Worker:
         self._replies: SimpleQueue[Reply | None] = SimpleQueue()
         self._log: IO[bytes] | None = None
         self._deadline: float | None = None
+        self._sending = threading.Lock()
 
     @property
     def alive(self) -> bool:
@@ -85,7 +93,7 @@ class Worker:
         Parameters
         ----------
         task : str
-            'query', 'retrain' or 'look'.
+            'query', 'retrain', 'look' or 'follow', which also hears what it is told.
         project : Path
             The project, already opened for writing by this process.
         **arguments
@@ -115,6 +123,15 @@ class Worker:
             self._deadline = monotonic() + GRACE_SECONDS
             with suppress(TaskDied):
                 self._send("stop")
+
+    def tell(self, message: Any) -> None:
+        """Put a message into the inbox of the running task; safe from any thread.
+
+        Harmless if the child has just died: whoever waits for its replies is told so.
+        """
+        if self.alive:
+            with suppress(TaskDied):
+                self._send(Letter(message))
 
     def close(self, grace: float = 3.0) -> None:
         """End the child: kindly, then, after `grace` seconds, for certain."""
@@ -154,8 +171,9 @@ class Worker:
     def _send(self, message: Any) -> None:
         assert self._process is not None and self._process.stdin is not None
         try:
-            pickle.dump(message, self._process.stdin)
-            self._process.stdin.flush()
+            with self._sending:
+                pickle.dump(message, self._process.stdin)
+                self._process.stdin.flush()
         except OSError as error:
             raise self._died() from error
 
@@ -223,19 +241,26 @@ def _forward(stream: IO[bytes], put: Callable[[Any], None]) -> None:
 
 
 def _serve(
-    request: Request, stopped: threading.Event, reply: Callable[..., None]
+    request: Request,
+    stopped: threading.Event,
+    inbox: SimpleQueue[Any],
+    reply: Callable[..., None],
 ) -> None:
     """Drive one task, stopping between two steps when asked to."""
     from . import session
+    from .following import follow
     from .store import Project
 
+    begin: Callable[..., Generator[Any, None, Any]]
+    if request.task == "follow":
+        begin = partial(follow, inbox=inbox)
+    else:
+        begin = getattr(session, request.task)
     try:
         with Project.open(request.project, "borrow") as project:
-            task: Task[Any] = getattr(session, request.task)(
-                project, **request.arguments
-            )
+            task = begin(project, **request.arguments)
             while not stopped.is_set():
-                progress: Progress = next(task)
+                progress = next(task)
                 reply("progress", progress)
             task.close()
             reply("stopped", None)
@@ -247,6 +272,12 @@ def _serve(
         reply("bug", traceback.format_exc())
 
 
+def _empty(inbox: SimpleQueue[Any]) -> None:
+    with suppress(Empty):
+        while True:
+            inbox.get_nowait()
+
+
 def main() -> None:
     """Serve requests from standard input until it ends."""
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -254,16 +285,22 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(5)  # the window comes first
     requests: SimpleQueue[Request] = SimpleQueue()
+    inbox: SimpleQueue[Any] = SimpleQueue()
     stopped = threading.Event()
 
     def receive(message: Any) -> None:
-        if message is None:
-            os._exit(0)  # the parent is gone
-        elif message == "stop":
-            stopped.set()
-        else:
-            stopped.clear()
-            requests.put(message)
+        match message:
+            case None:
+                os._exit(0)  # the parent is gone
+            case "stop":
+                stopped.set()
+                inbox.put(None)  # a task that waits for a message is woken
+            case Letter(content):
+                inbox.put(content)
+            case _:
+                stopped.clear()
+                _empty(inbox)  # of what was meant for another task
+                requests.put(message)
 
     def reply(kind: str, value: Any) -> None:
         pickle.dump(Reply(kind, value), replies)
@@ -273,7 +310,7 @@ def main() -> None:
         target=_forward, args=(sys.stdin.buffer, receive), daemon=True
     ).start()
     while True:
-        _serve(requests.get(), stopped, reply)
+        _serve(requests.get(), stopped, inbox, reply)
 
 
 if __name__ == "__main__":

@@ -144,11 +144,11 @@ def test_a_stopped_training_goes_on_exactly(answered, step, monkeypatch):
     learn(answered)
     whole = weights(answered)
     stop_after(answered, step)
-    assert answered.unfinished_card() is not None
+    assert answered.aside_card("unfinished") is not None
     report = learn(answered, resume=True)
     assert equal(whole, weights(answered))
     assert report.curve[-1].step == 4
-    assert answered.unfinished_card() is None
+    assert answered.aside_card("unfinished") is None
 
 
 def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
@@ -168,7 +168,7 @@ def test_learning_anew_forgets_the_unfinished(answered, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     stop_after(answered, 1)
     learn(answered)
-    assert answered.unfinished_card() is None
+    assert answered.aside_card("unfinished") is None
 
 
 def test_what_was_stopped_before_the_next_round_is_not_gone_on_with(
@@ -202,8 +202,8 @@ def test_a_plan_survives_json():
 def test_a_training_may_ask_on_its_way(answered, truth):
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    assert answered.unfinished_card() is not None
-    half = answered.read_unfinished()[1]["run"]["step"]
+    assert answered.aside_card("unfinished") is not None
+    half = answered.read_aside("unfinished")[1]["run"]["step"]
     answer(answered, ask(answered), truth)
     report = learn(answered, training, part=(0.5, 1.0))
     assert report.round == 2
@@ -211,7 +211,7 @@ def test_a_training_may_ask_on_its_way(answered, truth):
     assert [point.step for point in report.curve] == sorted(
         point.step for point in report.curve
     )
-    assert answered.unfinished_card() is None
+    assert answered.aside_card("unfinished") is None
 
 
 def test_there_is_no_second_half_without_a_first(answered):
@@ -320,14 +320,14 @@ def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeyp
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    kept = answered.read_unfinished()
+    kept = answered.read_aside("unfinished")
     answer(answered, ask(answered), truth)
     learn(answered, training, part=(0.5, 1.0))
     whole = weights(answered)
-    answered.write_unfinished(*kept)  # as if killed before the second part began
+    answered.write_aside("unfinished", *kept)  # as if killed before the second part began
     learn(answered, training, part=(0.5, 1.0), resume=True)
     assert equal(whole, weights(answered))
-    answered.write_unfinished(*kept)
+    answered.write_aside("unfinished", *kept)
     task = retrain(answered, TINY_NETWORK, training, TINY_PREDICTION, part=(0.5, 1.0))
     for progress in task:
         if progress.message == "learning" and progress.done == 6:

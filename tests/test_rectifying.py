@@ -126,7 +126,7 @@ def test_stopped_anywhere_it_goes_on_exactly(labelled, place, monkeypatch):
         if place in progress.message and progress.done > 0:
             break
     task.close()
-    assert labelled.unfinished_card() is not None
+    assert labelled.aside_card("unfinished") is not None
     learn(labelled, resume=True)
     found, _ = labelled.read_weights()
     assert equal(whole, found)
@@ -141,7 +141,7 @@ def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch
         if "(2 of 3)" in progress.message and progress.done > 0:
             break
     task.close()
-    arrays, card = labelled.read_unfinished()
+    arrays, card = labelled.read_aside("unfinished")
     kept, _ = labelled.read_weights()
     teacher = {
         name.removeprefix("teacher/"): each

@@ -13,6 +13,7 @@ from .lessons import (
     Partial,
     class_weights,
 )
+from .live import CALIBRATED_WITH, LIVE, LiveBody, learn_head
 from .losses import (
     borders,
     consistency_loss,
@@ -30,15 +31,19 @@ from .network import (
     encoders,
     from_card,
     load,
+    load_encoder,
     networks,
     state,
 )
-from .predict import predict, to_tensor
+from .predict import describe_pixels, frozen_features, predict, prepared, to_tensor
 from .rectify import Pairwise, Rectified
+from .samples import Samples, choose_pixels, thin
 from .tiles import blend_weight, tiles
 from .train import Run
 
 __all__ = [
+    "CALIBRATED_WITH",
+    "LIVE",
     "Adaptation",
     "Batch",
     "Consistency",
@@ -46,34 +51,43 @@ __all__ = [
     "DifficultyBranch",
     "Example",
     "Lesson",
+    "LiveBody",
     "Network",
     "Pairwise",
     "Partial",
     "Rectified",
     "Run",
+    "Samples",
     "batches",
     "blend_weight",
     "borders",
     "build",
     "card",
     "choose_device",
+    "choose_pixels",
     "class_weights",
     "consistency_loss",
     "decoder_parameters",
+    "describe_pixels",
     "difficulty_loss",
     "encoder_parameters",
     "encoders",
     "evaluate",
     "from_card",
+    "frozen_features",
+    "learn_head",
     "load",
+    "load_encoder",
     "local_consistency_loss",
     "negative_learning_loss",
     "networks",
     "partial_cross_entropy",
     "predict",
+    "prepared",
     "refine",
     "spread",
     "state",
+    "thin",
     "tiles",
     "to_tensor",
 ]

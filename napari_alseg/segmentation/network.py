@@ -1,7 +1,7 @@
 """Networks by name, all of one shape: encoder, decoder, logits of the input's size."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from napari_alseg.errors import BadValue, UnknownName, WeightsMismatch
 from napari_alseg.settings import NetworkSettings
 
 from .difficulty import DifficultyBranch
+from .frozen import TorchvisionStages
+from .live import LIVE, LiveBody
 from .torchvision_operators import import_torchvision
 from .weights import RANDOM, differences, start_from
 
@@ -91,9 +93,12 @@ class Network(nn.Module):
     def forward(self, images: ImageTensor) -> LogitTensor:
         """Logits of images with colours 0..1; (B, 3, H, W) to (B, C, H, W)."""
         height, width = images.shape[-2:]
-        normal = (images - self.mean) / self.deviation  # (B, 3, H, W)
-        logits: Tensor = self.body(_padded(normal, self.stride))  # (B, C, >= H, >= W)
+        logits: Tensor = self.body(self.prepared(images))  # (B, C, >= H, >= W)
         return logits[..., :height, :width]
+
+    def prepared(self, images: ImageTensor) -> Tensor:
+        """Return images as the body takes them: normalised and padded."""
+        return _padded((images - self.mean) / self.deviation, self.stride)
 
 
 def _padded(images: Tensor, stride: int) -> Tensor:
@@ -159,15 +164,17 @@ def build(settings: NetworkSettings, classes: int, *, seed: int = 0) -> Network:
         If the weights are those of another encoder.
     """
     network = _bare(settings, classes, seed)
-    name = settings.encoder
-    if settings.network.startswith(TORCHVISION):
-        name = settings.network.removeprefix(TORCHVISION).split("_", 1)[1]
+    name, architecture = settings.encoder, settings.network.removeprefix(LIVE)
+    if architecture.startswith(TORCHVISION):
+        name = architecture.removeprefix(TORCHVISION).split("_", 1)[1]
     network.weights_source = start_from(network.encoder, name, settings.weights)
     return network
 
 
 def _bare(settings: NetworkSettings, classes: int, seed: int) -> Network:
     """Return a network with random weights, channels last."""
+    if settings.network.startswith(LIVE):
+        return _live(settings, classes, seed)
     if settings.network not in networks():
         raise UnknownName("network", settings.network, networks())
     with torch.random.fork_rng(devices=[]):
@@ -181,6 +188,19 @@ def _bare(settings: NetworkSettings, classes: int, seed: int) -> Network:
             network = Network(body, settings, classes, stride=stride)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _live(settings: NetworkSettings, classes: int, seed: int) -> Network:
+    """Return a light head on the encoder of another network."""
+    name = settings.network.removeprefix(LIVE)
+    deep = _bare(replace(settings, network=name, difficulty=False), classes, seed)
+    encoder = deep.encoder
+    if name.startswith(TORCHVISION):
+        encoder = TorchvisionStages(encoder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        body = LiveBody(encoder, classes)
+    return Network(body, settings, classes, stride=deep.stride)
 
 
 def _torchvision(name: str, classes: int) -> nn.Module:
@@ -247,6 +267,37 @@ def load(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
             "use the weights of this project, or learn anew"
         )
     network.load_state_dict(given)
+
+
+def load_encoder(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
+    """Put the encoder of another network into this one, nothing else.
+
+    Parameters
+    ----------
+    network : Network
+        Of the same encoder and architecture, perhaps with a light head.
+    arrays : mapping
+        All weights of the other network, as `state` gives them.
+
+    Raises
+    ------
+    WeightsMismatch
+        Naming the arrays that do not fit.
+    """
+    prefix = "body.encoder."
+    given = {
+        name.removeprefix(prefix): torch.from_numpy(np.array(each))
+        for name, each in arrays.items()
+        if name.startswith(prefix)
+    }
+    encoder: nn.Module = network.body.encoder  # type: ignore[assignment]
+    differ = differences(encoder.state_dict(), given)
+    if differ:
+        raise WeightsMismatch(
+            f"these weights hold no encoder {network.settings.encoder} as "
+            f"{network.settings.network} has it: {differ}; learn anew"
+        )
+    encoder.load_state_dict(given)
 
 
 def card(network: Network) -> dict[str, Any]:

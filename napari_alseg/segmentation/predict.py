@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float16
 from torch import Tensor
 
 from napari_alseg.arrays import (
     Bounds,
+    FeatureMap,
     FeatureTensor,
     Image,
     ImageTensor,
@@ -25,6 +27,7 @@ from napari_alseg.settings import PredictionSettings
 
 from .device import half_precision
 from .dropout import encoded_once, features_of, thinned
+from .frozen import pixel_features
 from .network import Network
 from .tiles import Blend, blend_coarse, blend_weight, tiles
 
@@ -38,6 +41,15 @@ def to_tensor(image: Image, device: torch.device) -> Tensor:
     """
     pixels = torch.from_numpy(np.array(image)).to(device)  # (H, W, 3)
     return pixels.permute(2, 0, 1)[None].float().div_(255.0)  # (1, 3, H, W)
+
+
+def prepared(
+    network: Network, image: Image, settings: PredictionSettings
+) -> ImageTensor:
+    """Return the middle tile of an image as the network's body takes it."""
+    bounds = tiles(image.shape[:2], settings.tile, settings.overlap)
+    middle = image[bounds[len(bounds) // 2].slices]
+    return network.prepared(to_tensor(middle, network.device))
 
 
 def predict(
@@ -191,3 +203,79 @@ def _features(
     """Features of all tiles as one map; (D, h, w)."""
     height, width = (side + -side % network.stride for side in bounds[0].shape)
     return blend_coarse(torch.cat(maps).float(), bounds, shape, (height, width), weight)
+
+
+def frozen_features(
+    network: Network, image: Image, settings: PredictionSettings
+) -> list[FeatureMap]:
+    """Features of an image as a network with a frozen encoder has them.
+
+    Returns
+    -------
+    list of float32 arrays of shape (D, h, w)
+        One a stage, finest first; each spans the image exactly (`blend_coarse`).
+    """
+    images = to_tensor(image, network.device)
+    shape = images.shape[-2], images.shape[-1]
+    bounds = tiles(shape, settings.tile, settings.overlap)
+    weight = blend_weight(bounds[0].shape, settings.overlap).to(images.device)
+    height, width = (side + -side % network.stride for side in bounds[0].shape)
+    seen = [
+        network.body.features(network.prepared(images[..., *each.slices]))  # type: ignore[operator]
+        for each in bounds
+    ]
+    return [
+        blend_coarse(torch.cat(maps), bounds, shape, (height, width), weight)
+        .cpu()
+        .numpy()
+        for maps in zip(*seen, strict=True)
+    ]
+
+
+def describe_pixels(
+    network: Network,
+    image: Image,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    settings: PredictionSettings,
+) -> Float16[Tensor, "N D"]:
+    """Features of some pixels of an image, seen in the tiles that a prediction has.
+
+    Parameters
+    ----------
+    network : Network
+        One with a frozen encoder.
+    image : uint8 array of shape (H, W, 3)
+    rows, columns : int64 arrays of shape (N,)
+    settings : PredictionSettings
+
+    Returns
+    -------
+    tensor on the CPU
+        A pixel that several tiles share is seen in the one whose middle is nearest.
+    """
+    images = to_tensor(image, network.device)
+    bounds = tiles(images.shape[-2:], settings.tile, settings.overlap)  # type: ignore[arg-type]
+    weight = blend_weight(bounds[0].shape, settings.overlap).numpy()
+    nearest = np.zeros(len(rows), np.int64)
+    highest = np.zeros(len(rows))
+    for index, tile in enumerate(bounds):
+        row, column = rows - tile.row_start, columns - tile.column_start
+        height, width = tile.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        found = np.zeros(len(rows))
+        found[inside] = weight[row[inside], column[inside]]
+        nearest[found > highest] = index
+        highest = np.maximum(found, highest)
+    features = torch.empty(len(rows), sum(network.body.features.channels)).half()  # type: ignore[union-attr, arg-type]
+    for index in np.unique(nearest):
+        here = torch.from_numpy(np.flatnonzero(nearest == index))
+        tile = bounds[index]
+        given = network.prepared(images[..., *tile.slices])
+        features[here] = pixel_features(
+            network.body.features(given),  # type: ignore[operator]
+            torch.from_numpy(rows)[here] - tile.row_start,
+            torch.from_numpy(columns)[here] - tile.column_start,
+            (given.shape[-2], given.shape[-1]),
+        ).cpu()
+    return features

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -310,12 +310,29 @@ class Ledger:
                     "regions",
                     round=selection.round,
                     position=position,
-                    image=region.image,
-                    partition=region.partition,
-                    region=int(region.region),
-                    score=float(region.score),
-                    pixels=int(region.pixels),
-                    **_corners(region.bounds),
+                    **_asked(region),
+                )
+
+    def replaceable(self, round: int) -> tuple[int, ...]:
+        """Open positions of a round that no event speaks of."""
+        found = self.rows(
+            "SELECT position FROM regions WHERE round = ? AND state = 'open' "
+            "AND position NOT IN (SELECT position FROM events WHERE round = ? "
+            "AND position IS NOT NULL) ORDER BY position",
+            round,
+            round,
+        )
+        return tuple(position for (position,) in found)
+
+    def reask(self, round: int, regions: Mapping[int, Region]) -> None:
+        """Put other regions at some positions of a round, in one transaction."""
+        with self.transaction():
+            for position, region in regions.items():
+                columns = _asked(region)
+                self.connection.execute(
+                    f"UPDATE regions SET {', '.join(f'{c} = ?' for c in columns)} "
+                    "WHERE round = ? AND position = ? AND state = 'open'",
+                    (*columns.values(), round, position),
                 )
 
     def rounds(self) -> tuple[int, ...]:
@@ -598,6 +615,18 @@ class Ledger:
 def _corners(bounds: Bounds) -> dict[str, int]:
     """Columns of a rectangle, as plain numbers: SQLite takes NumPy's for blobs."""
     return {name: int(value) for name, value in bounds._asdict().items()}
+
+
+def _asked(region: Region) -> dict[str, Any]:
+    """Return the columns that say what is asked."""
+    return {
+        "image": region.image,
+        "partition": region.partition,
+        "region": int(region.region),
+        "score": float(region.score),
+        "pixels": int(region.pixels),
+        **_corners(region.bounds),
+    }
 
 
 def _region(row: tuple[Any, ...]) -> Region:

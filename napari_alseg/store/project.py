@@ -9,7 +9,7 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import zarr
@@ -20,6 +20,7 @@ from napari_alseg.arrays import (
     LabelClass,
     LabelMap,
     Ranking,
+    Region,
     RegionMap,
     ScoreMap,
     Selection,
@@ -40,7 +41,8 @@ from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
 from .opening import FORMAT, VERSION, attributes_of, open_ledger, writing
 
 SPLITS = ("pool", "source", "validation", "test")
-UNFINISHED = "unfinished.safetensors"
+Aside = Literal["unfinished", "live"]
+"""Weights that are kept beside those of the rounds."""
 PSEUDO = "pseudo"
 PSEUDO_WEIGHT = "pseudo-weight"
 """Name of the map that says how far each pseudo label is trusted, 0..1."""
@@ -175,9 +177,11 @@ class Project:
         for folder in (self.path / "images").iterdir():
             if folder.is_dir() and folder.name not in self.images(None):
                 shutil.rmtree(folder)
-        weights.sweep_weights(
-            self.path / "weights", {UNFINISHED, *self._ledger.weights().values()}
-        )
+        counting = {
+            *self._ledger.weights().values(),
+            *map(_aside_file, get_args(Aside)),
+        }
+        weights.sweep_weights(self.path / "weights", counting)
         for name in self._ledger.images_not_drawn():
             self._redraw(name)
 
@@ -688,6 +692,30 @@ class Project:
         """``"open"``, ``"answered"`` or ``"skipped"``, for each region of a round."""
         return self._ledger.states(round)
 
+    def replaceable(self, round: int) -> tuple[int, ...]:
+        """Positions of a round that are open and have never been answered or skipped.
+
+        One that was answered and undone may be answered again by redo, and stays.
+        """
+        return self._ledger.replaceable(round)
+
+    def reask(self, round: int, regions: Mapping[int, Region]) -> None:
+        """Ask other regions in place of some that are open.
+
+        Positions that are not `replaceable` (any more) keep the region they have.
+
+        Parameters
+        ----------
+        round : int
+        regions : mapping
+            The new region of each position.
+        """
+        free = set(self.replaceable(round))
+        with self._writing():
+            self._ledger.reask(
+                round, {at: each for at, each in regions.items() if at in free}
+            )
+
     def asked_regions(self, version: int) -> dict[str, set[int]]:
         """Regions by image that must not be asked again.
 
@@ -946,6 +974,21 @@ class Project:
         """Latest round that has weights, None if none has."""
         return max(self._ledger.weights(), default=None)
 
+    def weights_rounds(self) -> tuple[int, ...]:
+        """Return the rounds that have weights, in order."""
+        return tuple(sorted(self._ledger.weights()))
+
+    def weights_card(self, round: int) -> dict[str, Any]:
+        """Card of the weights of a round, read without the arrays.
+
+        Raises
+        ------
+        WeightsMismatch
+            If there are none, or the file is damaged.
+        """
+        file = self._ledger.weights().get(round, f"round-{round:03d}.safetensors")
+        return weights.read_card(self._weights(file))
+
     def read_weights(
         self, round: int | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -960,43 +1003,53 @@ class Project:
         file = files.get(max(files, default=0) if round is None else round)
         return None if file is None else weights.read_weights(self._weights(file))
 
-    def write_unfinished(
-        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    def write_aside(
+        self, name: Aside, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
     ) -> None:
-        """Keep all that a training needs to go on exactly where it was stopped.
+        """Keep weights that are of no round, in place of older ones of this name.
 
-        It takes the place of an older one in one step, and is no weights of a round:
-        whatever is committed, it stays until `clear_unfinished`.
+        Parameters
+        ----------
+        name : {"unfinished", "live"}
+            All that a stopped training needs to go on exactly where it was; or the
+            live network as it is now. Whatever is committed, they stay until
+            `clear_aside`.
+        arrays, card : mapping
         """
         with self._writing():
-            weights.write_weights(self._weights(UNFINISHED), arrays, card)
+            weights.write_weights(self._aside(name), arrays, card)
 
-    def unfinished_card(self) -> dict[str, Any] | None:
-        """Card of a stopped training, read without its arrays; None if none is kept.
+    def aside_card(self, name: Aside) -> dict[str, Any] | None:
+        """Card of weights of no round, read without the arrays; None if not kept.
 
         Raises
         ------
         WeightsMismatch
             If the file is damaged.
         """
-        file = self._weights(UNFINISHED)
+        file = self._aside(name)
         return weights.read_card(file) if file.exists() else None
 
-    def read_unfinished(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Arrays and card of a stopped training, None if none is kept.
+    def read_aside(
+        self, name: Aside
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+        """Arrays and card of weights of no round, None if they are not kept.
 
         Raises
         ------
         WeightsMismatch
             If the file is damaged.
         """
-        file = self._weights(UNFINISHED)
+        file = self._aside(name)
         return weights.read_weights(file) if file.exists() else None
 
-    def clear_unfinished(self) -> None:
-        """Forget the stopped training, if one is kept."""
+    def clear_aside(self, name: Aside) -> None:
+        """Forget weights of no round, if they are kept."""
         with self._writing():
-            weights.remove_weights(self._weights(UNFINISHED))
+            weights.remove_weights(self._aside(name))
+
+    def _aside(self, name: Aside) -> Path:
+        return self._weights(_aside_file(name))
 
     def _weights(self, file: str) -> Path:
         return self.path / "weights" / file
@@ -1038,6 +1091,10 @@ class Project:
                 broken.append(f"event {patch.sequence} does not follow the one before")
             labels[patch.bounds.slices] = patch.after
         return labels, broken
+
+
+def _aside_file(name: Aside) -> str:
+    return f"{name}.safetensors"
 
 
 def _described(entry: LabelClass) -> dict[str, Any]:

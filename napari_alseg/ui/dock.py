@@ -517,7 +517,7 @@ class ActiveLearningDock(QWidget):
 def unfinished(project: Project) -> bool:
     """Whether a training of the latest round was stopped and can go on."""
     try:
-        card = project.unfinished_card()
+        card = project.aside_card("unfinished")
     except WeightsMismatch:
         return False  # damaged: only a new training helps
     return card is not None and card.get("plan", {}).get("round") == (

@@ -668,9 +668,9 @@ def test_weights_count_once_the_ledger_says_so(project, path, monkeypatch):
 
 
 def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
-    assert project.read_unfinished() is None
-    assert project.unfinished_card() is None
-    project.clear_unfinished()
+    assert project.read_aside("unfinished") is None
+    assert project.aside_card("unfinished") is None
+    project.clear_aside("unfinished")
     state = {
         "step": np.array(7, np.int64),
         "mean": np.arange(3, dtype=np.float64),
@@ -678,12 +678,12 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
         "none": np.zeros((0, 2), np.float32),
     }
     for epoch in (1, 2):
-        project.write_unfinished(state, {"epoch": epoch, "settings": {"epochs": 9}})
+        project.write_aside("unfinished", state, {"epoch": epoch, "settings": {"epochs": 9}})
     project.commit_weights(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.unfinished_card() == {"epoch": 2, "settings": {"epochs": 9}}
-        arrays, card = opened.read_unfinished()
+        assert opened.aside_card("unfinished") == {"epoch": 2, "settings": {"epochs": 9}}
+        arrays, card = opened.read_aside("unfinished")
         assert card == {"epoch": 2, "settings": {"epochs": 9}}
         assert set(arrays) == set(state)
         for name, array in state.items():
@@ -692,8 +692,8 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
             )
             np.testing.assert_array_equal(arrays[name], array)
         assert opened.latest_weights_round() == 1
-        opened.clear_unfinished()
-        assert opened.read_unfinished() is None
+        opened.clear_aside("unfinished")
+        assert opened.read_aside("unfinished") is None
         names = sorted(file.name for file in (path / "weights").iterdir())
         assert names == ["round-001.json", "round-001.safetensors"]
 
@@ -701,15 +701,15 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
 def test_a_training_that_cannot_be_kept_leaves_the_older_one(
     project, path, monkeypatch
 ):
-    project.write_unfinished({"w": np.zeros(2)}, {"epoch": 1})
+    project.write_aside("unfinished", {"w": np.zeros(2)}, {"epoch": 1})
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "unfinished")
 
     with monkeypatch.context() as patch, pytest.raises(CannotWrite, match="No space"):
         patch.setattr(os, "fsync", full)
-        project.write_unfinished({"w": np.ones(2)}, {"epoch": 2})
-    arrays, card = project.read_unfinished()
+        project.write_aside("unfinished", {"w": np.ones(2)}, {"epoch": 2})
+    arrays, card = project.read_aside("unfinished")
     assert (arrays["w"].tolist(), card) == ([0, 0], {"epoch": 1})
     project.close()
     with Project.open(path) as opened:
@@ -717,14 +717,14 @@ def test_a_training_that_cannot_be_kept_leaves_the_older_one(
         file = path / "weights" / "unfinished.safetensors"
         file.write_bytes(file.read_bytes()[:-9])
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
-            opened.read_unfinished()
+            opened.read_aside("unfinished")
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
-            opened.unfinished_card()
+            opened.aside_card("unfinished")
     with (
         Project.open(path, "read") as reader,
         pytest.raises(CannotWrite, match="reading only"),
     ):
-        reader.clear_unfinished()
+        reader.clear_aside("unfinished")
 
 
 # Verify

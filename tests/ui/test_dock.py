@@ -242,7 +242,7 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
 
 def stopped(dock, round):
     """Leave what a stopped training leaves."""
-    dock.project.write_unfinished({"w": np.zeros(2)}, {"plan": {"round": round}})
+    dock.project.write_aside("unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}})
 
 
 def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):
@@ -254,7 +254,7 @@ def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):
     wait_idle(qtbot, dock)
     assert not button.isHidden()
     assert "Learning was stopped" in dock.next_step.text()
-    worker.deed = lambda *_: dock.project.clear_unfinished()
+    worker.deed = lambda *_: dock.project.clear_aside("unfinished")
     before = len(dock.round_panel.curve.losses)
     button.click()
     assert "Go on labelling" in dock.next_step.text()

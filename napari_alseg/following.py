@@ -1,0 +1,299 @@
+"""Follows a person who answers: the head, the maps on screen and the queue keep up.
+
+`follow` is one task that lives as long as live is on, in a child process of its own.
+It hears wishes and tells news. What is urgent after an answer - the head learns, the
+maps of the shown image are drawn - is done at once and without a pause; all else is
+done in small pieces while nothing is wished for, and left when something is. Every
+piece of news says which state of the labels and of the head it is of, so that whoever
+hears it can drop what is out of date.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Any, Literal, TypeAlias
+
+from . import systems
+from .arrays import Progress, Region, Task
+from .live import Live
+from .ranking import PoolRanking
+from .settings import (
+    LiveSettings,
+    NetworkSettings,
+    PredictionSettings,
+    QuerySettings,
+    check,
+)
+from .store import Project
+from .survey import keep_map, keep_prediction, predicted
+
+NEAR = 8
+"""Images of the queue that are ranked before all others."""
+AHEAD = 3
+"""Images of the queue whose maps are drawn before they are shown."""
+RANK_SECONDS = 3.0
+"""The queue is put in order at least this often while the pool is ranked."""
+REFINEMENTS = 2
+"""Times that the head learns again, and its maps are drawn, while nothing happens."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted now; a later one takes the place of an earlier one."""
+
+    number: int
+    image: str
+    """The shown one."""
+    coming: tuple[str, ...]
+    """Images of the open regions, the next one first."""
+    maps: tuple[str, ...]
+    """Acquisitions whose maps are shown."""
+    query: QuerySettings
+    similar_to: int | None = None
+    """A region of the shown image, to be told which others are like it."""
+
+
+@dataclass(frozen=True)
+class News:
+    """Something is new."""
+
+    kind: Literal["waiting", "looked", "ranked", "similar"]
+    number: int
+    """Of the wish that it was done for."""
+    sequence: int
+    """Labels count up to this event."""
+    image: str = ""
+    """Whose maps were drawn."""
+    regions: tuple[Region, ...] = ()
+    """The best open regions, or the most similar ones."""
+    fresh: float = 0.0
+    """Share of the pool that the latest head has ranked."""
+    classes: tuple[int, ...] = ()
+    """Class indices that have a label, where more are needed."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each step took."""
+
+
+Says: TypeAlias = Generator[Progress | News, None, None]
+Inbox: TypeAlias = "SimpleQueue[Wish | None]"
+"""Wishes; None ends it all."""
+
+
+def follow(
+    project: Project,
+    inbox: Inbox,
+    *,
+    network: NetworkSettings | None = None,
+    settings: LiveSettings | None = None,
+    prediction: PredictionSettings | None = None,
+) -> Says:
+    """Do what is wished for until None comes; yields `News` beside `Progress`.
+
+    Parameters
+    ----------
+    project : Project
+    inbox : queue of Wish
+    network : NetworkSettings, optional
+        Whose encoder is taken while no whole network has learnt.
+    settings : LiveSettings, optional
+    prediction : PredictionSettings, optional
+    """
+    follower = Follower(
+        project,
+        network or NetworkSettings(),
+        check(settings or LiveSettings()),
+        check(prediction or PredictionSettings()),
+    )
+    idle: Iterator[Any] = iter(())
+    resting = True
+    while True:
+        wish, ended = newest(inbox, wait=resting)
+        if ended:
+            follower.keep()
+            return
+        if wish is not None:
+            yield from follower.at_once(wish)
+            idle, resting = follower.meanwhile(wish), False
+            continue
+        news = next(idle, None)
+        resting = news is None
+        if news is not None:
+            yield news
+
+
+def newest(inbox: Inbox, *, wait: bool) -> tuple[Wish | None, bool]:
+    """Return the newest wish, if there is one, and whether the end was called.
+
+    Examples
+    --------
+    >>> inbox = SimpleQueue()
+    >>> newest(inbox, wait=False)
+    (None, False)
+    >>> inbox.put(None)
+    >>> newest(inbox, wait=True)
+    (None, True)
+    """
+    wish = inbox.get() if wait else None
+    if wait and wish is None:
+        return None, True
+    while True:
+        try:
+            later = inbox.get_nowait()
+        except Empty:
+            return wish, False
+        if later is None:
+            return None, True
+        wish = later
+
+
+class Follower:
+    """What `follow` knows from one wish to the next."""
+
+    def __init__(
+        self,
+        project: Project,
+        network: NetworkSettings,
+        settings: LiveSettings,
+        prediction: PredictionSettings,
+    ) -> None:
+        self.project = project
+        self._network = network
+        self._settings = settings
+        self._prediction = prediction
+        self._live: Live | None = None
+        self._kept = 0
+        self._refined = 0
+        self._drawn: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._pool = PoolRanking(project, prediction)
+
+    # --- at once ----------------------------------------------------------------------
+
+    def at_once(self, wish: Wish) -> Says:
+        """Learn what was answered, draw the shown image, say what is similar."""
+        begun = perf_counter()
+        live = yield from self._up_to_date()
+        changed = live.read_labels()
+        read = perf_counter()
+        if not live.ready:
+            yield self._news("waiting", wish, classes=live.classes)
+        else:
+            if changed or not live.learnt:
+                yield from live.learn()
+                self._refined = 0
+            learnt = perf_counter()
+            self._look(wish.image, wish)
+            seconds = {
+                "labels": read - begun,
+                "learn": learnt - read,
+                "look": perf_counter() - learnt,
+            }
+            yield self._news("looked", wish, image=wish.image, seconds=seconds)
+        if wish.similar_to is not None:
+            yield from self._similar(wish)
+
+    def _up_to_date(self) -> Task[Live]:
+        """Return the live network, made anew if the encoder has learnt since."""
+        if self._live is None or self._live.stale:
+            self._live = yield from Live.start(
+                self.project,
+                self._network,
+                self._settings,
+                self._prediction,
+                device=self._prediction.device,
+            )
+            self._drawn.clear()
+            self._pool.clear()
+            kept = self.project.read_aside("live")
+            if kept is not None:
+                self._live.take_up(*kept)
+        return self._live
+
+    def _look(self, image: str, wish: Wish) -> None:
+        """Draw the prediction and the wanted maps of an image, unless they are."""
+        live = self._live
+        assert live is not None
+        key = image, wish.maps
+        if self._drawn.get(key) == live.learnt:
+            return
+        acquisitions = [systems.acquisition(name) for name in wish.maps]
+        query = systems.completed(wish.query)
+        found = predicted(
+            live.network,
+            self.project.read_image(image),
+            acquisitions,
+            self._prediction,
+            query,
+        )
+        keep_prediction(self.project, image, found)
+        for acquisition in acquisitions:
+            score = acquisition.score(found, query).cpu().numpy()
+            keep_map(self.project, image, acquisition, score, query)
+        self._drawn[key] = live.learnt
+
+    # --- while nothing is wished for --------------------------------------------------
+
+    def meanwhile(self, wish: Wish) -> Says:
+        """Refine the head, draw images to come, rank the pool, in small pieces."""
+        live = self._live
+        assert live is not None
+        if live.ready:
+            while self._refined < REFINEMENTS:
+                yield from live.learn()
+                self._refined += 1
+            self._look(wish.image, wish)
+            yield self._news("looked", wish, image=wish.image)
+            for image in tuple(dict.fromkeys(wish.coming))[:AHEAD]:
+                self._look(image, wish)
+                yield self._news("looked", wish, image=image)
+        yield from self._rank(wish)
+        if live.ready and self._kept != live.learnt:
+            self.keep()
+
+    def _rank(self, wish: Wish) -> Says:
+        """Score the pool, the queue's images first, and put the queue in order."""
+        live, pool = self._live, self._pool
+        assert live is not None
+        if not pool.begin(wish.query):
+            return
+        told = perf_counter()
+        for done, image in enumerate(pool.waiting(wish.coming[:NEAR], live), 1):
+            pool.score(image, live)
+            late = perf_counter() - told > RANK_SECONDS
+            if live.ready and late:
+                yield self._ranked(wish)
+                told = perf_counter()
+            else:
+                yield Progress(done, 0, "ranking the pool")
+        if live.ready:
+            yield self._ranked(wish)
+
+    def _ranked(self, wish: Wish) -> News:
+        live, pool = self._live, self._pool
+        assert live is not None
+        best = pool.best(live)
+        return self._news("ranked", wish, regions=best, fresh=pool.fresh(live))
+
+    def _similar(self, wish: Wish) -> Says:
+        """Say which regions are most like one; first describe those that are not."""
+        live, pool = self._live, self._pool
+        assert live is not None and wish.similar_to is not None
+        if not pool.begin(wish.query):
+            return
+        missing = pool.not_described()
+        for done, image in enumerate(missing, 1):
+            pool.score(image, live)
+            yield Progress(done, len(missing), "looking at the pool")
+        found = pool.similar(wish.image, wish.similar_to)
+        yield self._news("similar", wish, regions=found)
+
+    def keep(self) -> None:
+        """Write the head down, so that the next start begins with it."""
+        live = self._live
+        if live is not None and live.learnt and live.ready:
+            live.keep()
+            self._kept = live.learnt
+
+    def _news(self, kind: Any, wish: Wish, **about: Any) -> News:
+        assert self._live is not None
+        return News(kind, wish.number, self._live.sequence, **about)

@@ -1,0 +1,274 @@
+"""The live network of a project: its labels in, a new head out, within a second.
+
+`Live` knows the samples of all labels and a head that has learnt them. It is a task's
+helper, not a task of its own: `session.retrain` takes it once a round for the recipe
+'live', `following.follow` keeps one up to date while a person answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from . import segmentation
+from .arrays import Progress, Task, to_targets
+from .learning import Learner, no_labels
+from .metrics import CurvePoint, Report
+from .segmentation import CALIBRATED_WITH, LIVE, LiveBody, Network, Samples
+from .settings import (
+    Device,
+    LiveSettings,
+    NetworkSettings,
+    PredictionSettings,
+    check,
+)
+from .store import Project
+
+
+class Live:
+    """A light head on a frozen encoder, in step with the labels of a project.
+
+    The encoder is that of the latest network that learnt as a whole, else the
+    pretrained one; `stale` says that there is a newer one by now.
+
+    Parameters
+    ----------
+    project : Project
+    network : Network
+        As `start` makes it.
+    base : int
+        Round of the network that the encoder is of, 0 for the pretrained one.
+    settings : LiveSettings
+    prediction : PredictionSettings
+    seed : int
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        network: Network,
+        base: int,
+        settings: LiveSettings,
+        prediction: PredictionSettings,
+        seed: int = 0,
+    ) -> None:
+        self.project = project
+        self.network = network
+        self.base = base
+        self.settings = check(settings)
+        self.prediction = prediction
+        self.seed = seed
+        self.sequence = 0
+        """Labels count up to this event."""
+        self.learnt = 0
+        """Times that the head has learnt; 0 = it knows nothing."""
+        self._images: tuple[str, ...] = ()
+        self._owner = np.empty(0, np.int64)
+        self._samples: Samples | None = None
+
+    # --- what it is made of -----------------------------------------------------------
+
+    @classmethod
+    def start(
+        cls,
+        project: Project,
+        network: NetworkSettings,
+        settings: LiveSettings,
+        prediction: PredictionSettings,
+        seed: int = 0,
+        device: Device = "auto",
+    ) -> Task["Live"]:
+        """Build the network, and look at some images to put features on one scale."""
+        yield Progress(0, 1, "loading the network")
+        base, deep = deep_weights(project)
+        given = asdict(network) | (dict(deep[1]) if deep else {})
+        made_of = NetworkSettings(
+            LIVE + given["network"], given["encoder"], given["weights"]
+        )
+        net = segmentation.build(made_of, len(project.classes), seed=seed)
+        if deep is not None:
+            segmentation.load_encoder(net, deep[0])
+            net.weights_source = f"{deep[1]['weights_source']}, tuned in round {base}"
+        net.to(segmentation.choose_device(device)).eval()
+        pool = project.images()
+        count = min(CALIBRATED_WITH, len(pool))
+        chosen = [pool[index * len(pool) // count] for index in range(count)]
+        body = net.body
+        assert isinstance(body, LiveBody)
+        yield from body.features.calibrate(
+            (
+                segmentation.prepared(net, project.read_image(image), prediction)
+                for image in chosen
+            ),
+            count,
+        )
+        return cls(project, net, base, settings, prediction, seed)
+
+    @property
+    def stale(self) -> bool:
+        """Whether a whole network has learnt since: there is a newer encoder."""
+        return latest_deep_round(self.project) != self.base
+
+    def take_up(
+        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    ) -> bool:
+        """Go on from a head that was kept, if it is one for this encoder."""
+        mine = self.card()
+        if any(card.get(name) != mine[name] for name in ("base", "classes", "encoder")):
+            return False
+        segmentation.load(self.network, arrays)
+        self.learnt = 1
+        return True
+
+    def card(self) -> dict[str, Any]:
+        """Return what must be known to take it up again."""
+        about = {"base": self.base, "sequence": self.sequence}
+        return segmentation.card(self.network) | about
+
+    def keep(self) -> None:
+        """Write the network down in the project, so that it can be taken up again."""
+        arrays = segmentation.state(self.network)
+        self.project.write_aside("live", arrays, self.card())
+
+    # --- labels -----------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Number of samples that it learns from."""
+        return 0 if self._samples is None else len(self._samples)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Class indices that have a label, ascending."""
+        if self._samples is None:
+            return ()
+        return tuple(np.unique(self._samples.targets.numpy()).tolist())
+
+    @property
+    def ready(self) -> bool:
+        """Whether there are labels of two classes, and so something to tell apart."""
+        return len(self.classes) > 1
+
+    def read_labels(self, sequence: int | None = None) -> tuple[str, ...]:
+        """Take the labels of changed images anew; return the names of these images.
+
+        Parameters
+        ----------
+        sequence : int, optional
+            Count labels up to this event; the newest if not given.
+        """
+        now = self.project.sequence if sequence is None else sequence
+        if now == self.sequence:
+            return ()
+        pool = set(self.project.images())
+        if self.sequence == 0 or now < self.sequence:
+            changed = [each for each in self.project.labelled(now) if each in pool]
+            self._samples, self._owner, self._images = None, np.empty(0, np.int64), ()
+        else:
+            events = self.project.events(after=self.sequence)
+            names = (each.image for each in events if each.sequence <= now)
+            changed = [each for each in dict.fromkeys(names) if each in pool]
+        for image in changed:
+            self._replace(image, self._sampled(image, now))
+        self.sequence = now
+        return tuple(changed)
+
+    def _sampled(self, image: str, sequence: int) -> Samples:
+        """Choose labelled pixels of an image, and look at them."""
+        targets = to_targets(self.project.labels_at(image, sequence))
+        region_map = None
+        selection = self.project.selection()
+        if selection is not None and selection.regions:
+            version = selection.regions[0].partition
+            if self.project.has_regions(image, version):
+                region_map = self.project.read_regions(image, version)
+        rows, columns, rank = segmentation.choose_pixels(
+            targets, region_map, self.settings.samples, self.seed
+        )
+        pixels = self.project.read_image(image)
+        features = segmentation.describe_pixels(
+            self.network, pixels, rows, columns, self.prediction
+        )
+        return Samples(
+            features, torch.from_numpy(targets[rows, columns]), torch.from_numpy(rank)
+        )
+
+    def _replace(self, image: str, found: Samples) -> None:
+        """Put the samples of an image in place of what it had, within the limit."""
+        if image not in self._images:
+            self._images = (*self._images, image)
+        owner = self._images.index(image)
+        parts, owners = [found], [np.full(len(found), owner)]
+        if self._samples is not None:
+            others = np.flatnonzero(self._owner != owner)
+            parts.insert(0, self._samples.of(torch.from_numpy(others)))
+            owners.insert(0, self._owner[others])
+        samples = Samples.joined(parts)
+        kept = segmentation.thin(samples, self.settings.most_samples)
+        self._samples = samples.of(kept)
+        self._owner = np.concatenate(owners)[kept.numpy()]
+
+    # --- learning ---------------------------------------------------------------------
+
+    def learn(self, steps: int | None = None) -> Task[float]:
+        """Teach the head all samples, from where it is; the mean loss at the end.
+
+        Parameters
+        ----------
+        steps : int, optional
+            As the settings have it, if not given: more for a head that knows nothing.
+        """
+        assert self._samples is not None and len(self._samples)
+        if steps is None:
+            first = self.settings.first_steps
+            steps = self.settings.steps if self.learnt else first
+        body = self.network.body
+        assert isinstance(body, LiveBody)
+        loss = yield from segmentation.learn_head(
+            body.head,
+            self._samples,
+            self.settings,
+            steps=steps,
+            seed=self.seed + 1000 * self.learnt,
+        )
+        self.learnt += 1
+        return loss
+
+
+def deep_weights(
+    project: Project,
+) -> tuple[int, tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None]:
+    """Return the latest round whose network learnt as a whole, and its weights."""
+    number = latest_deep_round(project)
+    return number, project.read_weights(number) if number else None
+
+
+def latest_deep_round(project: Project) -> int:
+    """Return the latest round whose network learnt as a whole, 0 if none did."""
+    for number in reversed(project.weights_rounds()):
+        if not str(project.weights_card(number)["network"]).startswith(LIVE):
+            return number
+    return 0
+
+
+def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
+    """Teach a light head all labels of a round, and make its weights the round's."""
+    plan = learner.plan
+    if not learner.labelled:
+        raise no_labels(learner.project)
+    live = yield from Live.start(
+        learner.project,
+        plan.network,
+        settings,
+        learner.prediction,
+        plan.seed,
+        plan.training.device,
+    )
+    learner.project.clear_aside("unfinished")
+    live.read_labels(plan.sequence)
+    loss = yield from live.learn()
+    curve = [CurvePoint(settings.first_steps, 1, loss, None)]
+    learner.commit(live.network, curve, base=live.base)
+    return (yield from learner.report(live.network, curve))

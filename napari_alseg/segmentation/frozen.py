@@ -1,0 +1,281 @@
+"""What a frozen encoder says of an image: features of several strides, kept in memory.
+
+The encoder of a pretrained or tuned network never changes here, so the same image has
+the same features: they are computed once and kept, as half-precision numbers, up to a
+stated limit. Nothing of it goes to disk.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from threading import Lock
+from typing import Any, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_alseg.arrays import ImageTensor, Progress, Task
+from napari_alseg.errors import BadValue
+
+from .device import half_precision
+
+FINEST = 4
+"""Features of a smaller stride than this are left out: the finest map costs most memory
+and was worth nothing on street scenes."""
+REDUCED = 128
+"""Stages with more channels than this keep so many principal components."""
+CACHE_BYTES = 400_000_000
+"""Features kept in memory by one process."""
+
+Stages: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
+"""One feature map a stride, finest first."""
+
+
+class FeatureCache:
+    """Feature maps by the bytes they were made of, the longest unused go first.
+
+    Parameters
+    ----------
+    limit : int
+        Most bytes that are kept.
+
+    Examples
+    --------
+    >>> cache = FeatureCache(limit=100)
+    >>> cache.put(b"a", (torch.zeros(20, dtype=torch.half),))
+    >>> cache.put(b"b", (torch.zeros(40, dtype=torch.half),))
+    >>> cache.get(b"a") is None, cache.bytes
+    (True, 80)
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self._kept: OrderedDict[bytes, tuple[Tensor, ...]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: bytes) -> tuple[Tensor, ...] | None:
+        """Return the maps of a key, or None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: bytes, maps: tuple[Tensor, ...]) -> None:
+        """Keep maps; the longest unused go where there is no room."""
+        with self._lock:
+            self._drop(key)
+            self._kept[key] = maps
+            self.bytes += _bytes(maps)
+            while self.bytes > self.limit:
+                self._drop(next(iter(self._kept)))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+            self.bytes = 0
+
+    def _drop(self, key: bytes) -> None:
+        self.bytes -= _bytes(self._kept.pop(key, ()))
+
+
+def _bytes(maps: Iterable[Tensor]) -> int:
+    return sum(each.numel() * each.element_size() for each in maps)
+
+
+FEATURES = FeatureCache()
+"""Shared by all networks of a process: what made the features is part of the key."""
+
+
+class TorchvisionStages(nn.Module):
+    """The backbone of a torchvision network, the last map of each size kept."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: ImageTensor) -> list[Tensor]:
+        """Return feature maps, finest first."""
+        by_size: dict[Any, Tensor] = {images.shape[-2:]: images}
+        for layer in self.backbone.children():
+            images = layer(images)
+            by_size[images.shape[-2:]] = images
+        return list(by_size.values())
+
+
+class FrozenFeatures(nn.Module):
+    """An encoder that does not learn, its features on one scale.
+
+    Each channel has mean 0 and deviation 1 over the images it was `calibrate`d with;
+    of a stage of very many channels the principal components are kept.
+
+    Parameters
+    ----------
+    encoder : torch module
+        Gives a list of feature maps, finest first.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder.requires_grad_(False).eval()
+        self._fingerprint = b""
+        for module in (self, encoder, *encoder.children()):  # other weights, features
+            module.register_load_state_dict_post_hook(self._forget)  # type: ignore[no-untyped-call]
+        found = self._encode(torch.zeros(1, 3, 64, 64))
+        self.channels = tuple(min(each.shape[1], REDUCED) for each in found)
+        """Channels D of each stage."""
+        for index, (each, kept) in enumerate(zip(found, self.channels, strict=True)):
+            self.register_buffer(f"mix_{index}", torch.eye(kept, each.shape[1]))
+            self.register_buffer(f"shift_{index}", torch.zeros(kept))
+
+    def train(self, mode: bool = True) -> "FrozenFeatures":
+        """Stay in evaluation mode: batch normalisation must not move."""
+        return super().train(False)
+
+    def forward(self, images: ImageTensor) -> list[Tensor]:
+        """Return the features of images whose colours are normalised.
+
+        Returns
+        -------
+        list of float32 tensors of shape (B, D, h, w)
+            One a stage, finest first.
+        """
+        if not self._fingerprint:
+            self._fingerprint = _digest(self.state_dict().values())
+        each_image = [self._of(image[None]) for image in images]
+        return [
+            torch.cat(maps).to(images.device, torch.float32)
+            for maps in zip(*each_image, strict=True)
+        ]
+
+    def _of(self, image: ImageTensor) -> tuple[Tensor, ...]:
+        """Features of one image (1, 3, h, w), half precision, from memory if there."""
+        key = self._fingerprint + _digest([image])
+        kept = FEATURES.get(key)
+        if kept is None:
+            with torch.no_grad():
+                kept = tuple(
+                    self._scaled(stage, index).half().cpu()
+                    for index, stage in enumerate(self._encode(image))
+                )
+            FEATURES.put(key, kept)
+        return kept
+
+    def _scaled(self, stage: Tensor, index: int) -> Tensor:
+        mix = getattr(self, f"mix_{index}")[..., None, None]  # (d, c, 1, 1)
+        return functional.conv2d(stage.float(), mix, getattr(self, f"shift_{index}"))
+
+    def _encode(self, images: ImageTensor) -> list[Tensor]:
+        """Feature maps of stride `FINEST` and more."""
+        with half_precision(images.device), torch.no_grad():
+            maps = self.encoder(images.to(memory_format=torch.channels_last))
+        largest = images.shape[-1] // FINEST
+        fine = [each for each in maps if each.shape[1] and each.shape[-1] <= largest]
+        if not fine:
+            raise BadValue(
+                "this encoder gives no feature maps, so that no light head can learn "
+                "on it; take another encoder, for example mobilenet_v2"
+            )
+        return fine
+
+    def calibrate(self, images: Iterable[ImageTensor], count: int) -> Task[None]:
+        """Put the features of these images, colours normalised, on one scale.
+
+        Parameters
+        ----------
+        images : iterable of tensors of shape (1, 3, H, W)
+        count : int
+            How many there are.
+        """
+        totals = [_Moments() for _ in self.channels]
+        for done, image in enumerate(images, 1):
+            for moments, stage in zip(totals, self._encode(image), strict=True):
+                moments.add(stage[0].flatten(1).double().cpu())
+            yield Progress(done, count, "looking at the pool")
+        for index, (moments, kept) in enumerate(
+            zip(totals, self.channels, strict=True)
+        ):
+            mix, shift = moments.scale(kept)
+            getattr(self, f"mix_{index}").copy_(mix)
+            getattr(self, f"shift_{index}").copy_(shift)
+        self._forget()
+
+    def _forget(self, *_: Any) -> None:
+        self._fingerprint = b""
+
+
+class _Moments:
+    """Mean and covariance of vectors that come in portions."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total: Any = 0.0
+        self.products: Any = 0.0
+
+    def add(self, vectors: Tensor) -> None:
+        """Add vectors (c, N)."""
+        self.count += vectors.shape[1]
+        self.total = self.total + vectors.sum(1)
+        self.products = self.products + vectors @ vectors.T
+
+    def scale(self, kept: int) -> tuple[Tensor, Tensor]:
+        """Return the matrix (kept, c) and shift that give mean 0 and deviation 1."""
+        mean = self.total / self.count
+        covariance = self.products / self.count - torch.outer(mean, mean)
+        if kept == len(mean):
+            deviation = covariance.diagonal().clamp(min=1e-6).sqrt()
+            mix = torch.diag(1 / deviation)
+        else:
+            values, vectors = torch.linalg.eigh(covariance)
+            largest = values[-kept:].clamp(min=1e-6)
+            # One scale for all components: what varies more says more.
+            mix = vectors[:, -kept:].T / largest.mean().sqrt()
+        return mix.float(), (-mix @ mean).float()
+
+
+def _digest(tensors: Iterable[Tensor]) -> bytes:
+    found = blake2b(digest_size=16)
+    for each in tensors:
+        found.update(each.detach().cpu().contiguous().numpy().data)
+    return found.digest()
+
+
+def pixel_features(
+    maps: Stages, rows: Tensor, columns: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    """Features at pixels of one image, all stages joined; float16 (N, D).
+
+    Between the cells of a map they are interpolated linearly, as logits are when they
+    are enlarged.
+
+    Parameters
+    ----------
+    maps : sequence of tensors of shape (1, d, h, w)
+    rows, columns : int tensors of shape (N,)
+    shape : (rows, columns)
+        Pixels that the maps span.
+
+    Examples
+    --------
+    >>> maps = [torch.tensor([[[[0.0, 4.0]]]])]  # two cells, of two pixels each
+    >>> zeros = torch.zeros(4, dtype=torch.int)
+    >>> pixel_features(maps, zeros, torch.arange(4), (1, 4))[:, 0]
+    tensor([0., 1., 3., 4.], dtype=torch.float16)
+    """
+    height, width = shape
+    across = (columns.float() + 0.5) / width * 2 - 1
+    down = (rows.float() + 0.5) / height * 2 - 1
+    places = torch.stack([across, down], -1)[None, None]  # (1, 1, N, 2)
+    found = [
+        functional.grid_sample(
+            each,
+            places.to(each.device),
+            align_corners=False,
+            padding_mode="border",
+        )[0, :, 0]
+        for each in maps
+    ]
+    return torch.cat(found).T.half()

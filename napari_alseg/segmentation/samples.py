@@ -1,0 +1,116 @@
+"""Labelled pixels as a light head sees them: a fair few of each region and class."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float16, Int, UInt8
+from torch import Tensor
+
+from napari_alseg.arrays import IGNORE, RegionMap, TargetMap
+
+
+class Samples(NamedTuple):
+    """Labelled pixels and what the encoder says of them."""
+
+    features: Float16[Tensor, "N D"]
+    targets: UInt8[Tensor, " N"]
+    rank: Int[Tensor, " N"]
+    """0 is the first pixel of its class in its region, 1 the second, and so on."""
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def of(self, indices: Int[Tensor, " n"]) -> "Samples":
+        """Return some of the samples."""
+        return Samples(*(column[indices] for column in self))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Samples"]) -> "Samples":
+        """Return all samples of several images."""
+        return cls(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def choose_pixels(
+    targets: TargetMap, region_map: RegionMap | None, count: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw labelled pixels: of each class in each region the same number, if it has it.
+
+    So a large region teaches no more than a small one, as both were one answer, and a
+    thin thing that was painted within a region counts as much as what is around it.
+    What is drawn of a region depends on nothing outside of it.
+
+    Parameters
+    ----------
+    targets : uint8 array of shape (H, W)
+    region_map : int32 array of shape (H, W) or None
+        What a region is; None takes squares of 32 pixels.
+    count : int
+        Most pixels of a class in a region.
+    seed : int
+
+    Returns
+    -------
+    rows, columns, rank : int64 arrays of shape (N,)
+
+    Examples
+    --------
+    >>> targets = np.array([[0, 0, 0, 1], [0, 0, 255, 255]], np.uint8)
+    >>> rows, columns, rank = choose_pixels(targets, None, 2)
+    >>> targets[rows, columns], rank
+    (array([0, 0, 1], dtype=uint8), array([0, 1, 0]))
+    """
+    rows, columns = np.nonzero(targets != IGNORE)
+    if region_map is None:
+        region = (rows // 32) * (1 + targets.shape[1] // 32) + columns // 32
+    else:
+        region = region_map[rows, columns].astype(np.int64)
+    group = region * (IGNORE + 1) + targets[rows, columns]
+    places = rows * targets.shape[1] + columns
+    chance = np.random.default_rng(seed).permutation(targets.size)[places]
+    order = np.lexsort((chance, group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    sizes = np.diff(np.append(starts, len(order)))
+    rank = np.arange(len(order)) - np.repeat(starts, sizes)
+    taken = order[rank < count]
+    return rows[taken], columns[taken], rank[rank < count]
+
+
+def thin(samples: Samples, most: int) -> Int[Tensor, " n"]:
+    """Return indices of at most so many samples, fair to each class and region.
+
+    No class loses a sample as long as another has more; of a class, those go first
+    that are the latest of their region.
+
+    Examples
+    --------
+    >>> samples = Samples(
+    ...     torch.zeros(5, 1, dtype=torch.half),
+    ...     torch.tensor([0, 0, 0, 0, 1], dtype=torch.uint8),
+    ...     torch.tensor([0, 1, 0, 1, 0]),
+    ... )
+    >>> thin(samples, 3)
+    tensor([0, 2, 4])
+    """
+    if len(samples) <= most:
+        return torch.arange(len(samples))
+    targets = samples.targets.numpy()
+    counts = np.bincount(targets)
+    order = np.lexsort((samples.rank.numpy(), targets))
+    starts = np.cumsum(counts) - counts
+    place = np.arange(len(order)) - np.repeat(starts, counts)
+    share = _fair_share(counts, most)
+    return torch.from_numpy(np.sort(order[place < share]))
+
+
+def _fair_share(counts: np.ndarray, most: int) -> int:
+    """Return how many each may keep, so that all together keep at most so many."""
+    left, share = most, 0
+    waiting = np.sort(counts[counts > 0])
+    for index, count in enumerate(waiting):
+        share = left // (len(waiting) - index)
+        if count > share:
+            return share
+        left -= int(count)
+    return share
