@@ -31,6 +31,8 @@ class Asking(NamedTuple):
     """None if there is none, or none is needed."""
     prediction: PredictionSettings
     rng: np.random.Generator
+    encoded: bool = False
+    """Whether regions are described by an encoder, while no network is there."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -75,7 +77,10 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
     if asked.budget.unit == "images":
         picked = _choose_images(asked, free)
     elif asked.spread:
-        picked = regions.choose_spread(free.features, costs, limit, asked.rng)
+        choose_first = (
+            regions.choose_typical if asked.encoded else regions.choose_spread
+        )
+        picked = choose_first(free.features, costs, limit, asked.rng)
     else:
         picked = _pick(asked, free, known.features, costs, limit)
     if len(picked) == 0:
@@ -99,6 +104,10 @@ def _pick(
     match asked.settings.choice:
         case "per-image":
             return regions.choose_per_image(scores, costs, free.image, limit)
+        case "few-per-image":
+            return regions.choose_few_per_image(
+                scores, costs, free.image, limit, given["image_limit"]
+            )
         case "class-quota":
             classes = free.probability.argmax(1)
             return regions.choose_class_quota(scores, costs, classes, limit)

@@ -23,6 +23,7 @@ from .arrays import Selection, Task
 from .errors import AlsegError
 from .settings import (
     Device,
+    LiveSettings,
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
@@ -164,6 +165,7 @@ def retrain(
     network: OmitArgPrefixes[NetworkSettings],
     training: OmitArgPrefixes[TrainingSettings],
     terms: RecipeSettings,
+    live: LiveSettings,
     resume: bool = False,
 ) -> None:
     """Train a network on all labels of a project; Ctrl-C keeps the best so far.
@@ -174,6 +176,8 @@ def retrain(
         The project's folder.
     terms
         How much the special terms of the recipes count.
+    live
+        How the light head of the recipe 'live' learns.
     resume
         Go on with a training that was stopped, with its own labels and settings.
     """
@@ -184,7 +188,13 @@ def retrain(
     with Project.open(project) as opened:
         report = TERMINAL.drive(
             session.retrain(
-                opened, network, training, prediction, recipe=terms, resume=resume
+                opened,
+                network,
+                training,
+                prediction,
+                recipe=terms,
+                live=live,
+                resume=resume,
             )
         )
         names = [entry.name for entry in opened.classes]
@@ -207,6 +217,7 @@ def simulate(
     network: OmitArgPrefixes[NetworkSettings],
     training: OmitArgPrefixes[TrainingSettings],
     terms: RecipeSettings,
+    live: LiveSettings,
     seeds: str = "",
     source: Path | None = None,
     after: Path | None = None,
@@ -223,6 +234,8 @@ def simulate(
         Folder for run.json, curve.png, table.md and the project.
     terms
         How much the special terms of the recipes count.
+    live
+        How the light head of the recipe 'live' learns.
     seeds
         For example 0,1,2: one run after the other, each in OUT/seed-N. Without it,
         one run with --seed, in OUT itself.
@@ -241,6 +254,7 @@ def simulate(
         "network": network,
         "training": training,
         "recipe": terms,
+        "live": live,
         "prediction": PredictionSettings(device=training.device),
         "source": source,
         "after": after,

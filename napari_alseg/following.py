@@ -9,24 +9,24 @@ hears it can drop what is out of date.
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from . import systems
-from .arrays import Progress, Region, Task
+from .arrays import Progress, Task
 from .live import Live
 from .ranking import PoolRanking
+from .segmentation import FEATURES
 from .settings import (
     LiveSettings,
     NetworkSettings,
     PredictionSettings,
-    QuerySettings,
     check,
 )
 from .store import Project
 from .survey import keep_map, keep_prediction, predicted
+from .wishes import News, Wish
 
 NEAR = 8
 """Images of the queue that are ranked before all others."""
@@ -34,45 +34,6 @@ AHEAD = 3
 """Images of the queue whose maps are drawn before they are shown."""
 RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
-REFINEMENTS = 2
-"""Times that the head learns again, and its maps are drawn, while nothing happens."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is wanted now; a later one takes the place of an earlier one."""
-
-    number: int
-    image: str
-    """The shown one."""
-    coming: tuple[str, ...]
-    """Images of the open regions, the next one first."""
-    maps: tuple[str, ...]
-    """Acquisitions whose maps are shown."""
-    query: QuerySettings
-    similar_to: int | None = None
-    """A region of the shown image, to be told which others are like it."""
-
-
-@dataclass(frozen=True)
-class News:
-    """Something is new."""
-
-    kind: Literal["waiting", "looked", "ranked", "similar"]
-    number: int
-    """Of the wish that it was done for."""
-    sequence: int
-    """Labels count up to this event."""
-    image: str = ""
-    """Whose maps were drawn."""
-    regions: tuple[Region, ...] = ()
-    """The best open regions, or the most similar ones."""
-    fresh: float = 0.0
-    """Share of the pool that the latest head has ranked."""
-    classes: tuple[int, ...] = ()
-    """Class indices that have a label, where more are needed."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """How long each step took."""
 
 
 Says: TypeAlias = Generator[Progress | News, None, None]
@@ -163,7 +124,10 @@ class Follower:
         self._prediction = prediction
         self._live: Live | None = None
         self._kept = 0
-        self._refined = 0
+        self._anew: Generator[Progress, None, None] | None = None
+        """A new head that is learning, a few steps at a time, while nothing happens."""
+        self._begun = self._settled = 0
+        """Times that the head had learnt when a new one was begun, and took over."""
         self._drawn: dict[tuple[str, tuple[str, ...]], int] = {}
         self._pool = PoolRanking(project, prediction)
 
@@ -180,7 +144,6 @@ class Follower:
         else:
             if changed or not live.learnt:
                 yield from live.learn()
-                self._refined = 0
             learnt = perf_counter()
             self._look(wish.image, wish)
             seconds = {
@@ -202,11 +165,9 @@ class Follower:
                 self._prediction,
                 device=self._prediction.device,
             )
+            self._anew, self._settled = None, 0
             self._drawn.clear()
             self._pool.clear()
-            kept = self.project.read_aside("live")
-            if kept is not None:
-                self._live.take_up(*kept)
         return self._live
 
     def _look(self, image: str, wish: Wish) -> None:
@@ -228,7 +189,7 @@ class Follower:
         keep_prediction(self.project, image, found)
         for acquisition in acquisitions:
             score = acquisition.score(found, query).cpu().numpy()
-            keep_map(self.project, image, acquisition, score, query)
+            keep_map(self.project, image, acquisition, score, query, live=live.sequence)
         self._drawn[key] = live.learnt
 
     # --- while nothing is wished for --------------------------------------------------
@@ -238,17 +199,29 @@ class Follower:
         live = self._live
         assert live is not None
         if live.ready:
-            while self._refined < REFINEMENTS:
-                yield from live.learn()
-                self._refined += 1
+            yield from self._settle(live)
             self._look(wish.image, wish)
             yield self._news("looked", wish, image=wish.image)
             for image in tuple(dict.fromkeys(wish.coming))[:AHEAD]:
                 self._look(image, wish)
                 yield self._news("looked", wish, image=image)
-        yield from self._rank(wish)
+        if wish.rank:
+            yield from self._rank(wish)
         if live.ready and self._kept != live.learnt:
             self.keep()
+
+    def _settle(self, live: Live) -> Says:
+        """Let a new head learn all labels; one that was interrupted goes on first."""
+        while self._settled != live.learnt or self._anew is not None:
+            if self._anew is None:
+                self._anew, self._begun = live.begin_anew(), live.learnt
+            for progress in self._anew:  # noqa: UP028 - it outlives an interruption
+                yield progress
+            late = live.learnt - 1 != self._begun
+            self._anew, self._settled = None, live.learnt
+            if late:  # answers came meanwhile: they are learnt on top
+                yield from live.learn()
+                self._settled = live.learnt
 
     def _rank(self, wish: Wish) -> Says:
         """Score the pool, the queue's images first, and put the queue in order."""
@@ -258,7 +231,8 @@ class Follower:
             return
         told = perf_counter()
         for done, image in enumerate(pool.waiting(wish.coming[:NEAR], live), 1):
-            pool.score(image, live)
+            with FEATURES.sparing():
+                pool.score(image, live)
             late = perf_counter() - told > RANK_SECONDS
             if live.ready and late:
                 yield self._ranked(wish)
@@ -282,7 +256,8 @@ class Follower:
             return
         missing = pool.not_described()
         for done, image in enumerate(missing, 1):
-            pool.score(image, live)
+            with FEATURES.sparing():
+                pool.score(image, live)
             yield Progress(done, len(missing), "looking at the pool")
         found = pool.similar(wish.image, wish.similar_to)
         yield self._news("similar", wish, regions=found)

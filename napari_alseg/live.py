@@ -79,8 +79,20 @@ class Live:
         prediction: PredictionSettings,
         seed: int = 0,
         device: Device = "auto",
+        *,
+        anew: bool = False,
     ) -> Task["Live"]:
-        """Build the network, and look at some images to put features on one scale."""
+        """Build the network, with the head that was kept if there is one for it.
+
+        Otherwise some images are looked at, to put features on one scale.
+
+        Parameters
+        ----------
+        project, network, settings, prediction, seed
+        device : str
+        anew : bool
+            Whether a head that was kept is left aside.
+        """
         yield Progress(0, 1, "loading the network")
         base, deep = deep_weights(project)
         given = asdict(network) | (dict(deep[1]) if deep else {})
@@ -92,33 +104,34 @@ class Live:
             segmentation.load_encoder(net, deep[0])
             net.weights_source = f"{deep[1]['weights_source']}, tuned in round {base}"
         net.to(segmentation.choose_device(device)).eval()
+        live = cls(project, net, base, settings, prediction, seed)
+        if not anew and live.take_up():
+            return live
         pool = project.images()
         count = min(CALIBRATED_WITH, len(pool))
         chosen = [pool[index * len(pool) // count] for index in range(count)]
-        body = net.body
-        assert isinstance(body, LiveBody)
-        yield from body.features.calibrate(
+        yield from live._body.features.calibrate(
             (
                 segmentation.prepared(net, project.read_image(image), prediction)
                 for image in chosen
             ),
             count,
         )
-        return cls(project, net, base, settings, prediction, seed)
+        return live
 
     @property
     def stale(self) -> bool:
         """Whether a whole network has learnt since: there is a newer encoder."""
         return latest_deep_round(self.project) != self.base
 
-    def take_up(
-        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
-    ) -> bool:
-        """Go on from a head that was kept, if it is one for this encoder."""
+    def take_up(self) -> bool:
+        """Go on from a head that was kept, if there is one for this encoder."""
+        kept = self.project.read_aside("live")
+        names = ("base", "classes", "network", "encoder", "weights")
         mine = self.card()
-        if any(card.get(name) != mine[name] for name in ("base", "classes", "encoder")):
+        if kept is None or any(kept[1].get(name) != mine[name] for name in names):
             return False
-        segmentation.load(self.network, arrays)
+        segmentation.load(self.network, kept[0])
         self.learnt = 1
         return True
 
@@ -224,10 +237,8 @@ class Live:
         if steps is None:
             first = self.settings.first_steps
             steps = self.settings.steps if self.learnt else first
-        body = self.network.body
-        assert isinstance(body, LiveBody)
         loss = yield from segmentation.learn_head(
-            body.head,
+            self._body.head,
             self._samples,
             self.settings,
             steps=steps,
@@ -235,6 +246,29 @@ class Live:
         )
         self.learnt += 1
         return loss
+
+    def begin_anew(self) -> Task[None]:
+        """Teach a new head all samples of now, then put it in place of the old one.
+
+        A head that only ever goes on learns the oldest answers by heart.
+        """
+        assert self._samples is not None and len(self._samples)
+        head = self._body.new_head(self.seed)
+        yield from segmentation.learn_head(
+            head,
+            self._samples,
+            self.settings,
+            steps=self.settings.first_steps,
+            seed=self.seed,
+        )
+        self._body.head = head
+        self.learnt += 1
+
+    @property
+    def _body(self) -> LiveBody:
+        body = self.network.body
+        assert isinstance(body, LiveBody)
+        return body
 
 
 def deep_weights(
@@ -253,6 +287,19 @@ def latest_deep_round(project: Project) -> int:
     return 0
 
 
+def newest(
+    project: Project, network: NetworkSettings, prediction: PredictionSettings
+) -> Task[Live]:
+    """Return a live network that knows all labels of now, if two classes have any."""
+    live = yield from Live.start(
+        project, network, LiveSettings(), prediction, device=prediction.device
+    )
+    live.read_labels()
+    if live.ready:
+        yield from live.learn()
+    return live
+
+
 def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
     """Teach a light head all labels of a round, and make its weights the round's."""
     plan = learner.plan
@@ -265,6 +312,7 @@ def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
         learner.prediction,
         plan.seed,
         plan.training.device,
+        anew=True,
     )
     learner.project.clear_aside("unfinished")
     live.read_labels(plan.sequence)

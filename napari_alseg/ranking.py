@@ -4,14 +4,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import regions, segmentation, systems
+from . import regions, systems
 from .arrays import Bounds, Region
 from .choosing import Asking, choose, selection_of
 from .errors import NothingToAsk
 from .live import Live
 from .settings import Budget, PredictionSettings, QuerySettings
 from .store import Project
-from .survey import Candidates, candidates_of, glance, joined, pooled, still_open
+from .survey import (
+    Candidates,
+    candidates_of,
+    encoded,
+    glance,
+    joined,
+    pooled,
+    still_open,
+)
 
 SIMILAR = 100
 """Regions that are told to be like one."""
@@ -96,9 +104,8 @@ class PoolRanking:
         region_map = self.project.read_regions(image, self._version)
         pixels = self.project.read_image(image)
         if image not in self._looks:
-            maps = segmentation.frozen_features(live.network, pixels, self._prediction)
-            found = [regions.pool_features(each, region_map) for each in maps]
-            self._looks[image] = np.concatenate(found, 1).astype(np.float16)
+            looks = encoded(live.network, pixels, region_map, self._prediction)
+            self._looks[image] = looks.astype(np.float16)
         if not live.ready:
             return
         _, seen = glance(live.network, pixels, self._query, self._prediction)

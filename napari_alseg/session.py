@@ -28,7 +28,7 @@ from .learning import (
     learn_once,
     measure_scores,
 )
-from .live import learn_live
+from .live import learn_live, newest
 from .metrics import Report
 from .rectifying import learn_rectified
 from .segmentation import Network
@@ -45,7 +45,9 @@ from .settings import (
 from .store import Project
 from .survey import (
     Candidates,
+    Measure,
     by_chance,
+    by_encoder,
     by_looks,
     by_network,
     keep_map,
@@ -72,6 +74,7 @@ def query(
     settings: QuerySettings,
     prediction: PredictionSettings | None = None,
     among: Collection[str] | None = None,
+    live: NetworkSettings | None = None,
 ) -> Task[Selection]:
     """Score the pool and ask the next regions.
 
@@ -88,6 +91,11 @@ def query(
     among : collection of str, optional
         Images of the pool to ask of; a budget in % or px/image is then of these. None
         asks of all.
+    live : NetworkSettings, optional
+        Ask by a light head that learns all labels of now, on the encoder of the latest
+        network that learnt as a whole, or of this one before any. While it cannot tell
+        two classes apart, regions that are unlike one another in its features are
+        asked.
 
     Raises
     ------
@@ -108,20 +116,32 @@ def query(
             raise UnknownName("image of the pool", unknown[0], images)
         images = tuple(image for image in images if image in wanted)
     number = project.latest_round + 1
+    following = None
+    if live is not None and systems.needs(settings):
+        following = yield from newest(project, live, prediction)
+    network = None
+    if following is not None and following.ready:
+        network = following.network
+    elif following is None and systems.needs(settings):
+        network = trained_network(project, prediction)
     asked = Asking(
         project,
         number,
         images,
         settings,
         Budget.parse(settings.budget),
-        trained_network(project, prediction) if systems.needs(settings) else None,
+        network,
         prediction,
         np.random.default_rng([settings.seed, number]),
+        encoded=following is not None,
     )
+    describe = by_looks(project)
+    if following is not None:
+        describe = by_encoder(project, following.network, prediction)
     start = perf_counter()
     in_windows = settings.partition in systems.WINDOWS
     survey = _survey_windows if in_windows else _survey_regions
-    version, candidates = yield from survey(asked)
+    version, candidates = yield from survey(asked, describe)
     scored = perf_counter()
     picked = choose(asked, candidates)
     if in_windows:
@@ -138,7 +158,7 @@ def query(
     return selection
 
 
-def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
+def _survey_regions(asked: Asking, describe: Measure) -> Task[tuple[int, Candidates]]:
     """Measure the regions of a partition; return its version and the candidates."""
     project, images, settings = asked.project, asked.images, asked.settings
     version = yield from make_regions(project, images, settings)
@@ -147,12 +167,12 @@ def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
             project, asked.network, settings, asked.prediction, asked.rng
         )
     else:
-        measure = by_looks(project) if asked.spread else by_chance(asked.rng)
+        measure = describe if asked.spread else by_chance(asked.rng)
     candidates = yield from survey(project, images, asked.scored(), version, measure)
     return version, still_open(project, images, version, candidates)
 
 
-def _survey_windows(asked: Asking) -> Task[tuple[int, Candidates]]:
+def _survey_windows(asked: Asking, _: Measure) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
     project, images, settings = asked.project, asked.images, asked.settings
     look = look_without_network(project, asked.rng)

@@ -103,7 +103,7 @@ class QuerySettings:
         How much each pixel or region is worth: a row of the table of acquisitions.
     choice
         Which regions are taken: top, per-image, class-quota, class-stratified,
-        foreground or diverse.
+        foreground, few-per-image or diverse.
     pool_share
         Share of the pool's images that is scored, drawn anew in each round.
     region_size
@@ -141,6 +141,8 @@ class QuerySettings:
         Difference in colour, of 0..255, at which a neighbour counts much less.
     crf_weight
         How much the neighbours count against the network.
+    image_limit
+        Regions of one image that are asked before any other image gives more.
     exclusion
         Pixels around an asked region in which no other is asked; windows never
         overlap, whatever this says.
@@ -179,6 +181,7 @@ class QuerySettings:
     crf_radius: int | None = _of_system(24, min=1, max=100)
     crf_colour: float | None = _of_system(6.0, min=0.1, max=255.0)
     crf_weight: float | None = _of_system(5.0, min=0.0, max=100.0)
+    image_limit: int | None = _of_system(3, min=1, max=100_000)
     exclusion: int | None = _of_system(0, min=0, max=10_000)
     stratified: float | None = _of_system(0.66, min=0.0, max=1.0)
     power: float | None = _of_system(1.0, min=0.01, max=100.0)
@@ -386,14 +389,14 @@ class LiveSettings:
         How much more rare classes count: 0 counts samples alike, 1 classes.
     """
 
-    samples: int = _limited(10, min=1, max=1000)
+    samples: int = _limited(8, min=1, max=1000)
     most_samples: int = _limited(20_000, min=100, max=10_000_000)
     first_steps: int = _limited(300, min=1, max=100_000)
     steps: int = _limited(60, min=1, max=100_000)
     batch_size: int = _limited(512, min=2, max=100_000)
     learning_rate: float = _limited(5e-3, min=1e-7, max=1.0)
     weight_decay: float = _limited(1e-4, min=0.0, max=1.0)
-    class_balance: float = _limited(0.5, min=0.0, max=1.0)
+    class_balance: float = _limited(0.0, min=0.0, max=1.0)
 
 
 @dataclass(frozen=True)

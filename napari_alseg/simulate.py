@@ -25,6 +25,7 @@ from .oracle import Answers, Oracle
 from .runs import FORMAT, Run, differences, read_run, write_run
 from .settings import (
     Budget,
+    LiveSettings,
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
@@ -103,6 +104,7 @@ def simulate(
     network: NetworkSettings | None = None,
     training: TrainingSettings | None = None,
     recipe: RecipeSettings | None = None,
+    live: LiveSettings | None = None,
     prediction: PredictionSettings | None = None,
     source: Path | None = None,
     after: Path | None = None,
@@ -121,6 +123,8 @@ def simulate(
     training : TrainingSettings, optional
     recipe : RecipeSettings, optional
         How much the special terms of the training's recipe count.
+    live : LiveSettings, optional
+        For the recipe 'live'.
     prediction : PredictionSettings, optional
     source : Path, optional
         Labelled images of another domain, as `create_rehearsal` takes them.
@@ -147,12 +151,15 @@ def simulate(
     network = network or NetworkSettings()
     training = check(training or TrainingSettings())
     recipe = check(recipe or RecipeSettings())
+    live = check(live or LiveSettings())
     prediction = check(prediction or PredictionSettings())
     size = parse_size(simulation.size)
     _refuse_misfits(simulation, source, after)
     before = read_run(after) if after else None
     run = _described(dataset, simulation, network, training, source, before)
     run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
+    if run["recipe"] == "live":
+        run["live"] = asdict(live)
     run = _there(run, out, resume)
     if run["finished"]:
         return run
@@ -176,7 +183,10 @@ def simulate(
         stages = stages_of(project, simulation, run)
         done = {row["round"] for row in run["rounds"]}
         for stage in (stage for stage in stages if stage.round not in done):
-            selection = yield from _asked(project, stage, prediction)
+            # The first regions are described by the encoder that the head will have.
+            first = run["recipe"] == "live" and not project.weights_rounds()
+            encoder = network if first else None
+            selection = yield from _asked(project, stage, prediction, encoder)
             answers = _answered(project, selection, oracle)
             if "learnt" not in project.metrics(stage.round):
                 report = yield from session.retrain(
@@ -186,6 +196,7 @@ def simulate(
                     prediction,
                     simulation.seed,
                     recipe=recipe,
+                    live=live,
                     resume=_stopped(project, stage),
                     part=stage.part,
                 )
@@ -362,7 +373,10 @@ def _pool(project: Project) -> dict[str, int]:
 
 
 def _asked(
-    project: Project, stage: Stage, prediction: PredictionSettings
+    project: Project,
+    stage: Stage,
+    prediction: PredictionSettings,
+    live: NetworkSettings | None,
 ) -> Task[Selection | None]:
     """Ask what the stage asks, unless it is asked already."""
     if stage.query is None:
@@ -370,7 +384,9 @@ def _asked(
     if stage.round in project.rounds:
         return selection_of(project, stage.round)
     return (
-        yield from session.query(project, stage.query, prediction, among=stage.among)
+        yield from session.query(
+            project, stage.query, prediction, among=stage.among, live=live
+        )
     )
 
 

@@ -152,14 +152,18 @@ def keep_map(
     acquisition: systems.Acquisition,
     score: ScoreMap,
     query: QuerySettings | None,
+    **about: Any,
 ) -> None:
-    """Write the map of an acquisition, with the parameters it was made with."""
+    """Write the map of an acquisition, with the parameters it was made with.
+
+    What else is said about it must be the same for the map to count as up to date.
+    """
     project.write_map(
         image,
         acquisition.name,
         score,
         project.latest_weights_round() or 0,
-        acquisition.values(query),
+        acquisition.values(query) | about,
     )
 
 
@@ -234,6 +238,44 @@ def by_looks(project: Project) -> Measure:
         return _measured(np.zeros(len(features)), features=features)
 
     return measure
+
+
+LOOKS = 96
+"""Numbers that a region is described with, of all features of the encoder."""
+
+
+def by_encoder(
+    project: Project, network: Network, settings: PredictionSettings
+) -> Measure:
+    """Describe each region by what a frozen encoder says of it, before any head."""
+
+    def measure(image: str, region_map: RegionMap) -> Measured:
+        looks = encoded(network, project.read_image(image), region_map, settings)
+        return _measured(np.zeros(len(looks)), features=looks)
+
+    return measure
+
+
+def encoded(
+    network: Network, image: Image, region_map: RegionMap, settings: PredictionSettings
+) -> np.ndarray:
+    """Describe each region of an image by the mean features of a frozen encoder.
+
+    All stages count alike. They are mixed at random, always in the same way, to
+    `LOOKS` numbers, which keeps distances nearly as they are (Johnson & Lindenstrauss,
+    1984) and lets the regions of a whole pool lie in memory.
+
+    Returns
+    -------
+    float32 array of shape (R, LOOKS)
+    """
+    found = []
+    for stage in segmentation.frozen_features(network, image, settings):
+        found.append(regions.pool_features(stage, region_map) / np.sqrt(len(stage)))
+    looks = np.concatenate(found, 1)
+    mix = np.random.default_rng(0).standard_normal((looks.shape[1], LOOKS))
+    described: np.ndarray = looks @ (mix / np.sqrt(LOOKS)).astype(np.float32)
+    return described
 
 
 def by_network(

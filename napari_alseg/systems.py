@@ -244,6 +244,11 @@ def maps() -> tuple[str, ...]:
     return tuple(row.name for row in ACQUISITIONS.values() if row.of == "pixels")
 
 
+def live_maps() -> tuple[str, ...]:
+    """Names of the maps that need no more than a light head on an encoder gives."""
+    return tuple(name for name in maps() if "difficulty" not in acquisition(name).needs)
+
+
 @dataclass(frozen=True)
 class Choice:
     """Which regions are taken, within the budget."""
@@ -257,6 +262,11 @@ CHOICES = {
     row.name: row
     for row in (
         Choice("top", "The highest scores of the whole pool."),
+        Choice(
+            "few-per-image",
+            "The highest scores of the whole pool, at most a few of one image.",
+            ("image_limit",),
+        ),
         Choice("per-image", "The highest scores of each image, for an equal share."),
         Choice(
             "class-quota",
@@ -283,6 +293,7 @@ CHOICES = {
 }
 
 Group = Literal[
+    "Live",
     "Baselines",
     "Uncertainty",
     "Kasarla",
@@ -322,6 +333,16 @@ CLASP = "the rule of ClaSP PE, after the nnActive study"
 SYSTEMS = {
     row.name: row
     for row in (
+        System(
+            "live",
+            "Live",
+            "Small regions where the two best classes are close, a few of an image.",
+            "bvsb",
+            choice="few-per-image",
+            recipe="live",
+            defaults={"region_size": 200},
+            source="found best for a light head on a frozen encoder",
+        ),
         System(
             "random",
             "Baselines",

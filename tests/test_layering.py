@@ -11,6 +11,11 @@ ROOMS = {"segmentation", "acquisition", "regions", "store"}
 HALL = {
     "systems",
     "survey",
+    "choosing",
+    "live",
+    "ranking",
+    "following",
+    "wishes",
     "session",
     "learning",
     "rectifying",
@@ -29,7 +34,7 @@ DOORS = {"cli", "ui"}
 
 TORCH_ROOMS = {"segmentation", "acquisition"}
 ONLY_IN = {
-    "torch": {*TORCH_ROOMS, "survey", "session", "worker"},
+    "torch": {*TORCH_ROOMS, "survey", "live", "worker"},
     "torchvision": {"segmentation"},
     "segmentation_models_pytorch": {"segmentation"},
     "zarr": {"store"},

@@ -324,7 +324,9 @@ def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeyp
     answer(answered, ask(answered), truth)
     learn(answered, training, part=(0.5, 1.0))
     whole = weights(answered)
-    answered.write_aside("unfinished", *kept)  # as if killed before the second part began
+    answered.write_aside(
+        "unfinished", *kept
+    )  # as if killed before the second part began
     learn(answered, training, part=(0.5, 1.0), resume=True)
     assert equal(whole, weights(answered))
     answered.write_aside("unfinished", *kept)

@@ -6,10 +6,12 @@ NumPy and scikit-image; pure functions; no torch.
 from .choice import (
     choose_class_quota,
     choose_diverse,
+    choose_few_per_image,
     choose_per_image,
     choose_spread,
     choose_stratified,
     choose_top,
+    choose_typical,
     choose_windows,
 )
 from .edges import edges
@@ -35,10 +37,12 @@ __all__ = [
     "bounds",
     "choose_class_quota",
     "choose_diverse",
+    "choose_few_per_image",
     "choose_per_image",
     "choose_spread",
     "choose_stratified",
     "choose_top",
+    "choose_typical",
     "choose_windows",
     "count_pixels",
     "dense",

@@ -6,8 +6,11 @@ larger budget always asks the same regions and more. Ties keep the order of the 
 which is row-major within an image.
 """
 
+import warnings
+
 import numpy as np
 from numba import njit
+from scipy.cluster.vq import kmeans2
 
 from napari_alseg.arrays import (
     Mask,
@@ -26,6 +29,10 @@ from .scores import checked
 
 SEGMENT = 64
 """Pixels of a row whose largest score is kept while windows are chosen."""
+MOST_KINDS = 200
+"""Clusters that are looked for at most."""
+MOST_CLUSTERED = 20_000
+"""Regions, drawn by chance, that the clusters are found in."""
 
 
 def choose_top(
@@ -158,6 +165,57 @@ def choose_per_image(
     return _falling(scores, picked)
 
 
+def choose_few_per_image(
+    scores: RegionScores,
+    costs: RegionCosts,
+    images: RegionClasses,
+    budget: float,
+    limit: int,
+) -> RegionIndices:
+    """Choose the highest scores of the pool, of an image at most a few at a time.
+
+    The best regions of one image are often the same doubt several times. Only when
+    every image has given its few does each give so many more.
+
+    Parameters
+    ----------
+    scores : float array of shape (R,)
+        Higher = asked sooner; -inf = never.
+    costs : array of shape (R,)
+    images : int array of shape (R,)
+        Index of each region's image.
+    budget : float
+    limit : int
+        Regions of one image, 1 or more.
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        The first few of all images in falling score, then the next few of all.
+
+    Raises
+    ------
+    BadValue
+        As `choose_top`; or if the limit is below 1.
+
+    Examples
+    --------
+    >>> scores, costs = np.array([0.9, 0.8, 0.7, 0.1]), np.ones(4)
+    >>> choose_few_per_image(scores, costs, np.array([0, 0, 0, 1]), 3, limit=1)
+    array([0, 3, 1])
+    """
+    _check(scores, costs, budget)
+    if limit < 1:
+        raise BadValue(f"an image gives one region at a time or more, got {limit}")
+    falling = np.lexsort((-scores, images))
+    within = np.arange(len(scores)) - np.searchsorted(images[falling], images[falling])
+    turn = np.empty(len(scores), np.int64)
+    turn[falling] = within // limit
+    order = np.lexsort((-scores, turn))
+    order = order[scores[order] > -np.inf]
+    return order[: _affordable(costs[order], budget)]
+
+
 def choose_stratified(
     scores: RegionScores,
     costs: RegionCosts,
@@ -283,6 +341,68 @@ def choose_spread(
         free[index] = False
         chosen.append(index)
     return np.array(chosen, np.int64)
+
+
+def choose_typical(
+    descriptors: RegionFeatures,
+    costs: RegionCosts,
+    budget: float,
+    rng: np.random.Generator,
+) -> RegionIndices:
+    """Choose regions that are each typical of a kind: the nearest to k-means centres.
+
+    Of regions seen by a pretrained encoder, these taught more with the first twenty
+    answers than a spread, and much more than a core-set, which asks outliers.
+
+    Parameters
+    ----------
+    descriptors : float32 array of shape (R, D)
+    costs : array of shape (R,)
+    budget : float
+        For as many kinds as regions of the median cost fit into it, `MOST_KINDS` at
+        most; of a larger budget the rest is a spread.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        The most frequent kind first.
+
+    Raises
+    ------
+    BadValue
+        If a descriptor is not finite, or a cost or the budget is negative.
+
+    Examples
+    --------
+    >>> two_kinds = np.array([[0], [1], [2], [9], [10]], np.float32)
+    >>> choose_typical(two_kinds, np.ones(5), 2, np.random.default_rng(0))
+    array([1, 3])
+    """
+    _check_features(descriptors, costs, budget)
+    usual = float(np.median(costs)) if len(costs) else 1.0
+    kinds = min(int(budget // max(usual, 1e-9)), len(descriptors), MOST_KINDS)
+    if kinds == 0:
+        return np.empty(0, np.int64)
+    some = rng.permutation(len(descriptors))[:MOST_CLUSTERED]
+    seeds = choose_spread(descriptors[some], np.ones(len(some)), kinds, rng)
+    with warnings.catch_warnings(action="ignore"):  # of a kind that has become empty
+        centres, kind = kmeans2(
+            descriptors[some], descriptors[some[seeds]], minit="matrix"
+        )
+    picked: dict[int, None] = {}
+    for centre in np.argsort(-np.bincount(kind, minlength=kinds), kind="stable"):
+        distance = np.full(len(descriptors), np.inf, np.float32)
+        _approach(distance, descriptors, centres[centre].astype(np.float32))
+        picked[int(distance.argmin())] = None
+    chosen = np.array([*picked], np.int64)
+    chosen = chosen[: _affordable(costs[chosen], budget)]
+    left = budget - float(costs[chosen].sum())
+    others = np.setdiff1d(np.arange(len(descriptors)), chosen)
+    if left < usual or not len(others):
+        return chosen
+    more = choose_spread(descriptors[others], costs[others], left, rng)
+    return np.concatenate([chosen, others[more]])
 
 
 def choose_diverse(

@@ -5,6 +5,7 @@ from .crf import refine, spread
 from .device import choose_device
 from .difficulty import DifficultyBranch
 from .evaluate import evaluate
+from .frozen import FEATURES
 from .lessons import (
     Adaptation,
     Consistency,
@@ -43,6 +44,7 @@ from .train import Run
 
 __all__ = [
     "CALIBRATED_WITH",
+    "FEATURES",
     "LIVE",
     "Adaptation",
     "Batch",

@@ -1,4 +1,4 @@
-"""What a frozen encoder says of an image: features of several strides, kept in memory.
+"""What a frozen encoder and some filters say of an image, kept in memory.
 
 The encoder of a pretrained or tuned network never changes here, so the same image has
 the same features: they are computed once and kept, as half-precision numbers, up to a
@@ -6,7 +6,8 @@ stated limit. Nothing of it goes to disk.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, TypeAlias
@@ -20,13 +21,17 @@ from napari_alseg.arrays import ImageTensor, Progress, Task
 from napari_alseg.errors import BadValue
 
 from .device import half_precision
+from .filters import filter_bank
 
 FINEST = 4
 """Features of a smaller stride than this are left out: the finest map costs most memory
 and was worth nothing on street scenes."""
 REDUCED = 128
 """Stages with more channels than this keep so many principal components."""
-CACHE_BYTES = 400_000_000
+LARGEST = 10.0
+"""Deviations from the mean that a feature is held to: a filter answers to a single odd
+pixel with hundreds."""
+CACHE_BYTES = 250_000_000
 """Features kept in memory by one process."""
 
 Stages: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
@@ -55,6 +60,7 @@ class FeatureCache:
         self.bytes = 0
         self._kept: OrderedDict[bytes, tuple[Tensor, ...]] = OrderedDict()
         self._lock = Lock()
+        self._sparing = False
 
     def get(self, key: bytes) -> tuple[Tensor, ...] | None:
         """Return the maps of a key, or None."""
@@ -65,12 +71,28 @@ class FeatureCache:
 
     def put(self, key: bytes, maps: tuple[Tensor, ...]) -> None:
         """Keep maps; the longest unused go where there is no room."""
+        size = _bytes(maps)
         with self._lock:
+            if self._sparing and self.bytes + size > self.limit:
+                return
             self._drop(key)
             self._kept[key] = maps
-            self.bytes += _bytes(maps)
+            self.bytes += size
             while self.bytes > self.limit:
                 self._drop(next(iter(self._kept)))
+
+    @contextmanager
+    def sparing(self) -> Iterator[None]:
+        """Within, nothing goes to make room.
+
+        Whoever passes over more images than there is room for, again and again, would
+        else always find those gone that come next.
+        """
+        before, self._sparing = self._sparing, True
+        try:
+            yield
+        finally:
+            self._sparing = before
 
     def clear(self) -> None:
         """Forget everything."""
@@ -166,10 +188,11 @@ class FrozenFeatures(nn.Module):
 
     def _scaled(self, stage: Tensor, index: int) -> Tensor:
         mix = getattr(self, f"mix_{index}")[..., None, None]  # (d, c, 1, 1)
-        return functional.conv2d(stage.float(), mix, getattr(self, f"shift_{index}"))
+        shift = getattr(self, f"shift_{index}")
+        return functional.conv2d(stage.float(), mix, shift).clamp(-LARGEST, LARGEST)
 
     def _encode(self, images: ImageTensor) -> list[Tensor]:
-        """Feature maps of stride `FINEST` and more."""
+        """Return the filters and the encoder's maps of stride `FINEST` and more."""
         with half_precision(images.device), torch.no_grad():
             maps = self.encoder(images.to(memory_format=torch.channels_last))
         largest = images.shape[-1] // FINEST
@@ -179,7 +202,7 @@ class FrozenFeatures(nn.Module):
                 "this encoder gives no feature maps, so that no light head can learn "
                 "on it; take another encoder, for example mobilenet_v2"
             )
-        return fine
+        return [filter_bank(images), *fine]
 
     def calibrate(self, images: Iterable[ImageTensor], count: int) -> Task[None]:
         """Put the features of these images, colours normalised, on one scale.
@@ -225,14 +248,13 @@ class _Moments:
         """Return the matrix (kept, c) and shift that give mean 0 and deviation 1."""
         mean = self.total / self.count
         covariance = self.products / self.count - torch.outer(mean, mean)
-        if kept == len(mean):
-            deviation = covariance.diagonal().clamp(min=1e-6).sqrt()
-            mix = torch.diag(1 / deviation)
-        else:
-            values, vectors = torch.linalg.eigh(covariance)
+        deviation = covariance.diagonal().clamp(min=1e-6).sqrt()
+        mix = torch.diag(1 / deviation)
+        if kept < len(mean):
+            values, vectors = torch.linalg.eigh(mix @ covariance @ mix)
             largest = values[-kept:].clamp(min=1e-6)
             # One scale for all components: what varies more says more.
-            mix = vectors[:, -kept:].T / largest.mean().sqrt()
+            mix = vectors[:, -kept:].T / largest.mean().sqrt() @ mix
         return mix.float(), (-mix @ mean).float()
 
 

@@ -46,10 +46,13 @@ class Head(nn.Module):
 
     def __init__(self, channels: Iterable[int], classes: int) -> None:
         super().__init__()
+        depths = tuple(channels)
         self.mix = nn.ModuleList(
             nn.Conv2d(depth, HIDDEN, 1, bias=index == 0)
-            for index, depth in enumerate(channels)
+            for index, depth in enumerate(depths)
         )
+        for each in self.mix:  # as one layer would begin that sees all stages joined
+            nn.init.uniform_(each.weight, -(sum(depths) ** -0.5), sum(depths) ** -0.5)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(DROPOUT)
         self.classify = nn.Conv2d(HIDDEN, classes, 1)
 
@@ -83,6 +86,13 @@ class LiveBody(nn.Module):
         super().__init__()
         self.features = FrozenFeatures(encoder)
         self.head = Head(self.features.channels, classes)
+
+    def new_head(self, seed: int) -> Head:
+        """Return a head that knows nothing, where the present one is."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            head = Head(self.features.channels, self.head.classify.out_channels)
+        return head.to(self.head.classify.weight.device)
 
     @property
     def encoder(self) -> nn.Module:

@@ -34,7 +34,9 @@ from . import layers
 from .background import Background
 from .guidance import Situation, next_step
 from .label_panel import LabelPanel
-from .labelling import Labelling
+from .labelling import LIVE, SIMILAR, Labelling
+from .live_panel import LivePanel
+from .living import Living
 from .looking import Looking
 from .maps_panel import MapsPanel
 from .new_project import NewProject, NewProjectDialog
@@ -62,14 +64,22 @@ class ActiveLearningDock(QWidget):
         Named so that napari hands it over.
     worker : Worker, optional
         The child process for long work; tests give another.
+    live : Worker, optional
+        The child process that follows each answer.
     """
 
-    def __init__(self, napari_viewer: "Viewer", worker: Worker | None = None) -> None:
+    def __init__(
+        self,
+        napari_viewer: "Viewer",
+        worker: Worker | None = None,
+        live: Worker | None = None,
+    ) -> None:
         super().__init__()
         self.viewer = napari_viewer
         self.project: Project | None = None
         self.labelling: Labelling | None = None
         self.background = Background(worker or Worker(), self)
+        self.live_panel = LivePanel()
         self.next_step = QLabel()
         self.next_step.setWordWrap(True)
         self.next_step.setAccessibleName("Next step")
@@ -92,6 +102,16 @@ class ActiveLearningDock(QWidget):
             lambda: self._writable() and not self.background.busy,
             self,
         )
+        self.living = Living(
+            self.live_panel,
+            live or Worker(),
+            self.round_panel.value,
+            self.round_panel.network.value,
+            self._prediction,
+            lambda: self.background.name if self.background.busy else "",
+            self,
+        )
+        self.looking.live = lambda: self.living.on
         self._lay_out()
         self._connect()
         self._refresh()
@@ -102,6 +122,7 @@ class ActiveLearningDock(QWidget):
         for panel in (
             self.project_panel,
             self.round_panel,
+            self.live_panel,
             self.label_panel,
             self.why_panel,
             self.maps_panel,
@@ -141,6 +162,10 @@ class ActiveLearningDock(QWidget):
         self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
         self.scores_panel.changed.connect(lambda: self.attempt(self.looking.light))
         self.looking.look_requested.connect(self._on_look_requested)
+        self.maps_panel.changed.connect(self.living.wish_soon)
+        self.round_panel.asking.changed.connect(self.living.wish_soon)
+        self.live_panel.switched.connect(self._on_live_switched)
+        self.living.failed.connect(self._on_live_failed)
         self.background.started.connect(self._on_started)
         self.background.progressed.connect(self._on_progressed)
         self.background.finished.connect(self._on_finished)
@@ -185,7 +210,9 @@ class ActiveLearningDock(QWidget):
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
         self._show_settings_of_round()
+        self.labelling.key_pressed.connect(self._on_live_key)
         self.looking.open(self.labelling)
+        self.living.open(self.labelling)
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
@@ -201,6 +228,7 @@ class ActiveLearningDock(QWidget):
 
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""
+        self.living.close()
         self.looking.close()
         if self.labelling is not None:
             self.labelling.close()
@@ -269,6 +297,7 @@ class ActiveLearningDock(QWidget):
             "query",
             settings=self.round_panel.value(),
             prediction=self._prediction(),
+            live=self.round_panel.network.value() if self.living.on else None,
         )
 
     def learn(self) -> None:
@@ -400,6 +429,7 @@ class ActiveLearningDock(QWidget):
                 self.viewer.reset_view()
         if name != "Look" or result is not None:  # a stopped look stays stopped
             self.looking.look(again=name == "Look")
+        self.living.wish_soon()
         self._refresh()
 
     def _on_failed(self, name: str, error: Exception) -> None:
@@ -485,10 +515,28 @@ class ActiveLearningDock(QWidget):
             read_only=self.project.read_only,
         )
 
+    # --- live -------------------------------------------------------------------------
+
+    def _on_live_key(self, key: str) -> None:
+        if key == LIVE:
+            self.live_panel.set_on(not self.live_panel.on)
+        elif key == SIMILAR:
+            self.living.toggle_similar()
+
+    def _on_live_switched(self, on: bool) -> None:
+        """Without live, maps are those of the latest network that learnt."""
+        if not on:
+            self.looking.look()
+
+    def _on_live_failed(self, error: Exception) -> None:
+        if not isinstance(error, AlsegError):
+            raise error
+        show_error(f"Live: {error}")
+
     # --- the end ----------------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """Save what is open, end the child process, close the project."""
+        """Save what is open, end the child processes, close the project."""
         self.background.close()
         self.close_project()
 

@@ -4,7 +4,7 @@
 nothing else: what has been answered is always read from the project.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,9 @@ NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
 UNDO, REDO = "Control-Z", "Control-Shift-Z"
 SIDE_BY_SIDE, PREDICTION, PSEUDO = "Shift-H", "Shift-P", "Shift-L"
 RANGE, WHY = "Shift-R", "Shift-W"
+LIVE, SIMILAR = "Shift-V", "Shift-S"
+OF_OTHERS = (MAPS, SIDE_BY_SIDE, PREDICTION, PSEUDO, RANGE, WHY, LIVE, SIMILAR)
+"""Keys that something other than the labels answers to."""
 
 
 class Labelling(QObject):
@@ -83,6 +86,8 @@ class Labelling(QObject):
         self.shown = Shown()
         self.lit: Range | None = None
         """Regions with a score in this range are lit up."""
+        self.similar: tuple[Region, ...] = ()
+        """Regions that are lit up because they look like one."""
         self.side_by_side = SideBySide(viewer)
         self._saved: LabelMap | None = None
         self._started = monotonic()
@@ -166,6 +171,16 @@ class Labelling(QObject):
         if other:
             self.image_shown.emit(image)
 
+    def refresh_maps(self) -> None:
+        """Show the maps and the prediction of the shown image as they are now."""
+        wanted = map_layers(self.project, self.image, self.shown, self.region_map)
+        there = {layers.key(layer) for layer in layers.ours(self.viewer)}
+        if self.side_by_side.on or not {entry.key for entry in wanted} <= there:
+            self.show(self.image)
+            return
+        for entry in wanted:
+            layers.draw(self.viewer, entry)
+
     def _draw(self, wanted: list[layers.LayerData]) -> None:
         """Draw layers over one another or, side by side, in cells."""
         if self.side_by_side.on:
@@ -221,15 +236,24 @@ class Labelling(QObject):
 
     def _lit(self) -> list[layers.LayerData]:
         region_map = self.region_map
-        if self.lit is None or self.ranking is None or region_map is None:
+        ranged = self.lit is not None and self.ranking is not None
+        if region_map is None or not (ranged or self.similar):
             return []
-        return [layers.lit_layer(self.image, region_map, self.lit_ids())]
+        alike = [each.region for each in self.similar if each.image == self.image]
+        lit = {*self.lit_ids().tolist(), *alike}
+        return [layers.lit_layer(self.image, region_map, lit)]
+
+    def light_similar(self, similar: Sequence[Region]) -> None:
+        """Light up these regions, whatever their score; none for an empty sequence."""
+        self.similar = tuple(similar)
+        self.light(self.lit)
 
     def show_round(self) -> None:
         """Go to the first open region of the latest round."""
         rounds = self.project.rounds
         self.round = rounds[-1] if rounds else None
         self.position = self.lit = None
+        self.similar = ()
         self.step(1)
         if self.position is None:
             self.show(self.image or self.project.images()[0])
@@ -294,6 +318,50 @@ class Labelling(QObject):
         wanted = max(CONTEXT * max(bounds.shape), SMALLEST_VIEW)
         view = self.viewer.canvas.viewbox_size(self.viewer.layers)
         self.viewer.scene.camera.zoom = min(view) / wanted
+
+    def coming(self) -> list[Region]:
+        """Return the open regions, the next one first, the current one left out."""
+        selection, states = self.selection, self.states()
+        if selection is None:
+            return []
+        start = -1 if self.position is None else self.position
+        order = [(start + 1 + turn) % len(states) for turn in range(len(states))]
+        return [
+            selection.regions[at]
+            for at in order
+            if states[at] == "open" and at != self.position
+        ]
+
+    def requeue(self, best: Sequence[Region]) -> None:
+        """Ask these regions in place of those that nobody has touched yet.
+
+        The current region stays, and so does whatever was answered, skipped or undone.
+        """
+        selection = self.selection
+        if selection is None or self.project.read_only:
+            return
+        free = set(self.project.replaceable(selection.round)) - {self.position}
+        kept = {
+            (region.image, region.region)
+            for at, region in enumerate(selection.regions)
+            if at not in free
+        }
+        new = [each for each in best if (each.image, each.region) not in kept]
+        if len(new) < len(free) or new[0].partition != selection.regions[0].partition:
+            return
+        start = -1 if self.position is None else self.position
+        count = len(selection.regions)
+        order = [(start + 1 + turn) % count for turn in range(count)]
+        places = (at for at in order if at in free)
+        changed = {
+            at: each
+            for at, each in zip(places, new, strict=False)
+            if each != selection.regions[at]
+        }
+        if changed:
+            self.project.reask(selection.round, changed)
+            self._selection = None
+            self._draw_outlines()
 
     # --- answering --------------------------------------------------------------------
 
@@ -476,10 +544,7 @@ class Labelling(QObject):
             NEXT: partial(self.step, 1),
             PREVIOUS: partial(self.step, -1),
             CENTRE: self.centre,
-            **{
-                key: partial(self.key_pressed.emit, key)
-                for key in (MAPS, SIDE_BY_SIDE, PREDICTION, PSEUDO, RANGE, WHY)
-            },
+            **{key: partial(self.key_pressed.emit, key) for key in OF_OTHERS},
             NEXT_IMAGE: partial(self.image_step_requested.emit, 1),
             PREVIOUS_IMAGE: partial(self.image_step_requested.emit, -1),
         }

@@ -66,6 +66,8 @@ class Looking(QObject):
         self.maps = maps
         self.scores = scores
         self.why = why
+        self.live: Callable[[], bool] = lambda: False
+        """Whether maps are made live, so that none need be looked at."""
         self._query = query
         self._may_look = may_look
         self._labelling: Labelling | None = None
@@ -265,7 +267,14 @@ class Looking(QObject):
             query = systems.completed(self._query())
         except AlsegError:
             return {}  # the panel of the round says what does not go together
-        return missing(labelling.project, labelling.image, labelling.shown, query)
+        wanted = missing(labelling.project, labelling.image, labelling.shown, query)
+        if self.live():
+            wanted = {
+                name: values
+                for name, values in wanted.items()
+                if name not in systems.live_maps()
+            }
+        return wanted
 
     def _note(self) -> str:
         """Say why a wanted map is not on screen."""
@@ -279,6 +288,8 @@ class Looking(QObject):
             if len(there) > 1 and shown.maps and not shown.side_by_side:
                 return "Maps cover one another here; side by side they do not."
             return ""
+        if self.live():
+            return "The live map comes with labels of two classes."
         if labelling.project.latest_weights_round() is None:
             return "There are no maps yet: they come with the first Learn."
         if labelling.project.read_only:

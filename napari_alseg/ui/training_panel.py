@@ -40,6 +40,11 @@ RECIPES: dict[Recipe, tuple[str, str, tuple[str, ...]]] = {
         "trusts these as far as they resemble labelled images.",
         ("similarity",),
     ),
+    "live": (
+        "live (light head)",
+        "Learns only a light head on the encoder, from all labels, in seconds.",
+        (),
+    ),
 }
 """What a recipe is called here, what it does, and the `RecipeSettings` it takes."""
 NO_SOURCE = (

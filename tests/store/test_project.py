@@ -678,11 +678,16 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
         "none": np.zeros((0, 2), np.float32),
     }
     for epoch in (1, 2):
-        project.write_aside("unfinished", state, {"epoch": epoch, "settings": {"epochs": 9}})
+        project.write_aside(
+            "unfinished", state, {"epoch": epoch, "settings": {"epochs": 9}}
+        )
     project.commit_weights(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.aside_card("unfinished") == {"epoch": 2, "settings": {"epochs": 9}}
+        assert opened.aside_card("unfinished") == {
+            "epoch": 2,
+            "settings": {"epochs": 9},
+        }
         arrays, card = opened.read_aside("unfinished")
         assert card == {"epoch": 2, "settings": {"epochs": 9}}
         assert set(arrays) == set(state)

@@ -15,6 +15,7 @@ class FakeWorker:
         self.asked = []
         self.deed = lambda task, project, arguments: "done"
         self.messages = []
+        self.told = []
         self.stopped = self.closed = False
 
     def run(self, task, project, **arguments):
@@ -27,6 +28,9 @@ class FakeWorker:
 
     def stop(self):
         self.stopped = True
+
+    def tell(self, message):
+        self.told.append(message)
 
     def close(self, grace=0.0):
         self.closed = True
@@ -48,7 +52,8 @@ def worker():
 def dock(make_napari_viewer, worker, qtbot):
     """The dock in a viewer, without a project."""
     viewer = make_napari_viewer()
-    dock = ActiveLearningDock(viewer, worker)
+    dock = ActiveLearningDock(viewer, worker, FakeWorker())
+    dock.live_panel.set_on(False)
     viewer.window.add_dock_widget(dock, name="Active learning")
     yield dock
     dock.shut_down()

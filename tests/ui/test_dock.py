@@ -242,7 +242,9 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
 
 def stopped(dock, round):
     """Leave what a stopped training leaves."""
-    dock.project.write_aside("unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}})
+    dock.project.write_aside(
+        "unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}}
+    )
 
 
 def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):

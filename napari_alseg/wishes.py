@@ -1,0 +1,46 @@
+"""What a window and the task that follows it say to each other."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .arrays import Region
+from .settings import QuerySettings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted now; a later one takes the place of an earlier one."""
+
+    number: int
+    image: str
+    """The shown one."""
+    coming: tuple[str, ...]
+    """Images of the open regions, the next one first."""
+    maps: tuple[str, ...]
+    """Acquisitions whose maps are shown."""
+    query: QuerySettings
+    similar_to: int | None = None
+    """A region of the shown image, to be told which others are like it."""
+    rank: bool = True
+    """Whether the pool may be ranked meanwhile."""
+
+
+@dataclass(frozen=True)
+class News:
+    """Something is new."""
+
+    kind: Literal["waiting", "looked", "ranked", "similar"]
+    number: int
+    """Of the wish that it was done for."""
+    sequence: int
+    """Labels count up to this event."""
+    image: str = ""
+    """Whose maps were drawn."""
+    regions: tuple[Region, ...] = ()
+    """The best open regions, or the most similar ones."""
+    fresh: float = 0.0
+    """Share of the pool that the latest head has ranked."""
+    classes: tuple[int, ...] = ()
+    """Class indices that have a label, where more are needed."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """How long each step took."""
