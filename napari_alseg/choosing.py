@@ -1,12 +1,13 @@
 """Which of the measured regions are asked: a completed query and its candidates."""
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import regions, systems
-from .arrays import Bounds, Region, Selection
+from .arrays import Bounds, Region, RegionBounds, Selection
 from .errors import NothingToAsk
 from .segmentation import Network
 from .settings import Budget, PredictionSettings, QuerySettings
@@ -188,12 +189,22 @@ def _choose_images(asked: Asking, candidates: Candidates) -> np.ndarray:
 
 
 def selection_of(
-    asked: Asking, version: int, candidates: Candidates, picked: np.ndarray
+    asked: Asking,
+    version: int,
+    candidates: Candidates,
+    picked: np.ndarray,
+    bounds_of: Callable[[str], RegionBounds] | None = None,
 ) -> Selection:
     """Return the picked candidates as regions, image by image to spare the eye.
 
     Images come in the order of their best region, regions within in falling score.
+    The bounds of an image's regions are read from its region map, unless they are
+    known.
     """
+
+    def read(image: str) -> RegionBounds:
+        return regions.bounds(asked.project.read_regions(image, version))
+
     first_seen = {
         image: i for i, image in reversed([*enumerate(candidates.image[picked])])
     }
@@ -204,7 +215,7 @@ def selection_of(
         index, region = int(candidates.image[row]), int(candidates.region[row])
         image = asked.images[index]
         if index not in boxes:
-            boxes = {index: regions.bounds(asked.project.read_regions(image, version))}
+            boxes = {index: (bounds_of or read)(image)}
         chosen.append(
             Region(
                 image=image,

@@ -22,6 +22,7 @@ from .settings import (
     LiveSettings,
     NetworkSettings,
     PredictionSettings,
+    QuerySettings,
     check,
 )
 from .store import Project
@@ -128,7 +129,7 @@ class Follower:
         """A new head that is learning, a few steps at a time, while nothing happens."""
         self._begun = self._settled = 0
         """Times that the head had learnt when a new one was begun, and took over."""
-        self._drawn: dict[tuple[str, tuple[str, ...]], int] = {}
+        self._drawn: dict[tuple[str, tuple[str, ...], QuerySettings], int] = {}
         self._pool = PoolRanking(project, prediction)
 
     # --- at once ----------------------------------------------------------------------
@@ -174,7 +175,7 @@ class Follower:
         """Draw the prediction and the wanted maps of an image, unless they are."""
         live = self._live
         assert live is not None
-        key = image, wish.maps
+        key = image, wish.maps, wish.query
         if self._drawn.get(key) == live.learnt:
             return
         acquisitions = [systems.acquisition(name) for name in wish.maps]
@@ -218,10 +219,10 @@ class Follower:
             for progress in self._anew:  # noqa: UP028 - it outlives an interruption
                 yield progress
             late = live.learnt - 1 != self._begun
-            self._anew, self._settled = None, live.learnt
+            self._anew = None
             if late:  # answers came meanwhile: they are learnt on top
                 yield from live.learn()
-                self._settled = live.learnt
+            self._settled = live.learnt
 
     def _rank(self, wish: Wish) -> Says:
         """Score the pool, the queue's images first, and put the queue in order."""

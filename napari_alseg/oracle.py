@@ -26,7 +26,7 @@ class Answers:
     patches: dict[int, LabelMap]
     """By position in the selection: labels of the region's bounds, 0 outside it."""
     skipped: tuple[int, ...]
-    """Positions of regions that have no class at all, when one class is asked for."""
+    """Positions of regions that most of the truth is unknown of, if one class is asked."""
     pixels: int
     """Pixels looked at, void ones included: they were asked."""
     void_pixels: int
@@ -88,15 +88,18 @@ def _cut(region: Region, regions: np.ndarray, truth: LabelMap) -> tuple[Mask, La
 
 
 def dominant(labels: np.ndarray) -> np.uint8:
-    """Most frequent class of some labels, 1..C; 0 if none has a class.
+    """Most frequent class of some labels, 1..C; 0 if most of them have none.
 
-    Of equally frequent classes the first wins; unlabelled pixels have no voice.
+    Of equally frequent classes the first wins. Where the truth of more than half of
+    the pixels is unknown, a person would not name the rest, but skip.
 
     Examples
     --------
     >>> int(dominant(np.array([0, 0, 0, 3, 2, 2, 3], np.uint8)))
     2
+    >>> int(dominant(np.array([0, 0, 0, 3, 2], np.uint8)))
+    0
     """
     counts = np.bincount(labels.ravel(), minlength=1)
-    counts[0] = 0
-    return np.uint8(counts.argmax())
+    unknown, counts[0] = counts[0], 0
+    return np.uint8(0 if 2 * unknown > labels.size else counts.argmax())

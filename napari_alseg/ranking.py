@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import regions, systems
-from .arrays import Bounds, Region
+from .arrays import Bounds, Region, RegionBounds
 from .choosing import Asking, choose, selection_of
 from .errors import NothingToAsk
 from .live import Live
@@ -47,6 +47,7 @@ class PoolRanking:
         self._rows: dict[str, Candidates] = {}
         self._scored: dict[str, int] = {}
         """Times that the head had learnt when it saw an image."""
+        self._bounds: dict[str, RegionBounds] = {}
         self._looks: dict[str, np.ndarray] = {}
         """Features of the regions of each image, float16 (R, D)."""
 
@@ -55,6 +56,7 @@ class PoolRanking:
         self._rows.clear()
         self._scored.clear()
         self._looks.clear()
+        self._bounds.clear()
 
     def begin(self, query: QuerySettings) -> bool:
         """Rank the regions of the latest round's kind; whether that can be done.
@@ -106,6 +108,7 @@ class PoolRanking:
         if image not in self._looks:
             looks = encoded(live.network, pixels, region_map, self._prediction)
             self._looks[image] = looks.astype(np.float16)
+            self._bounds[image] = regions.bounds(region_map).astype(np.int32)
         if not live.ready:
             return
         _, seen = glance(live.network, pixels, self._query, self._prediction)
@@ -136,7 +139,10 @@ class PoolRanking:
             picked = choose(asked, candidates)
         except NothingToAsk:
             return ()
-        return selection_of(asked, self._version, candidates, picked).regions
+        chosen = selection_of(
+            asked, self._version, candidates, picked, self._bounds.__getitem__
+        )
+        return chosen.regions
 
     # --- similar regions --------------------------------------------------------------
 
@@ -157,7 +163,7 @@ class PoolRanking:
         ids = np.concatenate([1 + np.arange(len(each)) for each in cosines.values()])
         score = np.concatenate(list(cosines.values()))
         score[(names == image) & (ids == region)] = -np.inf
-        best = np.argsort(-score, kind="stable")[:SIMILAR]
+        best = np.argsort(-score, kind="stable")[: min(SIMILAR, len(score) - 1)]
         found = []
         boxes: dict[str, np.ndarray] = {}
         sizes: dict[str, np.ndarray] = {}

@@ -73,6 +73,9 @@ class Worker:
         self._log: IO[bytes] | None = None
         self._deadline: float | None = None
         self._sending = threading.Lock()
+        self._hears = False
+        """Whether the running task has been begun, so that it can be told something."""
+        self._early: list[Letter] = []
 
     @property
     def alive(self) -> bool:
@@ -106,7 +109,7 @@ class Worker:
         """
         self._start()
         self._deadline = None
-        self._send(Request(task, project, arguments))
+        self._begin(Request(task, project, arguments))
         try:
             while (reply := self._receive()).kind == "progress":
                 yield reply.value
@@ -115,6 +118,8 @@ class Worker:
             while self._receive().kind == "progress":
                 pass
             raise
+        finally:
+            self._hears = False
         return _unwrap(reply)
 
     def stop(self) -> None:
@@ -127,14 +132,22 @@ class Worker:
     def tell(self, message: Any) -> None:
         """Put a message into the inbox of the running task; safe from any thread.
 
-        Harmless if the child has just died: whoever waits for its replies is told so.
+        A task that is only just starting hears it first. Harmless if the child has
+        just died: whoever waits for its replies is told so.
         """
-        if self.alive:
-            with suppress(TaskDied):
-                self._send(Letter(message))
+        with self._sending, suppress(OSError):
+            if self._hears:
+                self._write(Letter(message))
+            else:
+                self._early.append(Letter(message))
 
     def close(self, grace: float = 3.0) -> None:
         """End the child: kindly, then, after `grace` seconds, for certain."""
+        self._hears = False
+        self._early.clear()
+        self._end(grace)
+
+    def _end(self, grace: float = 3.0) -> None:
         if self._process is None:
             return
         with suppress(OSError):
@@ -152,7 +165,7 @@ class Worker:
     def _start(self) -> None:
         if self.alive:
             return
-        self.close()
+        self._end()
         self._replies = SimpleQueue()
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
@@ -168,14 +181,28 @@ class Worker:
             daemon=True,
         ).start()
 
-    def _send(self, message: Any) -> None:
-        assert self._process is not None and self._process.stdin is not None
+    def _begin(self, request: Request) -> None:
+        """Send a request, then what was told while the child was starting."""
         try:
             with self._sending:
-                pickle.dump(message, self._process.stdin)
-                self._process.stdin.flush()
+                self._write(request)
+                while self._early:
+                    self._write(self._early.pop(0))
+                self._hears = True
         except OSError as error:
             raise self._died() from error
+
+    def _send(self, message: Any) -> None:
+        try:
+            with self._sending:
+                self._write(message)
+        except OSError as error:
+            raise self._died() from error
+
+    def _write(self, message: Any) -> None:
+        assert self._process is not None and self._process.stdin is not None
+        pickle.dump(message, self._process.stdin)
+        self._process.stdin.flush()
 
     def _receive(self) -> Reply:
         """Wait for the next reply; end a child that outlives its deadline."""

@@ -24,6 +24,8 @@ import torch  # noqa: E402
 
 SHAPE = (48, 64)
 TINY_NETWORK = NetworkSettings(weights="random")
+TINY_LIVE = NetworkSettings("unet", "tu-test_efficientnet", "random")
+"""For a light head: an encoder of few channels, which are soon on one scale."""
 TINY_REGIONS = {"region_size": 64}
 TINY_TRAINING = TrainingSettings(epochs=2, batch_size=2, device="cpu")
 TINY_PREDICTION = PredictionSettings(device="cpu")

@@ -195,6 +195,8 @@ class FrozenFeatures(nn.Module):
         """Return the filters and the encoder's maps of stride `FINEST` and more."""
         with half_precision(images.device), torch.no_grad():
             maps = self.encoder(images.to(memory_format=torch.channels_last))
+        if isinstance(maps, tuple):  # a vision transformer gives its tokens, too
+            maps = maps[0]
         largest = images.shape[-1] // FINEST
         fine = [each for each in maps if each.shape[1] and each.shape[-1] <= largest]
         if not fine:
@@ -261,6 +263,7 @@ class _Moments:
 def _digest(tensors: Iterable[Tensor]) -> bytes:
     found = blake2b(digest_size=16)
     for each in tensors:
+        found.update(repr(tuple(each.shape)).encode())
         found.update(each.detach().cpu().contiguous().numpy().data)
     return found.digest()
 

@@ -28,7 +28,7 @@ HIDDEN = 128
 """Units of the hidden layer."""
 DROPOUT = 0.1
 """Share of them that a training step leaves out."""
-CALIBRATED_WITH = 32
+CALIBRATED_WITH = 16
 """Images that put the features on one scale."""
 CHUNK = 20
 """Steps between two progresses."""

@@ -194,13 +194,14 @@ def _live(settings: NetworkSettings, classes: int, seed: int) -> Network:
     """Return a light head on the encoder of another network."""
     name = settings.network.removeprefix(LIVE)
     deep = _bare(replace(settings, network=name, difficulty=False), classes, seed)
-    encoder = deep.encoder
+    encoder, stride = deep.encoder, deep.stride
     if name.startswith(TORCHVISION):
-        encoder = TorchvisionStages(encoder)
+        # Sides that each stage halves exactly: so their maps are told apart by size.
+        encoder, stride = TorchvisionStages(encoder), 32
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         body = LiveBody(encoder, classes)
-    return Network(body, settings, classes, stride=deep.stride)
+    return Network(body, settings, classes, stride=stride)
 
 
 def _torchvision(name: str, classes: int) -> nn.Module:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
-from .labelling import MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, WHY
+from .labelling import (
+    LIVE,
+    MAPS,
+    PREDICTION,
+    PSEUDO,
+    RANGE,
+    SIDE_BY_SIDE,
+    SIMILAR,
+    WHY,
+)
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -133,3 +142,13 @@ def toggle_range(viewer: "Viewer") -> None:
 def why(viewer: "Viewer") -> None:
     """Say why the current region is asked, or no longer."""
     open_dock(viewer).looking.press(WHY)
+
+
+def toggle_live(viewer: "Viewer") -> None:
+    """Let maps and queue follow each answer, or no longer."""
+    open_dock(viewer).living.press(LIVE)
+
+
+def toggle_similar(viewer: "Viewer") -> None:
+    """Light up the regions that look like the current one, or no longer."""
+    open_dock(viewer).living.press(SIMILAR)

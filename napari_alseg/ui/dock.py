@@ -32,9 +32,9 @@ from napari_alseg.worker import Worker
 
 from . import layers
 from .background import Background
-from .guidance import Situation, next_step
+from .guidance import Live, Situation, next_step
 from .label_panel import LabelPanel
-from .labelling import LIVE, SIMILAR, Labelling
+from .labelling import Labelling
 from .live_panel import LivePanel
 from .living import Living
 from .looking import Looking
@@ -164,7 +164,9 @@ class ActiveLearningDock(QWidget):
         self.looking.look_requested.connect(self._on_look_requested)
         self.maps_panel.changed.connect(self.living.wish_soon)
         self.round_panel.asking.changed.connect(self.living.wish_soon)
+        self.maps_panel.changed.connect(self._show_next_step)
         self.live_panel.switched.connect(self._on_live_switched)
+        self.living.changed.connect(self._refresh)
         self.living.failed.connect(self._on_live_failed)
         self.background.started.connect(self._on_started)
         self.background.progressed.connect(self._on_progressed)
@@ -210,7 +212,6 @@ class ActiveLearningDock(QWidget):
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
         self._show_settings_of_round()
-        self.labelling.key_pressed.connect(self._on_live_key)
         self.looking.open(self.labelling)
         self.living.open(self.labelling)
         if self.project.images():
@@ -391,6 +392,7 @@ class ActiveLearningDock(QWidget):
         self.round_panel.begin(name)
         if name != "Look":  # nobody asked for it, and it may come right after another
             self._set_notes("")
+        self.living.wish_soon()
         self._refresh()
 
     def _on_progressed(self, progress: Progress) -> None:
@@ -436,6 +438,7 @@ class ActiveLearningDock(QWidget):
         self._end_task()
         self._exhausted = isinstance(error, NothingToAsk)
         self._show_new_round()
+        self.living.wish_soon()
         self._refresh()
         if not isinstance(error, AlsegError):
             raise error
@@ -480,11 +483,10 @@ class ActiveLearningDock(QWidget):
     def _refresh(self) -> None:
         """Show the state of the round and the next step."""
         task = self.background.name if self.background.busy else ""
-        now = self.situation()
+        now = self._show_next_step()
         self.round_panel.set_state(
             ready=self._writable(), task=task, unfinished=now.unfinished
         )
-        self.next_step.setText(next_step(now))
         if self.labelling is not None:
             self.label_panel.set_progress(
                 self.labelling.states(), self.labelling.position, self.labelling.region
@@ -495,6 +497,11 @@ class ActiveLearningDock(QWidget):
                 recipe_after(self.labelling.selection),
                 len(self.project.images("source")),
             )
+
+    def _show_next_step(self) -> Situation:
+        now = self.situation()
+        self.next_step.setText(next_step(now))
+        return now
 
     def situation(self) -> Situation:
         """Return all that the next step depends on."""
@@ -513,15 +520,16 @@ class ActiveLearningDock(QWidget):
             unfinished=unfinished(self.project),
             exhausted=self._exhausted,
             read_only=self.project.read_only,
+            live=self._live(),
+            maps=self.maps_panel.value().maps,
         )
 
-    # --- live -------------------------------------------------------------------------
+    def _live(self) -> Live:
+        if not self.living.on:
+            return "off"
+        return "waiting" if self.living.waiting else "on"
 
-    def _on_live_key(self, key: str) -> None:
-        if key == LIVE:
-            self.live_panel.set_on(not self.live_panel.on)
-        elif key == SIMILAR:
-            self.living.toggle_similar()
+    # --- live -------------------------------------------------------------------------
 
     def _on_live_switched(self, on: bool) -> None:
         """Without live, maps are those of the latest network that learnt."""

@@ -1,6 +1,10 @@
 """The line that always says what to do next."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Live: TypeAlias = Literal["off", "waiting", "on"]
+"""Whether maps and queue follow each answer, or wait for a second class to do so."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,12 @@ class Situation:
     exhausted: bool = False
     """Whether Ask has found nothing more to ask."""
     read_only: bool = False
+    live: Live = "off"
+    maps: bool = False
+    """Whether heat maps are shown."""
+
+
+SECOND_CLASS = "The live map comes with a second class."
 
 
 def next_step(now: Situation) -> str:
@@ -57,11 +67,14 @@ def next_step(now: Situation) -> str:
         case Situation(asked=0):
             return "Press Ask: the plugin chooses the regions to label."
         case Situation(open=waiting) if waiting:
-            return f"Press a class key for the marked region ({waiting} to go)."
+            step = f"Press a class key for the marked region ({waiting} to go)."
+            return step + (f" {SECOND_CLASS}" if now.live == "waiting" else "")
         case Situation(labelled=False):
             return "No label yet: answer a region, or press Ask for others."
         case Situation(learned=False):
             return "All regions are answered. Press Learn."
         case Situation(exhausted=True):
             return "Nothing is left to ask: all is labelled, answered or skipped."
-    return "Look at the heat map, then press Ask for the next regions."
+    if now.maps or now.live == "on":
+        return "Look at the heat map, then press Ask for the next regions."
+    return "Press Ask for the next regions."

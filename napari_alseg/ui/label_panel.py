@@ -82,8 +82,10 @@ class LabelPanel(QGroupBox):
     ) -> None:
         """Show how many regions are answered and which one is current."""
         done = sum(state != "open" for state in states)
+        self._bar.setUpdatesEnabled(False)  # it would paint the window again, at once
         self._bar.setMaximum(max(len(states), 1))
         self._bar.setValue(done)
+        self._bar.setUpdatesEnabled(True)
         if region is None or position is None:
             text = "nothing is asked yet" if not states else "no region is current"
         else:

@@ -347,7 +347,9 @@ class Labelling(QObject):
             if at not in free
         }
         new = [each for each in best if (each.image, each.region) not in kept]
-        if len(new) < len(free) or new[0].partition != selection.regions[0].partition:
+        if not free or len(new) < len(free):
+            return
+        if new[0].partition != selection.regions[0].partition:
             return
         start = -1 if self.position is None else self.position
         count = len(selection.regions)
@@ -361,7 +363,7 @@ class Labelling(QObject):
         if changed:
             self.project.reask(selection.round, changed)
             self._selection = None
-            self._draw_outlines()
+            self._redraw_outlines()
 
     # --- answering --------------------------------------------------------------------
 
@@ -485,13 +487,17 @@ class Labelling(QObject):
             self._layer.refresh()
 
     def _draw_outlines(self) -> None:
+        self._redraw_outlines()
+        if self._layer is not None and self._layer in self.viewer.layers:
+            self.viewer.layers.selection.active = self._layer
+
+    def _redraw_outlines(self) -> None:
+        """Show which regions are asked; the layer that the user has chosen stays so."""
         outlines = self._outlines()
         if bool(outlines) != (layers.find(self.viewer, "regions") is not None):
             self.show(self.image)
         elif outlines:
             layers.redraw(self.viewer, outlines[0])
-        if self._layer is not None and self._layer in self.viewer.layers:
-            self.viewer.layers.selection.active = self._layer
 
     # --- keys and strokes -------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -12,36 +13,52 @@ from qtpy.QtWidgets import (
 
 from .label_panel import shrinkable
 
-OFF = "Off: maps and queue stay as they are until the next Learn or Ask."
-READY = "Starts with the first question or label."
+OFF = "Off: maps and queue wait for Learn or Ask."
+READY = "Map: comes with the first labels."
+AS_ASKED = "Queue: as it was asked."
+SIMILAR, HIDE = "Si&milar (Shift+S)", "&Hide them (Shift+S)"
 
 
 class LivePanel(QGroupBox):
-    """Whether maps and queue follow each answer, and how far they have."""
+    """Whether maps and queue follow each answer, and how far they have.
+
+    What is said fits a line each, so that nothing below moves at an answer.
+    """
 
     switched = Signal(bool)
     similar_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Live", parent)
-        self._on = QCheckBox("Follow e&very answer (Shift-V)")
+        self._on = QCheckBox("Follow answers (Shift+&V)")
         self._on.setToolTip(
             "A light model learns from each answer within two seconds; the maps of the "
             "shown image and the order of the questions follow"
         )
         self._on.setChecked(True)
-        self._map, self._rank = QLabel(READY), QLabel()
-        for label, name in ((self._map, "Live map"), (self._rank, "Live ranking")):
-            label.setWordWrap(True)
-            label.setAccessibleName(name)
-        self._similar = QPushButton("Si&milar regions (Shift-S)")
+        self._similar = QPushButton(SIMILAR)
+        self._similar.setAccessibleName("Similar regions")
         self._similar.setToolTip("Light up the regions that look like the current one")
         self._similar.setEnabled(False)
         shrinkable(self._similar)
+        self._map, self._queue, self._lit = QLabel(READY), QLabel(AS_ASKED), QLabel()
+        self._map.setToolTip("H shows the maps, Shift+P the predicted classes")
+        self._queue.setToolTip("The next questions are the best that were found so far")
+        for label, name in (
+            (self._map, "Live map"),
+            (self._queue, "Live queue"),
+            (self._lit, "Similar regions found"),
+        ):
+            label.setWordWrap(True)
+            label.setAccessibleName(name)
+        self._lit.hide()
+        row = QHBoxLayout()
+        row.addWidget(self._on)
+        row.addWidget(self._similar, 1)
         column = QVBoxLayout(self)
-        for widget in (self._on, self._map, self._rank, self._similar):
-            column.addWidget(widget)
-        self._rank.hide()
+        column.addLayout(row)
+        for label in (self._map, self._queue, self._lit):
+            column.addWidget(label)
         self._on.toggled.connect(self._on_toggled)
         self._similar.clicked.connect(self.similar_requested)
 
@@ -58,18 +75,33 @@ class LivePanel(QGroupBox):
         """Say whether there is a current region that others may be similar to."""
         self._similar.setEnabled(able and self.on)
 
-    def set_texts(self, of_map: str, of_rank: str = "") -> None:
-        """Say how fresh the map is, and how fresh the ranking."""
-        self._map.setText(of_map)
-        self._rank.setText(of_rank)
-        self._rank.setVisible(bool(of_rank))
+    def start(self) -> None:
+        """Say what there is before anything is known."""
+        self.set_map(READY if self.on else OFF)
+        self._queue.setText(AS_ASKED)
+        self._queue.setVisible(self.on)
+        self.set_similar("")
 
-    def texts(self) -> tuple[str, str]:
-        """Return what is said of the map and of the ranking."""
-        return self._map.text(), self._rank.text()
+    def set_map(self, text: str) -> None:
+        """Say how fresh the map is."""
+        self._map.setText(text)
+
+    def set_queue(self, text: str) -> None:
+        """Say how fresh the order of the questions is."""
+        self._queue.setText(text)
+
+    def set_similar(self, text: str, *, lit: bool = False) -> None:
+        """Say which similar regions were found; offer to hide those that are lit."""
+        self._lit.setText(text)
+        self._lit.setVisible(bool(text))
+        self._similar.setText(HIDE if lit else SIMILAR)
+
+    def texts(self) -> tuple[str, str, str]:
+        """Return what is said of the map, of the queue and of similar regions."""
+        return self._map.text(), self._queue.text(), self._lit.text()
 
     def _on_toggled(self, on: bool) -> None:
         with QSignalBlocker(self._similar):
             self._similar.setEnabled(False)
-        self.set_texts(READY if on else OFF)
+        self.start()
         self.switched.emit(on)

@@ -18,8 +18,8 @@ from napari_alseg.wishes import News, Wish
 from napari_alseg.worker import Worker
 
 from .background import Background
-from .labelling import Labelling
-from .live_panel import OFF, READY, LivePanel
+from .labelling import LIVE, SIMILAR, Labelling
+from .live_panel import AS_ASKED, LivePanel
 from .maps import of_network
 
 PAUSE = 20
@@ -40,6 +40,8 @@ class Living(QObject):
         Name of the long task that is running, or empty.
     """
 
+    changed = Signal()
+    """Whether live is on, whether it waits for labels, or what it drew has changed."""
     failed = Signal(object)
 
     def __init__(
@@ -60,8 +62,13 @@ class Living(QObject):
         self._prediction = prediction
         self._task = task
         self._labelling: Labelling | None = None
+        self.waiting = False
+        """Whether labels of a second class are needed before anything can be drawn."""
         self._number = 0
-        self._similar_to: int | None = None
+        self._oldest = 0
+        """News of earlier wishes are about another project or round."""
+        self._similar_to: tuple[str, int] | None = None
+        """An image and its region that others are looked for to be like."""
         self._pause = QTimer(self, interval=PAUSE, singleShot=True)
         self._pause.timeout.connect(self._wish)
         panel.switched.connect(self._on_switched)
@@ -83,20 +90,28 @@ class Living(QObject):
     def open(self, labelling: Labelling) -> None:
         """Follow what is done in a project from now on."""
         self._labelling = labelling
+        self.waiting = not labelling.project.labelled()
         labelling.changed.connect(self.wish_soon)
         labelling.image_shown.connect(self.wish_soon)
-        self._show_start()
+        labelling.round_shown.connect(self._on_round_shown)
+        labelling.key_pressed.connect(self.press)
+        self.panel.start()
+        self._on_round_shown()
         self.wish_soon()
 
     def close(self) -> None:
         """Follow no project any longer; the head that was learnt is kept."""
         self._pause.stop()
         self._labelling = self._similar_to = None
-        self._end()
-
-    def _end(self) -> None:
-        """End the child's task; its process goes with it."""
+        self.panel.start()
+        self.panel.set_able(False)
         self.background.close()
+
+    def _on_round_shown(self) -> None:
+        self._oldest = self._number + 1
+        self._similar_to = None
+        self.panel.set_queue(AS_ASKED)
+        self.panel.set_similar("")
 
     # --- wishing ----------------------------------------------------------------------
 
@@ -111,7 +126,7 @@ class Living(QObject):
         labelling = self._labelling
         if labelling is None or not self.on or self._task() in ("Ask", "Look"):
             return
-        if not labelling.image or not (labelling.round or labelling.project.sequence):
+        if not labelling.image or not (labelling.round or labelling.project.labelled()):
             return
         if not self.background.busy:
             following = self.background.worker.run(
@@ -121,14 +136,18 @@ class Living(QObject):
                 prediction=self._prediction(),
             )
             self.background.start("Live", following)
+            self.panel.set_map("Map: starting…")
         self._number += 1
+        if self._similar_to is not None and self._similar_to[0] != labelling.image:
+            self._similar_to = None
+            self.panel.set_similar("")
         wish = Wish(
             self._number,
             labelling.image,
             tuple(region.image for region in labelling.coming()),
             self._maps(labelling),
             self._query(),
-            self._similar_to,
+            self._similar_to[1] if self._similar_to else None,
             rank=not self._task(),
         )
         self.background.worker.tell(wish)
@@ -138,6 +157,13 @@ class Living(QObject):
         names = of_network(labelling.shown.names)
         return tuple(name for name in names if name in systems.live_maps())
 
+    def press(self, key: str) -> None:
+        """Do what a key is for."""
+        if key == LIVE:
+            self.panel.set_on(not self.panel.on)
+        elif key == SIMILAR:
+            self.toggle_similar()
+
     def toggle_similar(self) -> None:
         """Light up the regions that look like the current one, or no longer."""
         labelling = self._labelling
@@ -145,12 +171,17 @@ class Living(QObject):
             return
         region = labelling.region
         if labelling.similar:
-            labelling.light_similar(())
-            self._similar_to = None
+            self._hide_similar()
         elif region is not None and region.image == labelling.image:
-            self._similar_to = region.region
-            self.panel.set_texts(self.panel.texts()[0], "Looking for similar regions…")
+            self._similar_to = region.image, region.region
+            self.panel.set_similar("Similar: looking through the pool…")
             self.wish_soon()
+
+    def _hide_similar(self) -> None:
+        self._similar_to = None
+        self.panel.set_similar("")
+        if self._labelling is not None and self._labelling.similar:
+            self._labelling.light_similar(())
 
     # --- news -------------------------------------------------------------------------
 
@@ -161,24 +192,22 @@ class Living(QObject):
         if isinstance(news, Progress):
             self._show_progress(news)
             return
+        if news.number < self._oldest:
+            return
         match news.kind:
             case "waiting":
-                self.panel.set_texts(needs(labelling, news.classes))
+                self.panel.set_map(needs(labelling, news.classes))
+                self._set_waiting(True)
             case "looked" if news.image == labelling.image:
                 self._try(labelling.refresh_maps)
                 self._show_map(news)
+                self._set_waiting(False)
             case "ranked":
                 self._try(labelling.requeue, news.regions)
-                self._show_rank(news)
+                share = f"{news.fresh:.0%}" if news.fresh < 1 else "all"
+                self.panel.set_queue(f"Queue: in order, {share} of the images seen.")
             case "similar" if self._similar_to is not None:
-                self._similar_to = None
-                labelling.light_similar(news.regions)
-                images = len({region.image for region in news.regions})
-                text = (
-                    f"The {len(news.regions)} most similar regions are lit up, in "
-                    f"{images} images. Press Shift-S again to hide them."
-                )
-                self.panel.set_texts(self.panel.texts()[0], text)
+                self._show_similar(labelling, news)
 
     def _try(self, deed: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -186,28 +215,34 @@ class Living(QObject):
         except AlsegError as error:
             self.failed.emit(error)
 
-    def _show_start(self) -> None:
-        self.panel.set_texts(READY if self.panel.on else OFF)
+    def _set_waiting(self, waiting: bool) -> None:
+        self.waiting = waiting
+        self.changed.emit()
 
     def _show_progress(self, progress: Progress) -> None:
-        """Say what takes long: the start. All else says for itself when it is done."""
-        if progress.message in ("loading the network", "looking at the pool"):
-            share = f" {progress.done} of {progress.total}" if progress.done else ""
-            text = f"Getting ready: {progress.message}{share}…"
-            self.panel.set_texts(text, self.panel.texts()[1])
+        """Say what takes long: the start, and a first look at the whole pool."""
+        if progress.message not in ("loading the network", "looking at the pool"):
+            return
+        share = f" {progress.done} of {progress.total}" if progress.done else ""
+        if self._similar_to is not None:
+            self.panel.set_similar(f"Similar: {progress.message}{share}…")
+        else:
+            self.panel.set_map(f"Map: {progress.message}{share}…")
 
     def _show_map(self, news: News) -> None:
         seconds = sum(news.seconds.values())
         took = f" ({seconds:.1f} s)" if seconds else ""
-        text = f"The map knows all answers{took}. H shows it, Shift-P the classes."
-        self.panel.set_texts(text, self.panel.texts()[1])
+        self.panel.set_map(f"Map: knows all answers{took}. H shows it.")
 
-    def _show_rank(self, news: News) -> None:
-        share = f"{news.fresh:.0%}" if news.fresh < 1 else "all"
-        text = (
-            f"The queue is in order: the newest model has ranked {share} of the pool."
-        )
-        self.panel.set_texts(self.panel.texts()[0], text)
+    def _show_similar(self, labelling: Labelling, news: News) -> None:
+        self._similar_to = None
+        if not news.regions:
+            self.panel.set_similar("Similar: there are no regions to compare.")
+            return
+        labelling.light_similar(news.regions)
+        images = len({region.image for region in news.regions})
+        text = f"Similar: {len(news.regions)} regions lit, in {images} images."
+        self.panel.set_similar(text, lit=True)
 
     # --- the end ----------------------------------------------------------------------
 
@@ -216,7 +251,9 @@ class Living(QObject):
             self.wish_soon()
         else:
             self._pause.stop()
-            self._end()
+            self._hide_similar()
+            self.background.close()
+        self.changed.emit()
 
     def _on_ended(self, _: str, __: Any) -> None:
         """Say nothing: who ended it knows."""
@@ -237,6 +274,6 @@ def needs(labelling: Labelling, classes: tuple[int, ...]) -> str:
         Class indices that have a label.
     """
     if not classes:
-        return "Answer a region: the map comes with labels of two classes."
+        return "Map: comes with labels of two classes."
     known = labelling.project.classes[classes[0]].name
-    return f"Only {known} is labelled so far: the map comes with a second class."
+    return f"Map: only {known} so far, it needs a second class."

@@ -51,6 +51,7 @@ class RoundPanel(QGroupBox):
         self.curve = Curve()
         self.network = SettingsForm(NetworkSettings())
         self.training = TrainingPanel()
+        self._state: tuple[bool, str, bool] | None = None
         self._lay_out()
         self._ask.clicked.connect(self.ask_requested)
         self._learn.clicked.connect(self.learn_requested)
@@ -88,6 +89,9 @@ class RoundPanel(QGroupBox):
 
     def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
         """Enable what can be pressed now, and offer to go on if learning can."""
+        before, self._state = self._state, (ready, task, unfinished)
+        if before == self._state:
+            return  # an empty bar would paint the window again, at once
         self._go_on.setVisible(ready and unfinished and not task)
         self._ask.setEnabled(ready and not task)
         self._learn.setEnabled(ready and not task)

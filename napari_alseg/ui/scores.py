@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from napari_alseg.store import Project
 
 BEST_CLASSES = 3
+SAME = 1e-3
+"""Scores that differ by less are the same, as far as they are kept."""
 
 
 class Range(NamedTuple):
@@ -106,6 +108,9 @@ def reason(
         One of the round's.
     """
     row = None if ranking is None else ranking.row(region.image, region.region)
+    if put_by_live(project, ranking, selection, region):
+        text = f"its score is {region.score:.2f}, by {selection.system}."
+        return Reason(f"Put here by live: {text}")
     if ranking is None or row is None:
         return Reason(without_ranking(project, selection))
     rank, among = ranking.rank(row)
@@ -121,17 +126,45 @@ def reason(
     )
 
 
-def without_ranking(project: "Project", selection: Selection) -> str:
-    """Say why the regions of a round have no ranking."""
+def put_by_live(
+    project: "Project", ranking: Ranking | None, selection: Selection, region: Region
+) -> bool:
+    """Whether a region came after its round was asked: it has another score."""
+    if ranking is not None:
+        row = ranking.row(region.image, region.region)
+        asked_with = 0.0 if row is None else float(ranking.score[row])
+        return abs(region.score - asked_with) > SAME
+    return is_spread(project, selection) and abs(region.score) > SAME
+
+
+def is_spread(project: "Project", selection: Selection) -> bool:
+    """Whether a round asked a spread, which has no scores, for want of a network."""
+    windows = project.partition_settings(selection.regions[0].partition)["partition"]
+    return (
+        _acquisition(project, selection) != "random"
+        and windows not in systems.WINDOWS
+        and not _learnt_before(project, selection)
+    )
+
+
+def _acquisition(project: "Project", selection: Selection) -> str:
     name = project.metrics(selection.round).get("query", {}).get("acquisition")
-    name = name or systems.system(selection.system).acquisition
-    if name == "random":
-        return "Asked at random: chance is the measure of all other systems."
-    learnt_before = any(
+    return str(name or systems.system(selection.system).acquisition)
+
+
+def _learnt_before(project: "Project", selection: Selection) -> bool:
+    return any(
         "train_seconds" in project.metrics(number)
         for number in range(selection.round)  # round 0: labels that were there already
     )
-    if not learnt_before:
+
+
+def without_ranking(project: "Project", selection: Selection) -> str:
+    """Say why the regions of a round have no ranking."""
+    name = _acquisition(project, selection)
+    if name == "random":
+        return "Asked at random: chance is the measure of all other systems."
+    if not _learnt_before(project, selection):
         return "Asked to spread over colours and places: there was no network yet."
     if systems.acquisition(name).of == "regions":
         return (

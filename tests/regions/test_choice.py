@@ -7,10 +7,12 @@ from napari_alseg.errors import BadValue
 from napari_alseg.regions import (
     choose_class_quota,
     choose_diverse,
+    choose_few_per_image,
     choose_per_image,
     choose_spread,
     choose_stratified,
     choose_top,
+    choose_typical,
     choose_windows,
     pool,
 )
@@ -80,6 +82,9 @@ def test_a_larger_budget_asks_the_same_and_more(seed, budget):
 
 BY_SCORE = {
     "top": choose_top,
+    "few per image": lambda s, c, b: choose_few_per_image(
+        s, c, np.zeros(len(s), int), b, 3
+    ),
     "class quota": lambda s, c, b: choose_class_quota(s, c, np.zeros(len(s), int), b),
     "stratified": lambda s, c, b: choose_stratified(
         s, c, np.zeros(len(s), int), b, rng()
@@ -87,6 +92,7 @@ BY_SCORE = {
 }
 BY_FEATURES = {
     "spread": lambda f, c, b: choose_spread(f, c, b, rng()),
+    "typical": lambda f, c, b: choose_typical(f, c, b, rng()),
     "diverse": choose_diverse,
 }
 
@@ -497,3 +503,96 @@ def test_a_budget_below_one_region_an_image_goes_to_the_best_images():
 def test_per_image_of_nothing_is_nothing():
     none = np.empty(0)
     assert choose_per_image(none, none, np.empty(0, int), 5).tolist() == []
+
+
+# --- a few of each image --------------------------------------------------------------
+
+
+@given(st.integers(0, 10_000), st.integers(0, 160), st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_images_take_turns_of_a_few_regions(seed, budget, limit):
+    scores, costs, images = pool_of(seed)
+    chosen = choose_few_per_image(scores, costs, images, budget, limit)
+    assert costs[chosen].sum() <= budget
+    assert (scores[chosen] > NEVER).all()
+    before = {image: list(scores[images == image]) for image in range(4)}
+    given = dict.fromkeys(range(4), 0)
+    turns = []
+    for index in chosen:
+        image = images[index]
+        turns.append(given[image] // limit)
+        given[image] += 1
+        best = max(before[image])
+        assert scores[index] == best  # the next best of its image
+        before[image].remove(best)
+    assert turns == sorted(turns)
+    for turn in set(turns):
+        of_turn = scores[chosen][np.array(turns) == turn]
+        assert (np.diff(of_turn) <= 0).all()
+
+
+@given(st.integers(0, 10_000), st.integers(0, 160))
+@settings(max_examples=30, deadline=None)
+def test_with_a_huge_limit_the_best_of_the_pool_are_chosen(seed, budget):
+    scores, costs, images = pool_of(seed)
+    chosen = choose_few_per_image(scores, costs, images, budget, 10_000)
+    assert chosen.tolist() == choose_top(scores, costs, budget).tolist()
+
+
+def test_an_image_gives_more_once_all_have_given_their_few():
+    scores = np.array([0.9, 0.8, 0.7, 0.6, 0.2, 0.1])
+    images = np.array([5, 5, 5, 5, 2, 2])
+    chosen = choose_few_per_image(scores, np.ones(6), images, 5, 2)
+    assert chosen.tolist() == [0, 1, 4, 5, 2]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_refused(limit):
+    with pytest.raises(BadValue, match="one region at a time or more"):
+        choose_few_per_image(np.ones(2), np.ones(2), np.zeros(2, int), 1, limit)
+
+
+# --- typical of a kind ----------------------------------------------------------------
+
+
+def kinds(sizes, apart=100.0):
+    """Descriptors in well separated heaps of these sizes, and the heap of each."""
+    heap = np.repeat(np.arange(len(sizes)), sizes)
+    around = np.random.default_rng(5).standard_normal((len(heap), 3))
+    return (apart * np.eye(len(sizes), 3)[heap] + around).astype(np.float32), heap
+
+
+def test_one_of_each_kind_is_asked_the_most_frequent_first():
+    descriptors, heap = kinds([10, 40, 20])
+    chosen = choose_typical(descriptors, np.ones(70), 3, rng())
+    assert heap[chosen].tolist() == [1, 2, 0]
+
+
+def test_it_is_the_nearest_to_the_middle_of_its_kind():
+    descriptors, heap = kinds([30, 30])
+    for index in choose_typical(descriptors, np.ones(60), 2, rng()):
+        own = descriptors[heap == heap[index]]
+        distance = ((own - own.mean(0)) ** 2).sum(1)
+        wanted = own[distance.argmin()]
+        assert np.array_equal(descriptors[index], wanted)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 200))
+@settings(max_examples=30, deadline=None)
+def test_typical_regions_keep_the_budget_and_never_come_twice(seed, budget):
+    generator = np.random.default_rng(seed)
+    descriptors = generator.integers(0, 3, (50, 2)).astype(np.float32)
+    costs = generator.integers(1, 6, 50)
+    chosen = choose_typical(descriptors, costs, budget, rng())
+    assert costs[chosen].sum() <= budget
+    assert len(set(chosen.tolist())) == len(chosen)
+    left = budget - costs[chosen].sum()
+    assert len(chosen) == 50 or left < costs.max()
+
+
+def test_the_rest_of_a_large_budget_is_a_spread(monkeypatch):
+    monkeypatch.setattr("napari_alseg.regions.choice.MOST_KINDS", 2)
+    descriptors, heap = kinds([30, 20, 10])
+    chosen = choose_typical(descriptors, np.ones(60), 9, rng())
+    assert len(set(chosen.tolist())) == 9
+    assert set(heap[chosen]) == {0, 1, 2}

@@ -703,6 +703,37 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
         assert names == ["round-001.json", "round-001.safetensors"]
 
 
+def test_a_live_head_is_kept_beside_an_unfinished_training(project, path):
+    assert project.aside_card("live") is None
+    project.write_aside("unfinished", {"w": np.zeros(1)}, {"epoch": 1})
+    for learnt in (1, 2):
+        project.write_aside("live", {"head": np.full(2, learnt)}, {"learnt": learnt})
+    project.commit_weights(1, {"w": np.zeros(2)}, {})
+    project.close()
+    with Project.open(path) as opened:  # which sweeps what does not count
+        assert opened.aside_card("live") == {"learnt": 2}
+        arrays, card = opened.read_aside("live")
+        assert (arrays["head"].tolist(), card) == ([2, 2], {"learnt": 2})
+        assert opened.weights_rounds() == (1,)
+        opened.clear_aside("live")
+        assert opened.read_aside("live") is None
+        assert opened.aside_card("unfinished") == {"epoch": 1}
+
+
+def test_cards_of_rounds_are_read_by_themselves(project, path):
+    assert project.weights_rounds() == ()
+    for number in (3, 1):
+        project.commit_weights(number, {"w": np.zeros(2)}, {"network": f"n{number}"})
+    assert project.weights_rounds() == (1, 3)
+    assert project.weights_card(1) == {"network": "n1"}
+    assert project.weights_card(3) == {"network": "n3"}
+    with pytest.raises(WeightsMismatch, match="round-002"):
+        project.weights_card(2)
+    (path / "weights" / "round-003.safetensors").write_bytes(b"")
+    with pytest.raises(WeightsMismatch, match="round-003"):
+        project.weights_card(3)
+
+
 def test_a_training_that_cannot_be_kept_leaves_the_older_one(
     project, path, monkeypatch
 ):

@@ -1,5 +1,7 @@
 """A dock in a real viewer, with tasks that need no torch."""
 
+from queue import Empty, SimpleQueue
+
 import pytest
 
 from napari_alseg.arrays import Progress
@@ -9,17 +11,37 @@ from napari_alseg.ui.dock import ActiveLearningDock
 
 
 class FakeWorker:
-    """Takes a worker's place: three steps, then what a test wants to happen."""
+    """Takes a worker's place: three steps, then what a test wants to happen.
+
+    Where it follows, it says the news that a test has for it, until it is stopped.
+    """
 
     def __init__(self):
         self.asked = []
         self.deed = lambda task, project, arguments: "done"
         self.messages = []
         self.told = []
+        self.news = SimpleQueue()
         self.stopped = self.closed = False
 
     def run(self, task, project, **arguments):
         self.asked.append((task, arguments))
+        if task == "follow":
+            self.stopped = self.closed = False
+            return self.follow()
+        return self.work(task, project, arguments)
+
+    def follow(self):
+        while not self.stopped:
+            try:
+                news = self.news.get(timeout=0.01)
+            except Empty:
+                continue
+            if isinstance(news, Exception):
+                raise news
+            yield news
+
+    def work(self, task, project, arguments):
         for message in self.messages:
             yield Progress(0, 3, message)
         for done in range(1, 4):

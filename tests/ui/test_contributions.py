@@ -60,3 +60,12 @@ def test_commands_find_the_open_dock(dock, labelling):
     assert labelling.position == 1
     commands.previous_region(viewer)
     assert labelling.position == 0
+
+
+def test_live_and_similar_regions_are_commands(dock, labelling):
+    commands.toggle_live(dock.viewer)
+    assert dock.living.on
+    commands.toggle_similar(dock.viewer)
+    assert dock.live_panel.texts()[2].startswith("Similar: looking")
+    commands.toggle_live(dock.viewer)
+    assert not dock.living.on

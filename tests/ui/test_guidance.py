@@ -3,6 +3,7 @@ import pytest
 from napari_alseg.ui.guidance import Situation, next_step
 
 OPEN = {"project": True, "images": 3}
+DONE = OPEN | {"asked": 4, "labelled": True, "learned": True}
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,10 @@ OPEN = {"project": True, "images": 3}
         (Situation(**OPEN, asked=4, task="Ask"), "Ask is running"),
         (Situation(**OPEN, asked=4), "No label yet"),
         (Situation(**OPEN, asked=4, labelled=True), "Press Learn"),
-        (Situation(**OPEN, asked=4, labelled=True, learned=True), "heat map"),
+        (Situation(**DONE), "Press Ask for the next regions"),
+        (Situation(**DONE, maps=True), "heat map"),
+        (Situation(**DONE, live="on"), "heat map"),
+        (Situation(**DONE, live="waiting"), "Press Ask for the next regions"),
         (Situation(**OPEN, asked=4, open=3, read_only=True), "do not touch"),
         (Situation(**OPEN, asked=4, open=3, task="Go on"), "Go on labelling"),
         (Situation(**OPEN, asked=4, unfinished=True), "Go on learning, or press Learn"),
@@ -31,3 +35,15 @@ OPEN = {"project": True, "images": 3}
 )
 def test_there_is_always_a_next_step(situation, expected):
     assert expected in next_step(situation)
+
+
+@pytest.mark.parametrize(
+    ("live", "said"), [("off", False), ("waiting", True), ("on", False)]
+)
+def test_the_second_class_is_asked_for_while_live_waits_for_it(live, said):
+    step = next_step(Situation(**OPEN, asked=4, open=3, live=live))
+    assert ("comes with a second class" in step) == said
+
+
+def test_a_heat_map_is_only_spoken_of_where_there_is_one():
+    assert "heat map" not in next_step(Situation(**DONE))

@@ -1,0 +1,302 @@
+"""Live in a real window: how soon maps follow an answer, and what that costs.
+
+``python benchmarks/live.py [--quick] [--data DIR] [--json FILE]`` needs a display (or
+``xvfb-run``). ``DIR`` is a data set like CamVid, with ``train/images`` and
+``train/masks``; without it, scenes are drawn. Each level begins with so many labelled
+regions, and a perfect annotator goes on from there in the window.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import psutil
+from tables import Row, at_most, report
+
+from napari_alseg.arrays import LabelMap, Selection, finish
+from napari_alseg.dataset import create_rehearsal, truth_of
+from napari_alseg.oracle import Oracle, dominant
+from napari_alseg.sample_data import CLASSES, scenes
+from napari_alseg.session import query
+from napari_alseg.settings import QuerySettings
+from napari_alseg.store import Project
+from napari_alseg.wishes import News, Wish
+
+SHAPE = (360, 480)
+PATIENCE = 300.0
+"""Seconds that anything may take before the benchmark gives up."""
+ASKING = QuerySettings("live", "100 regions")
+
+Truth = Callable[[str], LabelMap]
+
+
+@dataclass
+class Measured:
+    """What was measured at one level."""
+
+    labelled: int
+    """Regions that had a label at the beginning."""
+    start: float = 0.0
+    """Seconds from opening the project to the first map."""
+    maps: list[float] = field(default_factory=list)
+    """Seconds from each answer to the maps of the image that is then shown."""
+    painted: list[float] = field(default_factory=list)
+    """Seconds until each answer was on disk and on screen."""
+    ranking: list[float] = field(default_factory=list)
+    """Seconds until all of the pool was ranked, for the first and the second time."""
+    gaps: list[float] = field(default_factory=list)
+    """Seconds between two turns of the window's event loop while the pool is ranked."""
+    memory: float = 0.0
+    """Bytes of the child process at the end."""
+    steps: dict[str, float] = field(default_factory=dict)
+    """Median seconds of each step in the child."""
+
+
+# --- a project ------------------------------------------------------------------------
+
+
+def make_project(path: Path, data: Path | None, images: int) -> Truth:
+    """Make a project of a pool, and return what is true of its images."""
+    if data is not None:
+        finish(create_rehearsal(path, data))
+        with Project.open(path) as project:
+            return truth_of(project, data, None)
+    drawn: dict[str, LabelMap] = {}
+    with Project.create(path, CLASSES) as project:
+        for scene in scenes(images, shape=SHAPE):
+            drawn[project.add_image(scene.name, scene.image)] = scene.labels
+    return drawn.__getitem__
+
+
+def label(project: Project, truth: Truth, count: int, seed: int) -> None:
+    """Have so many regions answered, drawn by chance, and ask the next."""
+    oracle = Oracle(truth, "dominant")
+    if count:
+        asking = QuerySettings("random", f"{count} regions", seed, region_size=200)
+        selection = finish(query(project, asking))
+        project.answer_all(selection.round, oracle.answers(project, selection).patches)
+    finish(
+        query(project, QuerySettings("random", "100 regions", seed, region_size=200))
+    )
+
+
+def true_label(project: Project, truth: Truth, selection: Selection, at: int) -> int:
+    """Return the label that a perfect annotator gives a region; 0 if there is none."""
+    region = selection.regions[at]
+    here = project.read_regions(region.image, region.partition) == region.region
+    return int(dominant(truth(region.image)[here]))
+
+
+# --- the window -----------------------------------------------------------------------
+
+
+class Session:
+    """A window with the dock, driven like a person drives it."""
+
+    def __init__(self, path: Path) -> None:
+        import napari
+        from qtpy.QtWidgets import QApplication
+
+        from napari_alseg.ui.commands import open_dock
+
+        self.viewer = napari.Viewer()
+        self.viewer.window._qt_window.resize(1500, 900)
+        self.dock = open_dock(self.viewer)
+        self.application = QApplication.instance()
+        self.news: list[tuple[float, News]] = []
+        self.begun = time.perf_counter()
+        self.dock.living.background.progressed.connect(self._hear)
+        self.dock.open_project(path)
+        assert self.dock.labelling is not None
+        self.labelling = self.dock.labelling
+        self.labelling.set_shown(self.labelling.shown)
+
+    def _hear(self, news: Any) -> None:
+        if isinstance(news, News):
+            self.news.append((time.perf_counter(), news))
+
+    def wait(self, until: Callable[[News], bool]) -> tuple[float, News]:
+        """Let the window live until there is such news."""
+        end = time.perf_counter() + PATIENCE
+        heard = 0
+        while time.perf_counter() < end:
+            self.application.processEvents()
+            for at, news in self.news[heard:]:
+                if until(news):
+                    self.application.processEvents()  # it is drawn now
+                    return max(at, time.perf_counter()), news
+            heard = len(self.news)
+            time.sleep(0.001)
+        raise TimeoutError("the live child has not answered in time")
+
+    def close(self) -> None:
+        """Close the window."""
+        self.dock.shut_down()
+        self.viewer.close()
+
+
+@contextmanager
+def measured_gaps() -> Iterator[list[float]]:
+    """Within, note how long the event loop was away between two turns."""
+    from qtpy.QtCore import QTimer
+
+    gaps: list[float] = []
+    before = time.perf_counter()
+
+    def turn() -> None:
+        nonlocal before
+        now = time.perf_counter()
+        gaps.append(now - before)
+        before = now
+
+    timer = QTimer(interval=5)
+    timer.timeout.connect(turn)
+    timer.start()
+    yield gaps
+    timer.stop()
+
+
+def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
+    """Answer regions in a window, and measure what follows."""
+    found = Measured(labelled)
+    session = Session(path)
+    dock, labelling = session.dock, session.labelling
+    painted: list[float] = []
+    read_labels = labelling._read_labels
+
+    def note() -> None:
+        read_labels()
+        painted.append(time.perf_counter())
+
+    labelling._read_labels = note  # type: ignore[method-assign]
+    at, _ = session.wait(lambda news: news.kind in ("looked", "waiting"))
+    found.start = at - session.begun
+    steps: dict[str, list[float]] = {}
+    for _ in range(answers):
+        assert labelling.selection is not None and labelling.position is not None
+        value = true_label(
+            labelling.project, truth, labelling.selection, labelling.position
+        )
+        session.news.clear()
+        painted.clear()
+        number = dock.living._number
+        begun = time.perf_counter()
+        dock.answer(value) if value else dock.skip()
+        at, news = session.wait(
+            lambda news, number=number: (
+                news.number > number and news.kind in ("looked", "waiting")
+            )
+        )
+        if value and news.kind == "looked":
+            found.maps.append(at - begun)
+            found.painted.append(painted[0] - begun)
+            for name, spent in news.seconds.items():
+                steps.setdefault(name, []).append(spent)
+    for _ in range(2):
+        begun = time.perf_counter()
+        with measured_gaps() as gaps:
+            at, _ = session.wait(lambda news: news.kind == "ranked" and news.fresh == 1)
+        found.ranking.append(at - begun)
+        found.gaps += gaps
+        session.news.clear()
+        dock.undo()
+        dock.redo()
+    found.steps = {name: float(np.median(values)) for name, values in steps.items()}
+    child = psutil.Process(dock.living.background.worker.pid)
+    found.memory = child.memory_info().rss
+    session.close()
+    return found
+
+
+# --- for a long time ------------------------------------------------------------------
+
+
+def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
+    """Follow so many answers in this process; answers so far and bytes of memory."""
+    from napari_alseg.following import follow
+
+    process, inbox, sizes = psutil.Process(), SimpleQueue[Any](), []
+    with Project.open(path) as project:
+        asking = QuerySettings("random", f"{answers} regions", 1, region_size=200)
+        selection = finish(query(project, asking))
+        following = follow(project, inbox)
+        for at, region in enumerate(selection.regions):
+            value = true_label(project, truth, selection, at)
+            if not value:
+                continue
+            project.answer(selection.round, at, value)
+            inbox.put(Wish(at, region.image, (), ("bvsb",), ASKING, rank=False))
+            for news in following:
+                if isinstance(news, News) and news.kind in ("looked", "waiting"):
+                    break
+            if at % max(answers // 20, 1) == 0:
+                sizes.append((at, process.memory_info().rss))
+        following.close()
+    return sizes
+
+
+# --- the table ------------------------------------------------------------------------
+
+
+def rows(levels: list[Measured], sizes: list[tuple[int, float]]) -> Iterator[Row]:
+    """Yield what was promised and what was measured."""
+    for level in levels:
+        at = f"{level.labelled:,} regions"
+        maps, painted = np.array(level.maps), np.array(level.painted)
+        yield at_most(f"{at}: maps, median", float(np.median(maps)), "s", 1.0)
+        yield at_most(f"{at}: maps, 95 %", float(np.quantile(maps, 0.95)), "s", 2.0)
+        late = float(np.quantile(painted, 0.95))
+        yield at_most(f"{at}: answer painted and durable, 95 %", late, "s", 0.05)
+        yield at_most(f"{at}: pool ranked, first time", level.ranking[0], "s", 40.0)
+        yield at_most(f"{at}: pool ranked, again", level.ranking[1], "s", 40.0)
+        stall = float(np.quantile(level.gaps, 0.99))
+        yield at_most(f"{at}: stall while ranking, 99 %", stall, "s", 0.05)
+        yield at_most(f"{at}: memory of the child", level.memory / 1e9, "GB", 1.0)
+    if sizes:
+        half = [size for at, size in sizes if at >= sizes[-1][0] / 2]
+        growth = (max(half) - half[0]) / 1e6
+        yield at_most(f"growth in the later half of {sizes[-1][0]}", growth, "MB", 50.0)
+
+
+def main() -> None:
+    """Measure every level, print the table, keep the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--images", type=int, default=367)
+    parser.add_argument("--levels", default="20,2000,20000")
+    parser.add_argument("--answers", type=int, default=200, help="at all levels")
+    parser.add_argument("--endurance", type=int, default=5000)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path, help="keep all numbers here")
+    given = parser.parse_args()
+    if given.quick:
+        given.images, given.levels = 40, "20,500"
+        given.answers, given.endurance = 20, 0
+    counts = [int(count) for count in given.levels.split(",")]
+    levels, sizes = [], []
+    for count in counts:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "live.alseg"
+            truth = make_project(path, given.data, given.images)
+            with Project.open(path) as project:
+                label(project, truth, count, seed=count)
+            levels.append(measure(path, truth, count, given.answers // len(counts)))
+            print(json.dumps(asdict(levels[-1]) | {"gaps": []}), flush=True)
+            if given.endurance and count == counts[0]:
+                sizes = endure(path, truth, given.endurance)
+    if given.json:
+        kept = {"levels": [asdict(level) for level in levels], "memory": sizes}
+        given.json.write_text(json.dumps(kept, indent=1) + "\n")
+    report([*rows(levels, sizes)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""What live learns from how many answers, beside other ways; runs that can be cut.
+
+``python benchmarks/live_learning.py --data DIR --out DIR [--parts ...] [--seeds 0,1]``
+
+Runs are simulations like those of ``napari-alseg simulate``, one after the other on the
+same project: a finished one is left alone, so the same command is given again until
+nothing is left to do. ``DIR`` of the data holds ``camvid/`` and, for microscopy,
+``dsb2018/`` and ``vnc_em/``. The random forest on filters needs scikit-learn:
+``pip install -c constraints.txt .[benchmark]``.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from systems import keep
+
+from napari_alseg.arrays import IGNORE, to_targets
+from napari_alseg.cli import drive
+from napari_alseg.compare import compare
+from napari_alseg.metrics import confusion_matrix, scores
+from napari_alseg.page import write_pages
+from napari_alseg.runs import read_run
+from napari_alseg.segmentation import FEATURES, choose_pixels
+from napari_alseg.settings import SimulationSettings, TrainingSettings
+from napari_alseg.simulate import simulate
+from napari_alseg.store import Project
+
+TERMINAL = Console()
+TOTALS = (20, 50, 100, 200, 367, 734, 1835, 3670, 7340)
+"""Answers in all; CamVid has 367 images, so the last five are 1, 2, 5, 10, 20 each."""
+CACHE = 3_000_000_000
+"""Bytes of features that a rehearsal may keep; the window has much less."""
+DEEP_EPOCHS = 4
+EACH = (1, 5, 20)
+"""Answers an image in microscopy."""
+FOREST_EVERY = 4
+"""The forest is measured on every fourth image: its filters take a second an image."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One run: a name within its part, what is asked, how it learns, after which."""
+
+    name: str
+    system: str
+    budget: str
+    recipe: str = "live"
+    after: str = ""
+    asking: dict[str, Any] = field(default_factory=dict)
+
+
+def chain(system: str, totals: Sequence[int]) -> Iterator[Piece]:
+    """Yield rounds that go on from one another."""
+    asking = {"answers": "dominant"}
+    if system == "random":
+        asking["region_size"] = 200
+    before, spent = "", 0
+    for total in totals:
+        name = f"{system}-{total}"
+        budget = f"{total - spent} regions"
+        yield Piece(name, system, budget, "live", before, asking)
+        before, spent = name, total
+
+
+def answers(_: int) -> Iterator[Piece]:
+    """Yield informed and random asking, from the first answers to 20 an image."""
+    for system in ("live", "random"):
+        yield from chain(system, TOTALS)
+
+
+def deep(_: int) -> Iterator[Piece]:
+    """Yield a whole network, live on its encoder, and both with 100 pixels an image."""
+    dominant = {"answers": "dominant"}
+    pixels = {"partition": "pixels"}
+    yield Piece("deep-1836", "live", "1 regions", "partial", "live-1835", dominant)
+    yield Piece("both-1837", "live", "1 regions", "live", "deep-1836", dominant)
+    yield Piece("pixels-live", "random", "100 px/image", "live", "", pixels)
+    yield Piece("pixels-deep", "random", "100 px/image", "partial", "", pixels)
+
+
+def microscopy(images: int) -> Iterator[Piece]:
+    """Yield informed and random asking where pretrained features may be weak."""
+    for system in ("live", "random"):
+        yield from chain(system, [each * images for each in EACH])
+
+
+PARTS = {
+    "camvid": answers,
+    "deep": deep,
+    "dsb2018": microscopy,
+    "vnc_em": microscopy,
+}
+
+
+def run(piece: Piece, data: Path, folder: Path, seed: int) -> None:
+    """Begin a run, or go on with it."""
+    simulation = SimulationSettings(
+        piece.system, piece.budget, seed, rounds=1, **piece.asking
+    )
+    after = folder / piece.after / f"seed-{seed}" if piece.after else None
+    training = TrainingSettings(recipe=piece.recipe, epochs=DEEP_EPOCHS)  # type: ignore[arg-type]
+    drive(
+        simulate(
+            data,
+            folder / piece.name / f"seed-{seed}",
+            simulation,
+            training=training,
+            after=after,
+            resume=True,
+        ),
+        TERMINAL,
+    )
+
+
+# --- data -----------------------------------------------------------------------------
+
+
+def split(name: str, given: Path, out: Path) -> Path:
+    """Return a data set with a train and a val folder, made of links if need be.
+
+    Of the nuclei every tenth image is taken, of the sections all; of these every third
+    measures.
+    """
+    if (given / name / "train").is_dir():
+        return given / name
+    files = sorted((given / name / "images").iterdir())
+    if name == "dsb2018":
+        files = files[::8]
+    for index, file in enumerate(files):
+        part = "val" if index % 3 == 2 else "train"
+        for kind, source in (
+            ("images", file),
+            ("masks", given / name / "masks" / f"{file.stem}.png"),
+        ):
+            link = out / name / part / kind / source.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.exists():
+                link.symlink_to(source.resolve())
+    table = out / name / "classes.csv"
+    table.write_text((given / name / "classes.csv").read_text())
+    return out / name
+
+
+# --- a random forest on filters -------------------------------------------------------
+
+
+def forest(run: Path, seed: int) -> dict[str, Any]:
+    """Teach a random forest the labels of a run, and measure it.
+
+    It is what interactive pixel classifiers learn: 100 trees on the filters of
+    `skimage.feature.multiscale_basic_features`, from the same pixels that live takes.
+    """
+    from skimage.feature import multiscale_basic_features
+    from sklearn.ensemble import RandomForestClassifier
+
+    def filtered(image: np.ndarray) -> np.ndarray:
+        return multiscale_basic_features(image, channel_axis=-1, num_workers=2)
+
+    found, targets = [], []
+    begun = perf_counter()
+    with Project.open(run / "project.alseg", "read") as project:
+        classes = len(project.classes)
+        selection = project.selection()
+        assert selection is not None
+        version = selection.regions[0].partition
+        for image in project.labelled():
+            truth = to_targets(project.read_labels(image))
+            region_map = project.read_regions(image, version)
+            rows, columns, _ = choose_pixels(truth, region_map, 8)
+            found.append(filtered(project.read_image(image))[rows, columns])
+            targets.append(truth[rows, columns])
+        filters = perf_counter() - begun
+        begun = perf_counter()
+        trees = RandomForestClassifier(100, random_state=seed, n_jobs=-1)
+        trees.fit(np.concatenate(found), np.concatenate(targets))
+        fit = perf_counter() - begun
+        confusion = np.zeros((classes, classes), np.int64)
+        for image in project.images("test")[::FOREST_EVERY]:
+            truth = to_targets(project.read_labels(image))
+            rows, columns = np.nonzero(truth != IGNORE)
+            seen = trees.predict(filtered(project.read_image(image))[rows, columns])
+            confusion += confusion_matrix(truth[rows, columns], seen, classes)
+    return {
+        "run": f"{run.parent.name}/{run.name}",
+        "miou": scores(confusion).mean,
+        "live": read_run(run)["rounds"][-1]["miou"],
+        "seconds": {"filters": filters, "fit": fit},
+    }
+
+
+def forests(folder: Path, names: Sequence[str]) -> None:
+    """Measure the forest on the labels of some runs, unless that is done."""
+    file = folder / "forest.json"
+    known = json.loads(file.read_text()) if file.exists() else []
+    done = {each["run"] for each in known}
+    for name in names:
+        for path in sorted((folder / name).glob("seed-*")):
+            if f"{name}/{path.name}" not in done and read_run(path)["finished"]:
+                known.append(forest(path, int(path.name.removeprefix("seed-"))))
+                TERMINAL.print(known[-1])
+                file.write_text(json.dumps(known, indent=1) + "\n")
+
+
+# --- all of it ------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run what is left of some parts, and write their pages."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--only", default="", help="names of runs, all if empty")
+    parser.add_argument("--forest", default="", help="runs whose labels a forest gets")
+    parser.add_argument("--pages-only", action="store_true")
+    parser.add_argument("--keep", type=Path, help="for every run.json and the pages")
+    given = parser.parse_args()
+    FEATURES.limit = CACHE
+    for part in given.parts.split(","):
+        name = "camvid" if part == "deep" else part
+        data = split(name, given.data, given.out / "data")
+        folder = given.out / name
+        images = len(list((data / "train" / "images").iterdir()))
+        for seed in map(int, given.seeds.split(",")):
+            for piece in PARTS[part](images):
+                wanted = not given.only or piece.name in given.only.split(",")
+                if wanted and not given.pages_only:
+                    TERMINAL.print(f"{name}: {piece.name}, seed {seed}")
+                    run(piece, data, folder, seed)
+        forests(folder, [each for each in given.forest.split(",") if each])
+        done = [
+            path.parent
+            for path in sorted(folder.glob("*/seed-*/run.json"))
+            if read_run(path.parent)["finished"]
+        ]
+        ends = [path for path in done if not _gone_on_from(path, done)]
+        write_pages(compare(ends), folder)
+        if given.keep:
+            keep(done, folder, given.keep / name)
+
+
+def _gone_on_from(path: Path, runs: Sequence[Path]) -> bool:
+    """Whether another run of the same system, seed and recipe has all its rounds."""
+    mine = read_run(path)
+    return any(
+        other != path
+        and len(read_run(other)["rounds"]) > len(mine["rounds"])
+        and read_run(other)["rounds"][: len(mine["rounds"])] == mine["rounds"]
+        and read_run(other)["recipe"] == mine["recipe"]
+        for other in runs
+    )
+
+
+if __name__ == "__main__":
+    main()

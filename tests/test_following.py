@@ -1,0 +1,351 @@
+"""What the task that follows a person does, told by a script and not by a window."""
+
+from dataclasses import replace
+from queue import Empty
+
+import numpy as np
+import pytest
+from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+
+from napari_alseg import following, session
+from napari_alseg.arrays import Bounds, Progress, finish
+from napari_alseg.following import Follower, follow, newest
+from napari_alseg.oracle import Oracle
+from napari_alseg.settings import LiveSettings, QuerySettings
+from napari_alseg.wishes import News, Wish
+
+QUICK = LiveSettings(first_steps=40, steps=20, batch_size=64)
+QUERY = QuerySettings("entropy", "12 regions", **TINY_REGIONS)
+
+
+class Script:
+    """An inbox: one deed or wish each time the task waits, then the end."""
+
+    def __init__(self, *waiting):
+        self.waiting = list(waiting)
+        self.urgent = []
+
+    def get(self):
+        while self.waiting:
+            following = self.waiting.pop(0)
+            if not callable(following):
+                return following
+            following()
+        return None
+
+    def get_nowait(self):
+        if not self.urgent:
+            raise Empty
+        return self.urgent.pop(0)
+
+
+@pytest.fixture
+def asked(project):
+    """The project with twelve regions asked, none answered."""
+    random = QuerySettings("random", "12 regions", **TINY_REGIONS)
+    finish(session.query(project, random, TINY_PREDICTION))
+    return project
+
+
+@pytest.fixture
+def answered(asked, truth):
+    """The project with the first six of them answered."""
+    answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
+    asked.answer_all(1, {at: answers.patches[at] for at in range(6)})
+    return asked
+
+
+def wish(number, image="scene-00", **about):
+    given = {"coming": (), "maps": ("entropy",), "query": QUERY, "rank": False}
+    return Wish(number, image, **given | about)
+
+
+def begin(project, inbox):
+    return follow(
+        project, inbox, network=TINY_LIVE, settings=QUICK, prediction=TINY_PREDICTION
+    )
+
+
+def told(project, *waiting):
+    """All that is said by a task that is told this, one thing after another."""
+    return list(begin(project, Script(*waiting)))
+
+
+def news_of(said, kind=None):
+    return [
+        each for each in said if isinstance(each, News) and kind in (None, each.kind)
+    ]
+
+
+def follower(project):
+    return Follower(project, TINY_LIVE, QUICK, TINY_PREDICTION)
+
+
+# --- wishes ---------------------------------------------------------------------------
+
+
+def test_the_newest_wish_takes_the_place_of_earlier_ones():
+    inbox = Script(wish(1))
+    inbox.urgent = [wish(2), wish(3)]
+    assert newest(inbox, wait=True) == (wish(3), False)
+    assert newest(inbox, wait=False) == (None, False)
+
+
+def test_the_end_is_heard_behind_any_wish():
+    inbox = Script(wish(1))
+    inbox.urgent = [wish(2), None, wish(3)]
+    assert newest(inbox, wait=True) == (None, True)
+    assert newest(Script(), wait=True) == (None, True)
+
+
+# --- at once --------------------------------------------------------------------------
+
+
+def test_before_two_classes_are_known_it_says_which_are(asked):
+    said = told(asked, wish(1), lambda: asked.answer(1, 0, 3), wish(2, similar_to=None))
+    assert [each.kind for each in news_of(said)] == ["waiting", "waiting"]
+    assert [each.classes for each in news_of(said)] == [(), (2,)]
+    assert news_of(said)[1].sequence == asked.sequence
+    assert asked.read_prediction("scene-00") is None
+    assert asked.aside_card("live") is None
+
+
+def test_the_second_class_draws_the_prediction_and_the_maps(asked):
+    asked.answer(1, 0, 1)
+
+    def second():
+        asked.answer(1, 1, 2)
+
+    maps = ("entropy", "margin")
+    said = told(asked, wish(1, maps=maps), second, wish(2, "scene-02", maps=maps))
+    (looked, *_) = news_of(said, "looked")
+    assert (looked.number, looked.image) == (2, "scene-02")
+    assert looked.sequence == asked.sequence
+    assert set(looked.seconds) == {"labels", "learn", "look"}
+    assert set(np.unique(asked.read_prediction("scene-02"))) <= {1, 2, 3, 4, 5}
+    assert asked.read_prediction("scene-00") is None
+    for name in maps:
+        scores = asked.read_map("scene-02", name)
+        assert scores.shape == (48, 64)
+        assert scores.std() > 0
+
+
+def test_an_answer_changes_the_maps(answered):
+    drawn = []
+
+    def remember():
+        drawn.append(answered.read_map("scene-00", "entropy"))
+
+    told(
+        answered,
+        wish(1),
+        remember,
+        lambda: answered.answer(1, 6, 2),
+        wish(2),
+        remember,
+    )
+    assert not np.array_equal(*drawn)
+
+
+def test_nothing_is_drawn_again_that_is_drawn(answered, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(following, "keep_map", lambda *of, **_: drawn.append(of[1]))
+    keeper = follower(answered)
+    for number in (1, 2):
+        list(keeper.at_once(wish(number)))
+    assert drawn == ["scene-00"]
+    list(keeper.at_once(wish(3, "scene-01")))
+    list(keeper.at_once(wish(4, maps=("entropy", "margin"))))
+    assert drawn == ["scene-00", "scene-01", "scene-00", "scene-00"]
+
+
+def test_other_parameters_of_a_map_draw_it_again(answered):
+    drawn = []
+    for radius in (1, 9):
+        query = QuerySettings("ripu", radius=radius, **TINY_REGIONS)
+        wished = wish(1, maps=("impurity",), query=query)
+        if not drawn:
+            keeper = follower(answered)
+        list(keeper.at_once(wished))
+        drawn.append(answered.read_map("scene-00", "impurity"))
+    assert not np.array_equal(*drawn)
+
+
+def test_live_maps_are_not_taken_for_those_of_a_whole_network(answered, truth):
+    training = session.retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION)
+    finish(training)
+    told(answered, wish(1))
+    assert not answered.has_fresh_map("scene-00", "entropy")
+
+
+# --- meanwhile ------------------------------------------------------------------------
+
+
+def test_images_to_come_are_drawn_before_they_are_shown(answered):
+    coming = ("scene-02", "scene-02", "scene-03")
+    said = told(answered, wish(1, coming=coming))
+    assert [each.image for each in news_of(said, "looked")] == [
+        "scene-00",
+        "scene-00",
+        "scene-02",
+        "scene-03",
+    ]
+    for image in ("scene-02", "scene-03"):
+        assert answered.read_map(image, "entropy") is not None
+    assert answered.read_map("scene-01", "entropy") is None
+
+
+def test_a_new_head_learns_all_labels_while_nothing_happens(answered):
+    keeper = follower(answered)
+    list(keeper.at_once(wish(1)))
+    head = keeper._live.network.body.head
+    list(keeper.meanwhile(wish(1)))
+    assert keeper._live.network.body.head is not head
+    settled = keeper._live.network.body.head
+    assert not [
+        each for each in keeper.meanwhile(wish(2)) if isinstance(each, Progress)
+    ]
+    assert keeper._live.network.body.head is settled
+
+
+def test_answers_that_come_while_a_new_head_learns_are_learnt_on_top(answered):
+    keeper = follower(answered)
+    list(keeper.at_once(wish(1)))
+    first = next(keeper.meanwhile(wish(1)))
+    assert (first.done, first.total) == (20, QUICK.first_steps)
+    answered.answer(1, 6, 2)
+    list(keeper.at_once(wish(2)))
+    resumed = [
+        (each.done, each.total)
+        for each in keeper.meanwhile(wish(2))
+        if isinstance(each, Progress)
+    ]
+    assert resumed == [(40, QUICK.first_steps), (20, QUICK.steps)]
+
+
+def test_learning_on_top_that_is_interrupted_is_made_good(answered):
+    keeper = follower(answered)
+    list(keeper.at_once(wish(1)))
+    next(keeper.meanwhile(wish(1)))
+    answered.answer(1, 6, 2)
+    list(keeper.at_once(wish(2)))
+    for progress in keeper.meanwhile(wish(2)):
+        if progress.total == QUICK.steps:  # the new head learns the answer
+            break
+    list(keeper.at_once(wish(3, "scene-01")))
+    again = [each for each in keeper.meanwhile(wish(3)) if isinstance(each, Progress)]
+    assert again[-1].done == again[-1].total
+
+
+def test_the_pool_is_ranked_and_only_what_is_open_is_told(answered):
+    said = told(answered, wish(1, rank=True))
+    ranked = news_of(said, "ranked")[-1]
+    assert ranked.fresh == 1
+    assert ranked.number == 1
+    closed = {(r.image, r.region) for r in answered.selection(1).regions[:6]}
+    assert len(ranked.regions) >= 6
+    assert closed.isdisjoint((r.image, r.region) for r in ranked.regions)
+
+
+def test_the_queue_is_put_in_order_while_the_pool_is_ranked(answered, monkeypatch):
+    monkeypatch.setattr(following, "RANK_SECONDS", 0.0)
+    coming = ("scene-03", "scene-01")
+    ranked = news_of(told(answered, wish(1, rank=True, coming=coming)), "ranked")
+    assert [each.fresh for each in ranked] == [0.25, 0.5, 0.75, 1, 1]
+    assert {region.image for region in ranked[0].regions} == {"scene-03"}
+    assert {region.image for region in ranked[1].regions} <= set(coming)
+
+
+def test_without_a_wish_for_it_nothing_is_ranked(answered):
+    assert news_of(told(answered, wish(1)), "ranked") == []
+
+
+def test_before_two_classes_are_known_the_pool_is_only_described(asked):
+    said = told(asked, wish(1, rank=True))
+    assert [each.kind for each in news_of(said)] == ["waiting"]
+    messages = [each.message for each in said if isinstance(each, Progress)]
+    assert messages.count("ranking the pool") == 4
+
+
+def test_a_wish_interrupts_what_is_done_meanwhile(answered):
+    inbox = Script(wish(1, rank=True, coming=("scene-03",)))
+    said = []
+    for each in begin(answered, inbox):
+        said.append(each)
+        if isinstance(each, Progress) and each.total == QUICK.first_steps:
+            if len(news_of(said)) == 1 and not inbox.urgent:
+                inbox.urgent = [wish(2), wish(3, "scene-02", rank=True)]
+    numbers = [each.number for each in news_of(said)]
+    assert numbers[0] == 1
+    assert set(numbers[1:]) == {3}
+    assert news_of(said)[1].image == "scene-02"
+    assert news_of(said)[-1].fresh == 1
+
+
+# --- similar regions ------------------------------------------------------------------
+
+
+def test_similar_regions_are_told_with_one_class_and_with_two(asked):
+    region = asked.selection(1).regions[8]
+    wanted = wish(1, region.image, similar_to=region.region)
+
+    def answer():
+        asked.answer(1, 0, 1)
+        asked.answer(1, 1, 2)
+
+    first, second = news_of(
+        told(asked, wanted, answer, replace(wanted, number=2)), "similar"
+    )
+    assert [first.number, second.number] == [1, 2]
+    assert first.regions == second.regions  # the encoder says so, not the head
+    assert (region.image, region.region) not in {
+        (each.image, each.region) for each in first.regions
+    }
+
+
+def test_without_a_round_nothing_is_similar_or_ranked(project):
+    labels = np.array([[1, 1], [2, 2]], np.uint8)
+    project.stroke("scene-00", Bounds(0, 0, 2, 2), labels)
+    said = told(project, wish(1, similar_to=3, rank=True))
+    assert {each.kind for each in news_of(said)} == {"looked"}
+
+
+# --- the end, and the next beginning --------------------------------------------------
+
+
+def test_the_end_keeps_the_head_and_the_next_start_takes_it_up(answered):
+    said = told(answered, wish(1))
+    assert answered.aside_card("live")["sequence"] == answered.sequence
+    messages = {each.message for each in said if isinstance(each, Progress)}
+    assert "looking at the pool" in messages
+    again = told(answered, wish(1))
+    messages = {each.message for each in again if isinstance(each, Progress)}
+    assert "looking at the pool" not in messages
+    assert news_of(again, "looked")
+
+
+def test_a_task_that_is_ended_before_any_wish_keeps_nothing(answered):
+    assert told(answered) == []
+    assert answered.aside_card("live") is None
+
+
+def test_a_whole_network_that_learns_is_a_new_beginning(answered):
+    kept = []
+
+    def learn():
+        finish(session.retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
+
+    said = told(
+        answered,
+        wish(1, rank=True),
+        lambda: kept.append(answered.aside_card("live")["base"]),
+        learn,
+        wish(2, rank=True),
+    )
+    assert (kept, answered.aside_card("live")["base"]) == ([0], 1)
+    assert {each.number for each in news_of(said, "looked")} == {1, 2}
+    assert [each.fresh for each in news_of(said, "ranked")] == [1, 1]
+    loads = [
+        each for each in said if getattr(each, "message", "").startswith("loading")
+    ]
+    assert len(loads) == 2

@@ -1,0 +1,500 @@
+"""Live: what the child is told, and what its news do to the window."""
+
+from dataclasses import replace
+from time import sleep
+
+import numpy as np
+import pytest
+from conftest import TINY_NETWORK, TINY_REGIONS
+from napari.components import ViewerModel
+
+from napari_alseg import regions
+from napari_alseg.arrays import Bounds, Progress, Ranking, Region
+from napari_alseg.errors import BadValue
+from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.store import Project
+from napari_alseg.ui import layers
+from napari_alseg.ui.dock import ActiveLearningDock
+from napari_alseg.ui.labelling import Labelling
+from napari_alseg.ui.maps import Shown
+from napari_alseg.ui.scores import put_by_live, reason
+from napari_alseg.wishes import News
+
+REST = 80
+"""Milliseconds after which a wish would have been told."""
+
+
+@pytest.fixture
+def living(dock, asked_path, qtbot):
+    """Live of the open project; its first wish is told and forgotten."""
+    dock.live_panel.set_on(True)
+    dock.open_project(asked_path)
+    told = dock.living.background.worker.told
+    qtbot.waitUntil(lambda: len(told) == 1)
+    qtbot.wait(REST)
+    told.clear()
+    return dock.living
+
+
+@pytest.fixture
+def told(living):
+    return living.background.worker.told
+
+
+@pytest.fixture
+def say(living, dock, qtbot):
+    """Let the child say something about the newest wish, and wait for its effect."""
+
+    def say(kind, **about):
+        number = about.pop("number", living._number)
+        heard = []
+        living.background.progressed.connect(heard.append)
+        living.background.worker.news.put(News(kind, number, 1, **about))
+        qtbot.waitUntil(lambda: bool(heard))
+        living.background.progressed.disconnect(heard.append)
+
+    return say
+
+
+@pytest.fixture
+def queue(asked_path, qapp):
+    """The labelling of a project, without a window."""
+    with Project.open(asked_path) as project:
+        labelling = Labelling(ViewerModel(), project)
+        labelling.show_round()
+        yield labelling
+        labelling.close()
+
+
+def others(labelling, count, image=None):
+    """Regions of the round's kind that it does not ask, the best first."""
+    selection, project = labelling.selection, labelling.project
+    asked = {(each.image, each.region) for each in selection.regions}
+    found = []
+    for name in project.images() if image is None else (image,):
+        region_map = project.read_regions(name, selection.regions[0].partition)
+        boxes = regions.bounds(region_map)
+        for index, box in enumerate(boxes):
+            if (name, index + 1) not in asked:
+                bounds = Bounds(*(int(edge) for edge in box))
+                version = selection.regions[0].partition
+                found.append(
+                    Region(name, version, index + 1, 0.9 - index / 99, 64, bounds)
+                )
+    return found[:count]
+
+
+def ids(labelling):
+    return [(each.image, each.region) for each in labelling.selection.regions]
+
+
+def write_live_maps(project, image):
+    project.write_map(image, "entropy", np.eye(48, 64, dtype=np.float32), 0)
+    project.write_prediction(image, np.full((48, 64), 2, np.uint8), 0)
+
+
+# --- what is told ---------------------------------------------------------------------
+
+
+def test_the_first_wish_starts_the_child_with_the_settings_of_the_window(
+    dock, asked_path, qtbot
+):
+    dock.round_panel.network.set_value(TINY_NETWORK)
+    dock.live_panel.set_on(True)
+    dock.open_project(asked_path)
+    worker = dock.living.background.worker
+    qtbot.waitUntil(lambda: len(worker.told) == 1)
+    (asked,) = worker.asked
+    settings = {"network": TINY_NETWORK, "prediction": PredictionSettings()}
+    assert asked == ("follow", settings)
+    labelling, wish = dock.labelling, worker.told[0]
+    assert wish.image == labelling.image
+    assert wish.coming == tuple(each.image for each in labelling.selection.regions[1:])
+    assert wish.maps == ("entropy",)
+    assert wish.query == dock.round_panel.value()
+    assert (wish.similar_to, wish.rank) == (None, True)
+
+
+def test_each_change_is_told_once(dock, told, qtbot):
+    labelling = dock.labelling
+    stroke = (np.array([3, 4]), np.array([3, 4])), 2
+    other = next(each for each in dock.project.images() if each != labelling.image)
+    for change in (
+        lambda: layers.find(dock.viewer, "annotation").data_setitem(*stroke),
+        dock.undo,
+        lambda: dock.answer(2),
+        dock.skip,
+        lambda: dock.show_image(other),
+        lambda: dock.maps_panel.set_value(Shown(("margin", "difficulty"), maps=True)),
+    ):
+        told.clear()
+        change()
+        qtbot.wait(REST)
+        (wish,) = told
+        assert wish.image == labelling.image
+    assert wish.image == other
+    assert wish.maps == ("margin",)  # a light head makes no other
+
+
+def test_several_changes_in_a_moment_are_one_wish(dock, told, qtbot):
+    for label in (1, 2, 3):
+        dock.answer(label)
+    qtbot.wait(REST)
+    (wish,) = told
+    assert len(wish.coming) == 2
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_nothing_is_told_while_ask_runs_and_one_wish_after_it(
+    dock, worker, told, qtbot, monkeypatch, failing
+):
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", lambda _: None)
+    during = []
+
+    def ask(*arguments):
+        sleep(REST / 1000)
+        during.extend(told)
+        if failing:
+            worker.fail()
+
+    worker.deed = ask
+    dock.ask()
+    dock.answer(1)
+    qtbot.waitUntil(lambda: not dock.background.busy)
+    qtbot.wait(REST)
+    assert during == []
+    assert len(told) == 1
+
+
+def test_the_pool_is_not_ranked_while_learn_runs(dock, worker, told, qtbot):
+    worker.deed = lambda *_: sleep(2 * REST / 1000)
+    dock.learn()
+    qtbot.waitUntil(lambda: len(told) == 1)
+    assert dock.background.busy and not told[0].rank
+    qtbot.waitUntil(lambda: len(told) == 2)
+    assert not dock.background.busy and told[1].rank
+
+
+def test_a_project_to_look_at_only_is_not_followed(dock, asked_path, qtbot):
+    with Project.open(asked_path):
+        dock.live_panel.set_on(True)
+        dock.open_project(asked_path)
+        qtbot.wait(REST)
+        worker = dock.living.background.worker
+        assert (worker.asked, worker.told) == ([], [])
+        assert not dock.living.on
+
+
+def test_without_question_and_label_there_is_nothing_to_follow(
+    dock, project_path, qtbot
+):
+    dock.live_panel.set_on(True)
+    dock.open_project(project_path)
+    qtbot.wait(REST)
+    assert dock.living.background.worker.asked == []
+    assert dock.live_panel.texts()[0] == "Map: comes with the first labels."
+
+
+def test_ask_takes_the_live_network_only_if_live_is_on(dock, worker, living, qtbot):
+    dock.round_panel.network.set_value(TINY_NETWORK)
+    for on in (True, False):
+        dock.live_panel.set_on(on)
+        dock.ask()
+        qtbot.waitUntil(lambda: not dock.background.busy)
+    given = [about["live"] for task, about in worker.asked if task == "query"]
+    assert given == [TINY_NETWORK, None]
+
+
+# --- news -----------------------------------------------------------------------------
+
+
+def test_the_missing_class_is_named(dock, living, say):
+    assert "second class" in dock.next_step.text()
+    say("waiting", classes=(1,))
+    known = dock.project.classes[1].name
+    text = f"Map: only {known} so far, it needs a second class."
+    assert dock.live_panel.texts()[0] == text
+    say("waiting")
+    assert dock.live_panel.texts()[0] == "Map: comes with labels of two classes."
+    say("looked", image=dock.labelling.image)
+    assert "second class" not in dock.next_step.text()
+
+
+def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, living, say):
+    image = dock.project.images()[-1]
+    dock.show_image(image)
+    assert "two classes" in dock.maps_panel._note.text()
+    write_live_maps(dock.project, image)
+    say("looked", image=image, seconds={"learn": 0.3, "look": 0.1})
+    np.testing.assert_array_equal(layers.find(dock.viewer, "prediction").data, 2)
+    drawn = layers.find(dock.viewer, "map", "entropy").data
+    np.testing.assert_allclose(drawn, np.eye(48, 64), atol=1e-3)
+    text = "Map: knows all answers (0.4 s). H shows it."
+    assert dock.live_panel.texts()[0] == text
+    assert dock.maps_panel._note.text() == ""
+
+
+def test_news_of_another_image_draw_nothing(dock, living, say):
+    before = dock.live_panel.texts()
+    other = next(i for i in dock.project.images() if i != dock.labelling.image)
+    write_live_maps(dock.project, dock.labelling.image)
+    say("looked", image=other)
+    assert layers.find(dock.viewer, "prediction") is None
+    assert dock.live_panel.texts() == before
+
+
+def test_a_new_ranking_changes_the_open_regions_and_says_how_new_it_is(
+    dock, living, say
+):
+    labelling = dock.labelling
+    new = others(labelling, 9)
+    say("ranked", regions=tuple(new), fresh=0.5)
+    assert ids(labelling)[1:] == [(each.image, each.region) for each in new[:5]]
+    assert dock.live_panel.texts()[1] == "Queue: in order, 50% of the images seen."
+    say("ranked", regions=tuple(new), fresh=1.0)
+    assert "all of the images" in dock.live_panel.texts()[1]
+
+
+def test_news_from_before_the_round_change_no_queue(dock, living, say):
+    before = ids(dock.labelling)
+    number = living._number
+    dock.labelling.show_round()
+    say("ranked", regions=tuple(others(dock.labelling, 9)), number=number)
+    assert ids(dock.labelling) == before
+
+
+def test_a_long_start_is_said(dock, living, qtbot):
+    news = living.background.worker.news
+    news.put(Progress(0, 1, "loading the network"))
+    qtbot.waitUntil(lambda: "loading the network" in dock.live_panel.texts()[0])
+    news.put(Progress(3, 20, "looking at the pool"))
+    qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[0])
+
+
+# --- the queue ------------------------------------------------------------------------
+
+
+def test_the_queue_keeps_what_is_current_answered_skipped_or_undone(queue):
+    before = ids(queue)
+    queue.answer(1)
+    queue.skip()
+    queue.answer(2)
+    queue.undo()  # open again, but somebody has touched it
+    queue.step(1)
+    assert queue.position == 3
+    queue.requeue(others(queue, 9))
+    after = ids(queue)
+    assert after[:4] == before[:4]
+    assert not set(after[4:]) & set(before)
+
+
+def test_no_region_is_asked_twice(queue):
+    asked = queue.selection.regions
+    twice = [asked[0], asked[3], asked[1], *others(queue, 9)]
+    queue.requeue(twice)
+    assert len(set(ids(queue))) == 6
+    assert ids(queue)[1:3] == [(r.image, r.region) for r in (asked[3], asked[1])]
+
+
+def test_the_best_is_asked_next_wherever_the_person_is(queue):
+    queue.step(1)
+    queue.step(1)
+    best = others(queue, 9)
+    queue.requeue(best)
+    after = ids(queue)
+    coming = [after[at] for at in (3, 4, 5, 0, 1)]
+    assert coming == [(each.image, each.region) for each in best[:5]]
+
+
+def test_too_few_regions_or_those_of_another_kind_change_nothing(queue):
+    before = queue.selection.regions
+    best = others(queue, 9)
+    queue.requeue(best[:4])
+    queue.requeue([replace(each, partition=99) for each in best])
+    assert queue.selection.regions == before
+
+
+def test_a_round_that_is_answered_is_left_alone(queue):
+    for _ in range(6):
+        queue.answer(1)
+    before = ids(queue)
+    queue.requeue(())
+    queue.requeue(others(queue, 9))
+    assert ids(queue) == before
+
+
+def test_a_new_order_leaves_the_chosen_layer_alone(queue):
+    chosen = layers.find(queue.viewer, "image")
+    queue.viewer.layers.selection.active = chosen
+    new = others(queue, 9, queue.image)
+    queue.requeue(new)
+    assert queue.viewer.layers.selection.active is chosen
+    shown = set(np.unique(layers.find(queue.viewer, "regions").data))
+    assert {each.region for each in new[:5]} <= shown
+
+
+def test_what_comes_is_told_from_the_current_region_on(queue):
+    asked = queue.selection.regions
+    queue.step(1)
+    queue.skip()
+    assert queue.position == 2
+    assert queue.coming() == [asked[at] for at in (3, 4, 5, 0)]
+
+
+# --- similar regions ------------------------------------------------------------------
+
+
+def test_similar_regions_are_lit_until_the_key_is_pressed_again(
+    dock, living, told, say, qtbot
+):
+    labelling = dock.labelling
+    living.press("Shift-S")
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[-1].similar_to == labelling.region.region
+    alike = others(labelling, 3, labelling.image)
+    say("similar", regions=tuple(alike))
+    lit = layers.find(dock.viewer, "lit").data > 0
+    wanted = np.isin(labelling.region_map, [each.region for each in alike])
+    np.testing.assert_array_equal(lit, wanted)
+    assert dock.live_panel.texts()[2] == "Similar: 3 regions lit, in 1 images."
+    living.press("Shift-S")
+    assert layers.find(dock.viewer, "lit") is None
+    assert dock.live_panel.texts()[2] == ""
+    dock.answer(1)
+    qtbot.waitUntil(lambda: told[-1].similar_to is None)
+
+
+def test_on_another_image_no_region_is_taken_for_one_of_the_same_number(
+    dock, living, told, qtbot
+):
+    living.press("Shift-S")
+    qtbot.waitUntil(lambda: bool(told))
+    image = dock.labelling.image
+    other = next(name for name in dock.project.images() if name != image)
+    dock.show_image(other)
+    qtbot.waitUntil(lambda: told[-1].image == other)
+    assert told[-1].similar_to is None
+
+
+def test_where_nothing_can_be_compared_it_is_said(dock, living, say):
+    living.press("Shift-S")
+    say("similar")
+    assert "no regions to compare" in dock.live_panel.texts()[2]
+    assert dock.labelling.similar == ()
+
+
+# --- why ------------------------------------------------------------------------------
+
+
+def test_a_region_that_live_has_put_there_says_so(queue):
+    def why():
+        return reason(queue.project, queue.ranking, queue.selection, queue.region).text
+
+    assert "spread" in why()
+    queue.requeue([replace(each, score=0.71) for each in others(queue, 9)])
+    assert "spread" in why()  # the current one is still the same
+    queue.step(1)
+    assert why() == "Put here by live: its score is 0.71, by entropy."
+
+
+def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
+    project, version = queue.project, queue.selection.regions[0].partition
+    asked = queue.selection.regions
+    new = [replace(each, score=0.71) for each in others(queue, 9)]
+    everything = [*asked, *new[:3]]
+    count = len(everything)
+    ranking = Ranking(
+        project.images(),
+        np.array([project.images().index(e.image) for e in everything], np.int32),
+        np.array([each.region for each in everything], np.int32),
+        np.array([each.score for each in everything], np.float32)
+        + 0.2 * (np.arange(count) == 6).astype(np.float32),
+        np.ones(count, bool),
+        np.full((count, 6), 1 / 6, np.float32),
+        {},
+    )
+    assert version == asked[0].partition
+    by_live = [
+        put_by_live(project, ranking, queue.selection, each)
+        for each in (asked[0], new[0], new[1], new[5])
+    ]
+    assert by_live == [False, True, False, True]
+
+
+# --- the end --------------------------------------------------------------------------
+
+
+def test_switched_off_it_ends_the_child_and_the_network_looks_again(
+    dock, worker, living, told, say, qtbot
+):
+    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    living.press("Shift-S")
+    say("similar", regions=tuple(others(dock.labelling, 3)))
+    assert worker.asked == []
+    living.press("Shift-V")
+    assert living.background.worker.closed
+    assert not living.background.busy
+    assert dock.labelling.similar == ()
+    assert [task for task, _ in worker.asked] == ["look"]
+    assert dock.live_panel.texts()[0].startswith("Off")
+    qtbot.waitUntil(lambda: not dock.background.busy)
+    told.clear()
+    dock.answer(1)
+    qtbot.wait(REST)
+    assert told == []
+    living.press("Shift-V")
+    qtbot.waitUntil(lambda: bool(told))
+    assert living.background.busy
+
+
+def test_a_failure_switches_it_off_and_is_told_once(
+    dock, living, told, qtbot, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
+    living.background.worker.news.put(BadValue("no such encoder"))
+    qtbot.waitUntil(lambda: not living.on)
+    assert said == ["Live: no such encoder"]
+    told.clear()
+    dock.answer(1)
+    qtbot.wait(REST)
+    assert told == []
+    assert dock.labelling.states()[0] == "answered"
+
+
+def test_the_child_ends_with_the_project(dock, living):
+    assert living.background.busy
+    dock.close_project()
+    assert living.background.worker.closed
+    assert not living.background.busy
+    assert dock.live_panel.texts()[0] == "Map: comes with the first labels."
+
+
+# --- really ---------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(120)
+def test_two_answers_and_a_real_child_draws_what_it_predicts(
+    make_napari_viewer, asked_path, truth, qtbot
+):
+    viewer = make_napari_viewer()
+    dock = ActiveLearningDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    dock.round_panel.network.set_value(TINY_NETWORK)
+    dock.open_project(asked_path)
+    panel = dock.live_panel
+    qtbot.waitUntil(lambda: "two classes" in panel.texts()[0], timeout=60_000)
+    before = ids(dock.labelling)
+    dock.answer(1)
+    qtbot.waitUntil(lambda: "second class" in panel.texts()[0], timeout=30_000)
+    dock.answer(2)
+    qtbot.waitUntil(
+        lambda: layers.find(viewer, "prediction") is not None, timeout=30_000
+    )
+    assert layers.find(viewer, "map", "entropy") is not None
+    qtbot.waitUntil(lambda: ids(dock.labelling) != before, timeout=30_000)
+    assert ids(dock.labelling)[:3] == before[:3]
+    dock.shut_down()
+    with Project.open(asked_path) as project:
+        assert project.aside_card("live") is not None
