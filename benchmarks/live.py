@@ -9,7 +9,7 @@ regions, and a perfect annotator goes on from there in the window.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from napari_alseg.dataset import create_rehearsal, truth_of
 from napari_alseg.oracle import Oracle, dominant
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.session import query
-from napari_alseg.settings import QuerySettings
+from napari_alseg.settings import NetworkSettings, QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.wishes import News, Wish
 
@@ -137,6 +137,15 @@ class Session:
             time.sleep(0.001)
         raise TimeoutError("the live child has not answered in time")
 
+    def do(self, deed: Callable[[], object]) -> tuple[float, News]:
+        """Do something, and wait until the map of what is shown knows it."""
+        self.news.clear()
+        number = self.dock.living._number
+        deed()
+        return self.wait(
+            lambda news: news.number > number and news.kind in ("looked", "waiting")
+        )
+
     def close(self) -> None:
         """Close the window."""
         self.dock.shut_down()
@@ -185,15 +194,10 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         value = true_label(
             labelling.project, truth, labelling.selection, labelling.position
         )
-        session.news.clear()
         painted.clear()
-        number = dock.living._number
         begun = time.perf_counter()
-        dock.answer(value) if value else dock.skip()
-        at, news = session.wait(
-            lambda news, number=number: (
-                news.number > number and news.kind in ("looked", "waiting")
-            )
+        at, news = session.do(
+            lambda value=value: dock.answer(value) if value else dock.skip()
         )
         if value and news.kind == "looked":
             found.maps.append(at - begun)
@@ -214,6 +218,43 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
     found.memory = child.memory_info().rss
     session.close()
     return found
+
+
+# --- a film strip ---------------------------------------------------------------------
+
+
+def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
+    """Keep what the map of one image looks like after so many answers."""
+    import matplotlib.pyplot as plt
+
+    session = Session(path)
+    dock, labelling = session.dock, session.labelling
+    session.wait(lambda news: news.kind in ("looked", "waiting"))
+    shown = labelling.project.images()[-1]
+    figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.4))
+    answered = 0
+    for axis, moment in zip(axes, moments, strict=True):
+        while answered < moment:
+            assert labelling.selection is not None and labelling.position is not None
+            value = true_label(
+                labelling.project, truth, labelling.selection, labelling.position
+            )
+            session.do(lambda value=value: dock.answer(value) if value else dock.skip())
+            answered += bool(value)
+        position = labelling.position
+        session.do(lambda: dock.show_image(shown))
+        layer_names = ("prediction",)
+        for layer in session.viewer.layers:
+            layer.visible = layer.name in (shown, *layer_names)
+        session.application.processEvents()
+        axis.imshow(session.viewer.screenshot(canvas_only=True, flash=False))
+        axis.set_axis_off()
+        axis.set_title(f"{moment} answer{'s' * (moment > 1)}")
+        assert position is not None
+        labelling.go_to(position)
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+    session.close()
 
 
 # --- for a long time ------------------------------------------------------------------
@@ -274,6 +315,7 @@ def main() -> None:
     parser.add_argument("--levels", default="20,2000,20000")
     parser.add_argument("--answers", type=int, default=200, help="at all levels")
     parser.add_argument("--endurance", type=int, default=5000)
+    parser.add_argument("--film", type=Path, help="a picture of the first answers")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, help="keep all numbers here")
     given = parser.parse_args()
@@ -282,6 +324,15 @@ def main() -> None:
         given.answers, given.endurance = 20, 0
     counts = [int(count) for count in given.levels.split(",")]
     levels, sizes = [], []
+    if given.film:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "live.alseg"
+            truth = make_project(path, given.data, given.images)
+            with Project.open(path) as project:
+                network = NetworkSettings()
+                finish(query(project, ASKING, live=network))
+            film(path, truth, (1, 5, 20, 60), given.film)
+        return
     for count in counts:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "live.alseg"

@@ -32,8 +32,8 @@ class Asking(NamedTuple):
     """None if there is none, or none is needed."""
     prediction: PredictionSettings
     rng: np.random.Generator
-    encoded: bool = False
-    """Whether regions are described by an encoder, while no network is there."""
+    live: int | None = None
+    """Event up to which a live head knows the labels; None if no such head asks."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
         picked = _choose_images(asked, free)
     elif asked.spread:
         choose_first = (
-            regions.choose_typical if asked.encoded else regions.choose_spread
+            regions.choose_spread if asked.live is None else regions.choose_typical
         )
         picked = choose_first(free.features, costs, limit, asked.rng)
     else:

@@ -26,7 +26,7 @@ class Answers:
     patches: dict[int, LabelMap]
     """By position in the selection: labels of the region's bounds, 0 outside it."""
     skipped: tuple[int, ...]
-    """Positions of regions that most of the truth is unknown of, if one class is asked."""
+    """Positions of regions whose truth is mostly unknown, where one class is asked."""
     pixels: int
     """Pixels looked at, void ones included: they were asked."""
     void_pixels: int

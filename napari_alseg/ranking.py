@@ -41,6 +41,7 @@ class PoolRanking:
     def __init__(self, project: Project, prediction: PredictionSettings) -> None:
         self.project = project
         self._prediction = prediction
+        self._pool: tuple[str, ...] = ()
         self._images: tuple[str, ...] = ()
         self._version = 0
         self._query = QuerySettings()
@@ -71,7 +72,7 @@ class PoolRanking:
         query = systems.completed(query)
         if partition in systems.WINDOWS or query.partition != partition:
             return False
-        images = self.project.images()
+        images = self._with_regions(version)
         if version != self._version or images != self._images:
             self.clear()
         elif query.parameters() != self._query.parameters():
@@ -79,6 +80,14 @@ class PoolRanking:
             self._scored.clear()
         self._version, self._images, self._query = version, images, query
         return True
+
+    def _with_regions(self, version: int) -> tuple[str, ...]:
+        """Return the images of the pool that have such regions."""
+        pool = self.project.images()
+        if version == self._version and pool == self._pool:
+            return self._images
+        self._pool = pool
+        return tuple(each for each in pool if self.project.has_regions(each, version))
 
     def waiting(self, first: Sequence[str], live: Live) -> list[str]:
         """Return the images that the newest head has not seen, some of them first."""
@@ -101,8 +110,6 @@ class PoolRanking:
 
     def score(self, image: str, live: Live) -> None:
         """Let the head see an image, and pool what it says over the regions."""
-        if not self.project.has_regions(image, self._version):
-            return
         region_map = self.project.read_regions(image, self._version)
         pixels = self.project.read_image(image)
         if image not in self._looks:

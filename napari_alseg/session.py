@@ -133,7 +133,7 @@ def query(
         network,
         prediction,
         np.random.default_rng([settings.seed, number]),
-        encoded=following is not None,
+        live=None if following is None else following.sequence,
     )
     describe = by_looks(project)
     if following is not None:
@@ -163,8 +163,9 @@ def _survey_regions(asked: Asking, describe: Measure) -> Task[tuple[int, Candida
     project, images, settings = asked.project, asked.images, asked.settings
     version = yield from make_regions(project, images, settings)
     if asked.network is not None:
+        about = {} if asked.live is None else {"live": asked.live}
         measure = by_network(
-            project, asked.network, settings, asked.prediction, asked.rng
+            project, asked.network, settings, asked.prediction, asked.rng, **about
         )
     else:
         measure = describe if asked.spread else by_chance(asked.rng)

@@ -173,13 +173,18 @@ def see(
     query: QuerySettings,
     settings: PredictionSettings,
     image: str,
+    **about: Any,
 ) -> Seen:
-    """Look at an image the way a completed query wants it; keep its maps."""
+    """Look at an image the way a completed query wants it; keep its maps.
+
+    What else is said about the maps is kept with them (`keep_map`).
+    """
     prediction, seen = glance(network, project.read_image(image), query, settings)
     keep_prediction(project, image, prediction)
     if isinstance(seen.score, np.ndarray):
         name = query.parameters()["acquisition"]
-        keep_map(project, image, systems.acquisition(name), seen.score, query)
+        acquisition = systems.acquisition(name)
+        keep_map(project, image, acquisition, seen.score, query, **about)
     return seen
 
 
@@ -261,16 +266,18 @@ def encoded(
 ) -> np.ndarray:
     """Describe each region of an image by the mean features of a frozen encoder.
 
-    All stages count alike. They are mixed at random, always in the same way, to
-    `LOOKS` numbers, which keeps distances nearly as they are (Johnson & Lindenstrauss,
-    1984) and lets the regions of a whole pool lie in memory.
+    All stages of the encoder count alike, the filters not at all. They are mixed at
+    random, always in the same way, to `LOOKS` numbers, which keeps distances nearly as
+    they are (Johnson & Lindenstrauss, 1984) and lets the regions of a whole pool lie in
+    memory.
 
     Returns
     -------
     float32 array of shape (R, LOOKS)
     """
     found = []
-    for stage in segmentation.frozen_features(network, image, settings):
+    _, *stages = segmentation.frozen_features(network, image, settings)
+    for stage in stages:
         found.append(regions.pool_features(stage, region_map) / np.sqrt(len(stage)))
     looks = np.concatenate(found, 1)
     mix = np.random.default_rng(0).standard_normal((looks.shape[1], LOOKS))
@@ -284,11 +291,12 @@ def by_network(
     query: QuerySettings,
     settings: PredictionSettings,
     rng: np.random.Generator,
+    **about: Any,
 ) -> Measure:
-    """Pool what the network says over each region, and keep its maps."""
+    """Pool what the network says over each region, and keep its maps (`see`)."""
 
     def measure(image: str, region_map: RegionMap) -> Measured:
-        seen = see(project, network, query, settings, image)
+        seen = see(project, network, query, settings, image, **about)
         return pooled(seen, region_map, query, rng)
 
     return measure

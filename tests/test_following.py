@@ -122,7 +122,7 @@ def test_the_second_class_draws_the_prediction_and_the_maps(asked):
     assert (looked.number, looked.image) == (2, "scene-02")
     assert looked.sequence == asked.sequence
     assert set(looked.seconds) == {"labels", "learn", "look"}
-    assert set(np.unique(asked.read_prediction("scene-02"))) <= {1, 2, 3, 4, 5}
+    assert asked.read_prediction("scene-02").min() >= 1
     assert asked.read_prediction("scene-00") is None
     for name in maps:
         scores = asked.read_map("scene-02", name)
@@ -160,13 +160,10 @@ def test_nothing_is_drawn_again_that_is_drawn(answered, monkeypatch):
 
 
 def test_other_parameters_of_a_map_draw_it_again(answered):
-    drawn = []
+    keeper, drawn = follower(answered), []
     for radius in (1, 9):
-        query = QuerySettings("ripu", radius=radius, **TINY_REGIONS)
-        wished = wish(1, maps=("impurity",), query=query)
-        if not drawn:
-            keeper = follower(answered)
-        list(keeper.at_once(wished))
+        query = replace(QUERY, acquisition="impurity", radius=radius)
+        list(keeper.at_once(wish(1, maps=("impurity",), query=query)))
         drawn.append(answered.read_map("scene-00", "impurity"))
     assert not np.array_equal(*drawn)
 

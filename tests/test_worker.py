@@ -5,12 +5,19 @@ import sys
 import time
 
 import pytest
-from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+from conftest import (
+    TINY_LIVE,
+    TINY_NETWORK,
+    TINY_PREDICTION,
+    TINY_REGIONS,
+    TINY_TRAINING,
+)
 
 from napari_alseg.arrays import Selection, finish
 from napari_alseg.errors import NothingToLearn, TaskDied
 from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project
+from napari_alseg.wishes import News, Wish
 from napari_alseg.worker import Worker
 
 LONG = TrainingSettings(epochs=5000, batch_size=2, device="cpu")
@@ -160,3 +167,56 @@ def test_closing_ends_the_child(project_path):
     worker.close()
     assert gone(pid)
     worker.close()  # twice does no harm
+
+
+# --- a task that is told something ----------------------------------------------------
+
+
+def follow(worker, path):
+    return worker.run("follow", path, network=TINY_LIVE, prediction=TINY_PREDICTION)
+
+
+def wish(number):
+    return Wish(number, "scene-00", (), (), QuerySettings("entropy"), rank=False)
+
+
+def next_news(task):
+    return next(each for each in task if isinstance(each, News))
+
+
+def test_a_task_hears_what_it_is_told_also_while_it_is_starting(worker, project_path):
+    task = follow(worker, project_path)
+    worker.tell(wish(1))
+    assert next_news(task).number == 1
+    worker.tell(wish(2))
+    assert next_news(task).number == 2
+    worker.tell(None)
+    assert finish(task) is None
+    assert finish(ask(worker, project_path)).round == 1
+
+
+def test_a_task_that_waits_for_a_message_can_be_stopped(worker, project_path):
+    task = follow(worker, project_path)
+    worker.tell(wish(1))
+    next_news(task)
+    pid = worker.pid
+    begun = time.monotonic()
+    worker.stop()
+    assert finish(task) is None
+    assert time.monotonic() - begun < 15
+    task = follow(worker, project_path)
+    worker.tell(wish(2))  # nothing that was meant for the other task is heard
+    assert next_news(task).number == 2
+    task.close()
+    assert worker.pid == pid
+
+
+def test_telling_a_child_that_died_does_no_harm(worker, project_path):
+    task = follow(worker, project_path)
+    worker.tell(wish(1))
+    next_news(task)
+    os.kill(worker.pid, signal.SIGKILL)
+    wait_until_gone(worker.pid)
+    worker.tell(wish(2))
+    with pytest.raises(TaskDied):
+        finish(task)

@@ -213,7 +213,8 @@ def frozen_features(
     Returns
     -------
     list of float32 arrays of shape (D, h, w)
-        One a stage, finest first; each spans the image exactly (`blend_coarse`).
+        Of the filters, then of each stage of the encoder, finest first; each spans the
+        image exactly (`blend_coarse`).
     """
     images = to_tensor(image, network.device)
     shape = images.shape[-2], images.shape[-1]

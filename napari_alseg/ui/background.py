@@ -79,14 +79,20 @@ class Background(QObject):
             self._driver.stopping = True
             self.worker.stop()
 
-    def close(self) -> None:
-        """End the task and the child process; returns when both are gone."""
+    def close(self, patience: int = CLOSE_MILLISECONDS) -> None:
+        """End the task and the child process; returns when both are gone.
+
+        Parameters
+        ----------
+        patience : int
+            Milliseconds that the task may take to end by itself.
+        """
         driver, self._driver = self._driver, None
         if driver is not None:
             driver.blockSignals(True)
             driver.stopping = True
             self.worker.stop()
-            if not driver.wait(CLOSE_MILLISECONDS):
+            if not driver.wait(patience):
                 self.worker.close(grace=0)
                 driver.wait()
         self.worker.close()

@@ -16,7 +16,7 @@ from .label_panel import shrinkable
 OFF = "Off: maps and queue wait for Learn or Ask."
 READY = "Map: comes with the first labels."
 AS_ASKED = "Queue: as it was asked."
-SIMILAR, HIDE = "Si&milar (Shift+S)", "&Hide them (Shift+S)"
+SIMILAR, HIDE = "Si&milar regions (Shift+S)", "Hide si&milar (Shift+S)"
 
 
 class LivePanel(QGroupBox):
@@ -30,7 +30,7 @@ class LivePanel(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Live", parent)
-        self._on = QCheckBox("Follow answers (Shift+&V)")
+        self._on = QCheckBox("On (Shift+&V)")
         self._on.setToolTip(
             "A light model learns from each answer within two seconds; the maps of the "
             "shown image and the order of the questions follow"

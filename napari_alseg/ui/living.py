@@ -64,6 +64,8 @@ class Living(QObject):
         self._labelling: Labelling | None = None
         self.waiting = False
         """Whether labels of a second class are needed before anything can be drawn."""
+        self._heard = False
+        """Whether the running child has said something."""
         self._number = 0
         self._oldest = 0
         """News of earlier wishes are about another project or round."""
@@ -105,7 +107,14 @@ class Living(QObject):
         self._labelling = self._similar_to = None
         self.panel.start()
         self.panel.set_able(False)
-        self.background.close()
+        self._end()
+
+    def _end(self) -> None:
+        """End the child; one that has said nothing yet has done nothing to keep."""
+        if self._heard:
+            self.background.close()
+        else:
+            self.background.close(patience=0)
 
     def _on_round_shown(self) -> None:
         self._oldest = self._number + 1
@@ -135,6 +144,7 @@ class Living(QObject):
                 network=self._network(),
                 prediction=self._prediction(),
             )
+            self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")
         self._number += 1
@@ -186,6 +196,7 @@ class Living(QObject):
     # --- news -------------------------------------------------------------------------
 
     def _on_news(self, news: News | Progress) -> None:
+        self._heard = True
         labelling = self._labelling
         if labelling is None or not self.on:
             return
@@ -252,7 +263,7 @@ class Living(QObject):
         else:
             self._pause.stop()
             self._hide_similar()
-            self.background.close()
+            self._end()
         self.changed.emit()
 
     def _on_ended(self, _: str, __: Any) -> None:
@@ -276,4 +287,4 @@ def needs(labelling: Labelling, classes: tuple[int, ...]) -> str:
     if not classes:
         return "Map: comes with labels of two classes."
     known = labelling.project.classes[classes[0]].name
-    return f"Map: only {known} so far, it needs a second class."
+    return f"Map: needs a second class beside {known}."

@@ -465,3 +465,14 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
         import os
 
         os.kill(pid, 0)
+
+
+def test_an_answer_leaves_the_progress_of_tasks_alone(dock, labelling, monkeypatch):
+    painted = []
+    monkeypatch.setattr(dock.round_panel._bar, "reset", lambda: painted.append(1))
+    dock.answer(1)
+    assert painted == []
+    dock.learn()
+    dock.background.close()
+    dock._end_task()
+    assert painted == [1]

@@ -212,7 +212,7 @@ def test_the_missing_class_is_named(dock, living, say):
     assert "second class" in dock.next_step.text()
     say("waiting", classes=(1,))
     known = dock.project.classes[1].name
-    text = f"Map: only {known} so far, it needs a second class."
+    text = f"Map: needs a second class beside {known}."
     assert dock.live_panel.texts()[0] == text
     say("waiting")
     assert dock.live_panel.texts()[0] == "Map: comes with labels of two classes."

@@ -1,6 +1,7 @@
 """Maps, what lies under the mouse, scores of the pool, and why a region is asked."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,9 @@ def ranked_path(asked_path):
                 {"impurity": score / 2},
             ),
         )
+        asked = enumerate(project.selection().regions)
+        scored = {at: replace(each, score=each.region / 100) for at, each in asked}
+        project.reask(1, scored)
     return asked_path
 
 
