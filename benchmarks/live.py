@@ -231,7 +231,7 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
     dock, labelling = session.dock, session.labelling
     session.wait(lambda news: news.kind in ("looked", "waiting"))
     shown = labelling.project.images()[-1]
-    figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.4))
+    figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.3))
     answered = 0
     for axis, moment in zip(axes, moments, strict=True):
         while answered < moment:
@@ -247,7 +247,9 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
         for layer in session.viewer.layers:
             layer.visible = layer.name in (shown, *layer_names)
         session.application.processEvents()
-        axis.imshow(session.viewer.screenshot(canvas_only=True, flash=False))
+        picture = session.viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+        rows, columns = np.nonzero(picture.any(-1))  # the canvas is black around it
+        axis.imshow(picture[rows.min() : rows.max(), columns.min() : columns.max()])
         axis.set_axis_off()
         axis.set_title(f"{moment} answer{'s' * (moment > 1)}")
         assert position is not None

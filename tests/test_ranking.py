@@ -108,13 +108,14 @@ def test_other_parameters_need_other_scores_and_the_same_do_not(pool, live):
     assert pool.not_described() == []  # what regions look like is the same
 
 
-def test_an_image_that_is_added_is_ranked_too(pool, live, asked, drawn):
+def test_an_image_without_regions_of_this_kind_is_not_waited_for(
+    pool, live, asked, drawn
+):
     score_all(pool, live)
     asked.add_image("late", drawn[0].image)
     assert pool.begin(QUERY)
-    assert set(pool.waiting((), live)) == set(asked.images())
-    score_all(pool, live)
-    assert {region.image for region in pool.best(live)} <= set(asked.images())
+    assert pool.waiting((), live) == []
+    assert pool.fresh(live) == 1
 
 
 # --- the best -------------------------------------------------------------------------
