@@ -8,6 +8,7 @@ regions, and a perfect annotator goes on from there in the window.
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -335,16 +336,20 @@ def main() -> None:
                 finish(query(project, ASKING, live=network))
             film(path, truth, (1, 5, 20, 60), given.film)
         return
-    for count in counts:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "live.alseg"
-            truth = make_project(path, given.data, given.images)
+    with TemporaryDirectory() as folder:
+        base = Path(folder) / "base.alseg"
+        truth = make_project(base, given.data, given.images)
+        with Project.open(base) as project:  # all levels have the same superpixels
+            finish(query(project, QuerySettings("random", "1 region", region_size=200)))
+        for count in counts:
+            path = Path(folder) / f"{count}.alseg"
+            shutil.copytree(base, path)
             with Project.open(path) as project:
                 label(project, truth, count, seed=count)
             levels.append(measure(path, truth, count, given.answers // len(counts)))
             print(json.dumps(asdict(levels[-1]) | {"gaps": []}), flush=True)
-            if given.endurance and count == counts[0]:
-                sizes = endure(path, truth, given.endurance)
+        if given.endurance:
+            sizes = endure(base, truth, given.endurance)
     if given.json:
         kept = {"levels": [asdict(level) for level in levels], "memory": sizes}
         given.json.write_text(json.dumps(kept, indent=1) + "\n")

@@ -6,7 +6,7 @@ Runs are simulations like those of ``napari-alseg simulate``, one after the othe
 same project: a finished one is left alone, so the same command is given again until
 nothing is left to do. ``DIR`` of the data holds ``camvid/`` and, for microscopy,
 ``dsb2018/`` and ``vnc_em/``. The random forest on filters needs scikit-learn:
-``pip install -c constraints.txt .[benchmark]``.
+``pip install -c constraints.txt --group benchmark``.
 """
 
 import argparse

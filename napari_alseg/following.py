@@ -135,7 +135,7 @@ class Follower:
     # --- at once ----------------------------------------------------------------------
 
     def at_once(self, wish: Wish) -> Says:
-        """Learn what was answered, draw the shown image, say what is similar."""
+        """Learn what was answered, and draw the shown image."""
         begun = perf_counter()
         live = yield from self._up_to_date()
         changed = live.read_labels()
@@ -153,8 +153,6 @@ class Follower:
                 "look": perf_counter() - learnt,
             }
             yield self._news("looked", wish, image=wish.image, seconds=seconds)
-        if wish.similar_to is not None:
-            yield from self._similar(wish)
 
     def _up_to_date(self) -> Task[Live]:
         """Return the live network, made anew if the encoder has learnt since."""
@@ -196,9 +194,11 @@ class Follower:
     # --- while nothing is wished for --------------------------------------------------
 
     def meanwhile(self, wish: Wish) -> Says:
-        """Refine the head, draw images to come, rank the pool, in small pieces."""
+        """Say what is similar, settle the head, look ahead and rank, piece by piece."""
         live = self._live
         assert live is not None
+        if wish.similar_to is not None:
+            yield from self._similar(wish)
         if live.ready:
             yield from self._settle(live)
             self._look(wish.image, wish)
@@ -230,18 +230,20 @@ class Follower:
         assert live is not None
         if not pool.begin(wish.query):
             return
+        if not live.ready:  # there is time, and similar regions may be wanted
+            yield from self._describe()
+            return
         told = perf_counter()
         for done, image in enumerate(pool.waiting(wish.coming[:NEAR], live), 1):
             with FEATURES.sparing():
                 pool.score(image, live)
             late = perf_counter() - told > RANK_SECONDS
-            if live.ready and late:
+            if late:
                 yield self._ranked(wish)
                 told = perf_counter()
             else:
                 yield Progress(done, 0, "ranking the pool")
-        if live.ready:
-            yield self._ranked(wish)
+        yield self._ranked(wish)
 
     def _ranked(self, wish: Wish) -> News:
         live, pool = self._live, self._pool
@@ -254,14 +256,21 @@ class Follower:
         live, pool = self._live, self._pool
         assert live is not None and wish.similar_to is not None
         if not pool.begin(wish.query):
+            yield self._news("similar", wish)
             return
+        yield from self._describe()
+        found = pool.similar(wish.image, wish.similar_to)
+        yield self._news("similar", wish, regions=found)
+
+    def _describe(self) -> Says:
+        """Take note of what the regions of the pool look like, where it is not known."""
+        live, pool = self._live, self._pool
+        assert live is not None
         missing = pool.not_described()
         for done, image in enumerate(missing, 1):
             with FEATURES.sparing():
-                pool.score(image, live)
-            yield Progress(done, len(missing), "looking at the pool")
-        found = pool.similar(wish.image, wish.similar_to)
-        yield self._news("similar", wish, regions=found)
+                pool.describe(image, live)
+            yield Progress(done, len(missing), "looking through the pool")
 
     def keep(self) -> None:
         """Write the head down, so that the next start begins with it."""

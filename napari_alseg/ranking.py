@@ -112,12 +112,6 @@ class PoolRanking:
         """Let the head see an image, and pool what it says over the regions."""
         region_map = self.project.read_regions(image, self._version)
         pixels = self.project.read_image(image)
-        if image not in self._looks:
-            looks = encoded(live.network, pixels, region_map, self._prediction)
-            self._looks[image] = looks.astype(np.float16)
-            self._bounds[image] = regions.bounds(region_map).astype(np.int32)
-        if not live.ready:
-            return
         _, seen = glance(live.network, pixels, self._query, self._prediction)
         rng = np.random.default_rng([self._query.seed, live.learnt])
         measured = pooled(seen, region_map, self._query, rng)
@@ -125,6 +119,7 @@ class PoolRanking:
         index = self._images.index(image)
         self._rows[image] = candidates_of(index, region_map, measured, labels, ())
         self._scored[image] = live.learnt
+        self._bounds[image] = regions.bounds(region_map).astype(np.int32)
 
     def best(self, live: Live) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""
@@ -152,6 +147,13 @@ class PoolRanking:
         return chosen.regions
 
     # --- similar regions --------------------------------------------------------------
+
+    def describe(self, image: str, live: Live) -> None:
+        """Take note of what the regions of an image look like."""
+        region_map = self.project.read_regions(image, self._version)
+        pixels = self.project.read_image(image)
+        looks = encoded(live.network, pixels, region_map, self._prediction)
+        self._looks[image] = looks.astype(np.float16)
 
     def not_described(self) -> list[str]:
         """Return the images whose regions have no features yet."""

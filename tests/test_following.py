@@ -261,7 +261,8 @@ def test_before_two_classes_are_known_the_pool_is_only_described(asked):
     said = told(asked, wish(1, rank=True))
     assert [each.kind for each in news_of(said)] == ["waiting"]
     messages = [each.message for each in said if isinstance(each, Progress)]
-    assert messages.count("ranking the pool") == 4
+    assert messages.count("looking through the pool") == 4
+    assert "ranking the pool" not in messages
 
 
 def test_a_wish_interrupts_what_is_done_meanwhile(answered):
@@ -304,7 +305,8 @@ def test_without_a_round_nothing_is_similar_or_ranked(project):
     labels = np.array([[1, 1], [2, 2]], np.uint8)
     project.stroke("scene-00", Bounds(0, 0, 2, 2), labels)
     said = told(project, wish(1, similar_to=3, rank=True))
-    assert {each.kind for each in news_of(said)} == {"looked"}
+    assert {each.kind for each in news_of(said)} == {"looked", "similar"}
+    assert news_of(said, "similar")[0].regions == ()
 
 
 # --- the end, and the next beginning --------------------------------------------------

@@ -44,6 +44,11 @@ def score_all(pool, live, *first):
         pool.score(image, live)
 
 
+def describe_all(pool, live):
+    for image in pool.not_described():
+        pool.describe(image, live)
+
+
 def keys(regions):
     return {(region.image, region.region) for region in regions}
 
@@ -101,6 +106,7 @@ def test_fresh_is_the_share_that_the_newest_head_has_seen(pool, live):
 
 def test_other_parameters_need_other_scores_and_the_same_do_not(pool, live):
     score_all(pool, live)
+    describe_all(pool, live)
     assert pool.begin(QUERY)
     assert pool.fresh(live) == 1
     assert pool.begin(QuerySettings("margin", "12 regions", **TINY_REGIONS))
@@ -185,7 +191,7 @@ def test_a_region_says_where_it_is_and_what_it_would_cost(pool, live, asked):
 def test_similar_regions_come_in_falling_similarity_without_the_region_itself(
     pool, live, asked
 ):
-    score_all(pool, live)
+    describe_all(pool, live)
     assert pool.not_described() == []
     region = asked.selection(1).regions[8]
     found = pool.similar(region.image, region.region)
@@ -201,7 +207,7 @@ def test_in_a_small_pool_all_but_the_region_itself_are_similar(
     pool, live, asked, monkeypatch
 ):
     monkeypatch.setattr("napari_alseg.ranking.SIMILAR", 10_000)
-    score_all(pool, live)
+    describe_all(pool, live)
     region = asked.selection(1).regions[8]
     found = pool.similar(region.image, region.region)
     total = sum(
@@ -220,7 +226,7 @@ def test_a_copy_of_an_image_is_the_most_similar(asked, live, drawn):
     asked.write_regions(twin, region.partition, region_map)
     pool = PoolRanking(asked, TINY_PREDICTION)
     pool.begin(QUERY)
-    score_all(pool, live)
+    describe_all(pool, live)
     first = pool.similar(region.image, region.region)[0]
     assert (first.image, first.region) == (twin, region.region)
     assert first.score == pytest.approx(1, abs=1e-3)
@@ -231,13 +237,13 @@ def test_what_is_not_described_or_not_there_is_like_nothing(pool, live, asked):
     region = asked.selection(1).regions[8]
     assert set(pool.not_described()) == set(asked.images())
     assert pool.similar(region.image, region.region) == ()
-    score_all(pool, live)
+    describe_all(pool, live)
     assert pool.similar(region.image, 9999) == ()
 
 
 def test_regions_are_described_before_two_classes_are_known(asked, pool):
     live = finish(Live.start(asked, TINY_LIVE, LiveSettings(), TINY_PREDICTION))
-    score_all(pool, live)
+    describe_all(pool, live)
     assert pool.not_described() == []
     assert pool.fresh(live) == 0
     pool.clear()

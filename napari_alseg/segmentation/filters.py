@@ -13,7 +13,7 @@ from torch.nn import functional
 
 STRIDE = 4
 """Pixels of the image in a cell of the maps, each way."""
-WIDTHS = ((1.0, 1), (2.0, 1), (2.0, 2), (2.0, 4))
+WIDTHS = ((1.0, 1), (1.0, 2), (1.0, 4), (2.0, 4))
 """Standard deviation of a Gaussian, and how much the image is shrunk before: together
 widths of 1, 2, 4 and 8 pixels."""
 MAPS = 1 + 4 * len(WIDTHS)

@@ -179,7 +179,7 @@ def lit_layer(image: str, region_map: RegionMap, lit: Iterable[int]) -> LayerDat
     shown[:, 1:] = np.where(beside & (shown[:, 1:] > 0), 2, shown[:, 1:])
     clear = (0, 0, 0, 0)
     attributes = {
-        "name": "regions in range",
+        "name": "lit regions",
         "metadata": _metadata("lit", image),
         "colormap": DirectLabelColormap(
             color_dict={None: clear, 0: clear, 1: LIT, 2: LIT_EDGE}

@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from conftest import TINY_LIVE
 from torch import nn
 
 from napari_alseg.arrays import Progress, finish
@@ -15,6 +16,7 @@ from napari_alseg.segmentation.frozen import (
     REDUCED,
     FeatureCache,
     FrozenFeatures,
+    fused,
     pixel_features,
 )
 from napari_alseg.settings import NetworkSettings
@@ -205,12 +207,33 @@ def test_constant_channels_and_odd_pixels_stay_small():
 # --- from memory ----------------------------------------------------------------------
 
 
+def counted(features):
+    """Note each time that the features are computed, in the list that is returned."""
+    encoded, encode = [], features._encode
+
+    def encode_and_note(images):
+        encoded.append(images)
+        return encode(images)
+
+    features._encode = encode_and_note
+    return encoded
+
+
+def test_batch_normalisation_within_the_convolutions_gives_the_same():
+    network = build(TINY_LIVE, classes=3, seed=0).eval()
+    encoder, image = network.encoder, pictures()[0]
+    with torch.no_grad():
+        for bare, fast in zip(encoder(image), fused(encoder)(image), strict=True):
+            torch.testing.assert_close(bare, fast, rtol=1e-3, atol=1e-4)
+
+
 def test_an_image_is_encoded_once_whatever_batch_it_comes_in():
     features = frozen()
+    encoded = counted(features)
     first, second, _ = pictures()
     alone = features(first)
     together = features(torch.cat([second, first]))
-    assert features.encoder.seen == 2
+    assert len(encoded) == 2
     for one, both in zip(alone, together, strict=True):
         assert torch.equal(one[0], both[1])
 

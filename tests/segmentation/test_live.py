@@ -182,10 +182,15 @@ def test_only_the_head_learns(network):
     assert not network.body.features.encoder.training
 
 
-def test_passes_with_dropout_differ_and_look_at_the_image_once(network, image):
+def test_passes_with_dropout_differ_and_look_at_the_image_once(
+    network, image, monkeypatch
+):
     FEATURES.clear()
-    seen = []
-    network.body.features.encoder.register_forward_hook(lambda *_: seen.append(1))
+    seen, features = [], network.body.features
+    encode = features._encode
+    monkeypatch.setattr(
+        features, "_encode", lambda given: seen.append(1) or encode(given)
+    )
     given = {"needs": {"samples"}, "passes": 4, "dropout": 0.5}
     found = predict(network, image, WHOLE, **given)
     assert found.samples.shape == (4, 3, 40, 56)
