@@ -263,7 +263,7 @@ class Follower:
         yield self._news("similar", wish, regions=found)
 
     def _describe(self) -> Says:
-        """Take note of what the regions of the pool look like, where it is not known."""
+        """Take note of what the regions of the pool look like, if it is not known."""
         live, pool = self._live, self._pool
         assert live is not None
         missing = pool.not_described()

@@ -86,6 +86,8 @@ class Labelling(QObject):
         self.shown = Shown()
         self.lit: Range | None = None
         """Regions with a score in this range are lit up."""
+        self.expecting = False
+        """Whether maps that are missing will be there in a moment."""
         self.similar: tuple[Region, ...] = ()
         """Regions that are lit up because they look like one."""
         self.side_by_side = SideBySide(viewer)
@@ -163,7 +165,7 @@ class Labelling(QObject):
             self._picture = layers.image_layer(self.project, image)
         annotation = layers.annotation_layer(self.project, image)
         wanted = [self._picture]
-        wanted += map_layers(self.project, image, self.shown, self.region_map)
+        wanted += self._maps()
         wanted += [annotation, *self._lit(), *self._outlines()]
         self._draw(wanted)
         self._saved = annotation.data.copy()
@@ -173,13 +175,31 @@ class Labelling(QObject):
 
     def refresh_maps(self) -> None:
         """Show the maps and the prediction of the shown image as they are now."""
-        wanted = map_layers(self.project, self.image, self.shown, self.region_map)
+        wanted = self._maps()
         there = {layers.key(layer) for layer in layers.ours(self.viewer)}
         if self.side_by_side.on or not {entry.key for entry in wanted} <= there:
             self.show(self.image)
             return
         for entry in wanted:
             layers.draw(self.viewer, entry)
+
+    def _maps(self) -> list[layers.LayerData]:
+        """Return the maps and the prediction of the shown image.
+
+        What is not there yet stays as an empty layer while it is expected any moment:
+        taking a layer away and adding it again costs the canvas half a second each.
+        """
+        found = map_layers(self.project, self.image, self.shown, self.region_map)
+        if not self.expecting or self.side_by_side.on:
+            return found
+        wanted = {("prediction", ""), *(("map", name) for name in self.shown.names)}
+        missing = wanted - {entry.key for entry in found}
+        shape = self.project.info(self.image).shape
+        return found + [
+            layers.blank_layer(layer, self.image, shape)
+            for layer in layers.ours(self.viewer)
+            if layers.key(layer) in missing
+        ]
 
     def _draw(self, wanted: list[layers.LayerData]) -> None:
         """Draw layers over one another or, side by side, in cells."""

@@ -155,6 +155,16 @@ def prediction_layer(
     return LayerData(labels, attributes, "labels")
 
 
+def blank_layer(layer: Layer, image: str, shape: tuple[int, int]) -> LayerData:
+    """Return a layer that is there without anything in it, for another image."""
+    role, name = key(layer)  # type: ignore[misc]
+    attributes = {"name": layer.name, "metadata": _metadata(role, image, name)}
+    kind: Literal["image", "labels"] = (
+        "labels" if isinstance(layer, LabelsLayer) else "image"
+    )
+    return LayerData(np.zeros(shape, layer.data.dtype), attributes, kind)
+
+
 def pseudo_layer(
     project: "Project", image: str, labels: np.ndarray, visible: bool = False
 ) -> LayerData:

@@ -210,6 +210,7 @@ class Living(QObject):
                 self.panel.set_map(needs(labelling, news.classes))
                 self._set_waiting(True)
             case "looked" if news.image == labelling.image:
+                labelling.expecting = True
                 self._try(labelling.refresh_maps)
                 self._show_map(news)
                 self._set_waiting(False)
@@ -263,6 +264,8 @@ class Living(QObject):
         else:
             self._pause.stop()
             self._hide_similar()
+            if self._labelling is not None:
+                self._labelling.expecting = False
             self._end()
         self.changed.emit()
 
