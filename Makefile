@@ -27,6 +27,7 @@ check: $(VENV)/.tested-with
 benchmark: $(VENV)/.tested-with
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/acquisition.py
+	$(XVFB) $(BIN)/python benchmarks/live.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt scripts/setup scripts/system-libraries
 	scripts/setup $(PYTHON) $(VENV)

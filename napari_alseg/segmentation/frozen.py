@@ -33,7 +33,7 @@ REDUCED = 128
 LARGEST = 10.0
 """Deviations from the mean that a feature is held to: a filter answers to a single odd
 pixel with hundreds."""
-CACHE_BYTES = 220_000_000
+CACHE_BYTES = 180_000_000
 """Features kept in memory by one process."""
 
 Stages: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
@@ -150,7 +150,7 @@ class FrozenFeatures(nn.Module):
         """The encoder as it computes; no part of the weights."""
         for module in (self, encoder, *encoder.children()):  # other weights, features
             module.register_load_state_dict_post_hook(self._forget)  # type: ignore[no-untyped-call]
-        found = self._encode(torch.zeros(1, 3, 64, 64))
+        found = self._stages(torch.zeros(1, 3, 64, 64))
         self.channels = tuple(min(each.shape[1], REDUCED) for each in found)
         """Channels D of each stage."""
         for index, (each, kept) in enumerate(zip(found, self.channels, strict=True)):
@@ -178,17 +178,22 @@ class FrozenFeatures(nn.Module):
         ]
 
     def _of(self, image: ImageTensor) -> tuple[Tensor, ...]:
-        """Features of one image (1, 3, h, w), half precision, from memory if there."""
+        """Features of one image (1, 3, h, w), half precision.
+
+        Those of the encoder come from memory if they are there; the filters take less
+        time than they would take room.
+        """
         key = self._fingerprint + _digest([image])
         kept = FEATURES.get(key)
-        if kept is None:
-            with torch.no_grad():
+        with torch.no_grad():
+            if kept is None:
                 kept = tuple(
                     self._scaled(stage, index).half().cpu()
-                    for index, stage in enumerate(self._encode(image))
+                    for index, stage in enumerate(self._encode(image), 1)
                 )
-            FEATURES.put(key, kept)
-        return kept
+                FEATURES.put(key, kept)
+            filters = self._scaled(filter_bank(image), 0).half().cpu()
+        return filters, *kept
 
     def _scaled(self, stage: Tensor, index: int) -> Tensor:
         mix = getattr(self, f"mix_{index}")[..., None, None]  # (d, c, 1, 1)
@@ -196,7 +201,7 @@ class FrozenFeatures(nn.Module):
         return functional.conv2d(stage.float(), mix, shift).clamp(-LARGEST, LARGEST)
 
     def _encode(self, images: ImageTensor) -> list[Tensor]:
-        """Return the filters and the encoder's maps of stride `FINEST` and more."""
+        """Return the encoder's maps of stride `FINEST` and more."""
         if images.device not in self._fast:
             self._fast[images.device] = fused(self.encoder)
         with half_precision(images.device), torch.no_grad():
@@ -212,7 +217,11 @@ class FrozenFeatures(nn.Module):
                 "this encoder gives no feature maps, so that no light head can learn "
                 "on it; take another encoder, for example mobilenet_v2"
             )
-        return [filter_bank(images), *fine]
+        return fine
+
+    def _stages(self, images: ImageTensor) -> list[Tensor]:
+        """Return the filters, then the encoder's maps."""
+        return [filter_bank(images), *self._encode(images)]
 
     def calibrate(self, images: Iterable[ImageTensor], count: int) -> Task[None]:
         """Put the features of these images, colours normalised, on one scale.
@@ -225,7 +234,7 @@ class FrozenFeatures(nn.Module):
         """
         totals = [_Moments() for _ in self.channels]
         for done, image in enumerate(images, 1):
-            for moments, stage in zip(totals, self._encode(image), strict=True):
+            for moments, stage in zip(totals, self._stages(image), strict=True):
                 moments.add(stage[0].flatten(1).double().cpu())
             yield Progress(done, count, "looking at the pool")
         for index, (moments, kept) in enumerate(

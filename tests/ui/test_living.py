@@ -498,3 +498,21 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     dock.shut_down()
     with Project.open(asked_path) as project:
         assert project.aside_card("live") is not None
+
+
+def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):
+    labelling = dock.labelling
+    first, second = labelling.project.images()[:2]
+    labelling.set_shown(Shown(names=("entropy",), maps=True))
+    dock.show_image(first)
+    say("looked", image=first)
+    dock.show_image(second)
+    layer = layers.find(dock.viewer, "map", "entropy")
+    assert layer is not None
+    assert layer.data.shape == labelling.project.info(second).shape
+    assert not layer.data.any()
+    dock.live_panel.set_on(False)
+    dock.show_image(first)
+    assert layers.find(dock.viewer, "map", "entropy").data.any()
+    dock.show_image(second)
+    assert layers.find(dock.viewer, "map", "entropy") is None
