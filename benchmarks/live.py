@@ -244,6 +244,9 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
             answered += bool(value)
         position = labelling.position
         session.do(lambda: dock.show_image(shown))
+        if moment > 1:  # until the head has settled, a moment later
+            session.news.clear()
+            session.wait(lambda news: news.kind == "looked" and news.image == shown)
         layer_names = ("prediction",)
         for layer in session.viewer.layers:
             layer.visible = layer.name in (shown, *layer_names)

@@ -161,7 +161,7 @@ def forest(run: Path, seed: int) -> dict[str, Any]:
     from sklearn.ensemble import RandomForestClassifier
 
     def filtered(image: np.ndarray) -> np.ndarray:
-        return multiscale_basic_features(image, channel_axis=-1, num_workers=2)
+        return multiscale_basic_features(image, channel_axis=-1)
 
     found, targets = [], []
     begun = perf_counter()
@@ -244,7 +244,7 @@ def main() -> None:
         ends = [path for path in done if not _gone_on_from(path, done)]
         write_pages(compare(ends), folder)
         if given.keep:
-            keep(done, folder, given.keep / name)
+            keep(ends, folder, given.keep / name)
 
 
 def _gone_on_from(path: Path, runs: Sequence[Path]) -> bool:
