@@ -122,8 +122,8 @@ class ActiveLearningDock(QWidget):
         for panel in (
             self.project_panel,
             self.round_panel,
-            self.live_panel,
             self.label_panel,
+            self.live_panel,
             self.why_panel,
             self.maps_panel,
             self.scores_panel,

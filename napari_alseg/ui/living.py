@@ -147,6 +147,8 @@ class Living(QObject):
             self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")
+        if not self._heard and labelling.project.labelled():
+            self._set_waiting(False)  # nobody knows before the child has said so
         self._number += 1
         if self._similar_to is not None and self._similar_to[0] != labelling.image:
             self._similar_to = None

@@ -516,3 +516,17 @@ def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):
     assert layers.find(dock.viewer, "map", "entropy").data.any()
     dock.show_image(second)
     assert layers.find(dock.viewer, "map", "entropy") is None
+
+
+def test_what_is_missing_is_not_said_before_the_child_knows(dock, project_path, qtbot):
+    dock.live_panel.set_on(True)
+    dock.open_project(project_path)
+    living = dock.living
+    living._set_waiting(True)
+    living._heard = False
+    dock.project.stroke(
+        dock.labelling.image, Bounds(0, 0, 1, 2), np.array([[1, 2]], np.uint8)
+    )
+    living.wish_soon()
+    qtbot.waitUntil(lambda: not living.waiting)
+    assert "second class" not in dock.next_step.text()
