@@ -9,7 +9,7 @@ import torch
 from conftest import TINY_PREDICTION, TINY_REGIONS
 from torch import nn
 
-from napari_alseg import segmentation, session, survey, systems
+from napari_alseg import choosing, segmentation, session, survey, systems
 from napari_alseg.arrays import finish
 from napari_alseg.errors import BadValue, NothingToAsk
 from napari_alseg.oracle import Oracle
@@ -273,7 +273,7 @@ def test_a_score_and_diversity_together_stay_on_the_shortlist(learnt):
     ranking = learnt.read_ranking(2)
     for region in asked.regions:
         rank, _ = ranking.rank(ranking.row(region.image, region.region))
-        assert rank <= 4 * session.SHORTLIST
+        assert rank <= 4 * choosing.SHORTLIST
 
 
 def test_a_share_of_the_pool_is_drawn_anew_each_round(learnt):
