@@ -26,7 +26,7 @@ from napari_alseg.cli import drive
 from napari_alseg.compare import compare
 from napari_alseg.metrics import confusion_matrix, scores
 from napari_alseg.page import write_pages
-from napari_alseg.runs import read_run
+from napari_alseg.runs import Run, read_run
 from napari_alseg.segmentation import FEATURES, choose_pixels
 from napari_alseg.settings import SimulationSettings, TrainingSettings
 from napari_alseg.simulate import simulate
@@ -168,8 +168,8 @@ def forest(run: Path, seed: int) -> dict[str, Any]:
     with Project.open(run / "project.alseg", "read") as project:
         classes = len(project.classes)
         selection = project.selection()
-        assert selection is not None
-        version = selection.regions[0].partition
+        assert selection is not None and selection.partition is not None
+        version = selection.partition
         for image in project.labelled():
             truth = to_targets(project.read_labels(image))
             region_map = project.read_regions(image, version)
@@ -236,26 +236,29 @@ def main() -> None:
                     TERMINAL.print(f"{name}: {piece.name}, seed {seed}")
                     run(piece, data, folder, seed)
         forests(folder, [each for each in given.forest.split(",") if each])
-        done = [
-            path.parent
+        runs = {
+            path.parent: read_run(path.parent)
             for path in sorted(folder.glob("*/seed-*/run.json"))
-            if read_run(path.parent)["finished"]
+        }
+        done = [run for run in runs.values() if run["finished"]]
+        ends = [
+            path
+            for path, run in runs.items()
+            if run["finished"] and not _gone_on_from(run, done)
         ]
-        ends = [path for path in done if not _gone_on_from(path, done)]
         write_pages(compare(ends), folder)
         if given.keep:
             keep(ends, folder, given.keep / name)
 
 
-def _gone_on_from(path: Path, runs: Sequence[Path]) -> bool:
-    """Whether another run of the same system, seed and recipe has all its rounds."""
-    mine = read_run(path)
+def _gone_on_from(run: Run, others: Sequence[Run]) -> bool:
+    """Whether another run by the same recipe has all its rounds, and more."""
+    rounds = run["rounds"]
     return any(
-        other != path
-        and len(read_run(other)["rounds"]) > len(mine["rounds"])
-        and read_run(other)["rounds"][: len(mine["rounds"])] == mine["rounds"]
-        and read_run(other)["recipe"] == mine["recipe"]
-        for other in runs
+        len(other["rounds"]) > len(rounds)
+        and other["rounds"][: len(rounds)] == rounds
+        and other["recipe"] == run["recipe"]
+        for other in others
     )
 
 

@@ -164,6 +164,11 @@ class Selection:
     regions: tuple[Region, ...]
 
     @property
+    def partition(self) -> int | None:
+        """Version of the region maps that it asks of; None if it asks nothing."""
+        return self.regions[0].partition if self.regions else None
+
+    @property
     def pixels(self) -> int:
         """Pixels that all answers together would label."""
         return sum(region.pixels for region in self.regions)

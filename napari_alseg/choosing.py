@@ -9,6 +9,7 @@ import numpy as np
 from . import regions, systems
 from .arrays import Bounds, Region, RegionBounds, Selection
 from .errors import NothingToAsk
+from .live import Live
 from .segmentation import Network
 from .settings import Budget, PredictionSettings, QuerySettings
 from .store import Project
@@ -32,8 +33,8 @@ class Asking(NamedTuple):
     """None if there is none, or none is needed."""
     prediction: PredictionSettings
     rng: np.random.Generator
-    live: int | None = None
-    """Event up to which a live head knows the labels; None if no such head asks."""
+    following: Live | None = None
+    """The live network, if it asks; its head knows nothing before two classes."""
 
     @property
     def given(self) -> dict[str, Any]:
@@ -44,6 +45,11 @@ class Asking(NamedTuple):
     def acquisition(self) -> systems.Acquisition:
         """The row of what each region is worth."""
         return systems.acquisition(self.given["acquisition"])
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the maps that it leaves: up to which labels live knows."""
+        return {} if self.following is None else {"live": self.following.sequence}
 
     @property
     def spread(self) -> bool:
@@ -79,7 +85,7 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
         picked = _choose_images(asked, free)
     elif asked.spread:
         choose_first = (
-            regions.choose_spread if asked.live is None else regions.choose_typical
+            regions.choose_spread if asked.following is None else regions.choose_typical
         )
         picked = choose_first(free.features, costs, limit, asked.rng)
     else:

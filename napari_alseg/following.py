@@ -36,7 +36,6 @@ AHEAD = 3
 RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
 
-
 Says: TypeAlias = Generator[Progress | News, None, None]
 Inbox: TypeAlias = "SimpleQueue[Wish | None]"
 """Wishes; None ends it all."""
@@ -132,6 +131,12 @@ class Follower:
         self._drawn: dict[tuple[str, tuple[str, ...], QuerySettings], int] = {}
         self._pool = PoolRanking(project, prediction)
 
+    @property
+    def live(self) -> Live:
+        """The live network; there is one from the first wish on."""
+        assert self._live is not None
+        return self._live
+
     # --- at once ----------------------------------------------------------------------
 
     def at_once(self, wish: Wish) -> Says:
@@ -171,8 +176,7 @@ class Follower:
 
     def _look(self, image: str, wish: Wish) -> None:
         """Draw the prediction and the wanted maps of an image, unless they are."""
-        live = self._live
-        assert live is not None
+        live = self.live
         key = image, wish.maps, wish.query
         if self._drawn.get(key) == live.learnt:
             return
@@ -195,8 +199,7 @@ class Follower:
 
     def meanwhile(self, wish: Wish) -> Says:
         """Say what is similar, settle the head, look ahead and rank, piece by piece."""
-        live = self._live
-        assert live is not None
+        live = self.live
         if wish.similar_to is not None:
             yield from self._similar(wish)
         if live.ready:
@@ -226,8 +229,7 @@ class Follower:
 
     def _rank(self, wish: Wish) -> Says:
         """Score the pool, the queue's images first, and put the queue in order."""
-        live, pool = self._live, self._pool
-        assert live is not None
+        live, pool = self.live, self._pool
         if not pool.begin(wish.query):
             return
         if not live.ready:  # there is time, and similar regions may be wanted
@@ -246,15 +248,14 @@ class Follower:
         yield self._ranked(wish)
 
     def _ranked(self, wish: Wish) -> News:
-        live, pool = self._live, self._pool
-        assert live is not None
+        live, pool = self.live, self._pool
         best = pool.best(live)
         return self._news("ranked", wish, regions=best, fresh=pool.fresh(live))
 
     def _similar(self, wish: Wish) -> Says:
         """Say which regions are most like one; first describe those that are not."""
-        live, pool = self._live, self._pool
-        assert live is not None and wish.similar_to is not None
+        pool = self._pool
+        assert wish.similar_to is not None
         if not pool.begin(wish.query):
             yield self._news("similar", wish)
             return
@@ -264,8 +265,7 @@ class Follower:
 
     def _describe(self) -> Says:
         """Take note of what the regions of the pool look like, if it is not known."""
-        live, pool = self._live, self._pool
-        assert live is not None
+        live, pool = self.live, self._pool
         missing = pool.not_described()
         for done, image in enumerate(missing, 1):
             with FEATURES.sparing():
@@ -280,5 +280,4 @@ class Follower:
             self._kept = live.learnt
 
     def _news(self, kind: Any, wish: Wish, **about: Any) -> News:
-        assert self._live is not None
-        return News(kind, wish.number, self._live.sequence, **about)
+        return News(kind, wish.number, self.live.sequence, **about)

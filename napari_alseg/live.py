@@ -183,20 +183,19 @@ class Live:
             events = self.project.events(after=self.sequence)
             names = (each.image for each in events if each.sequence <= now)
             changed = [each for each in dict.fromkeys(names) if each in pool]
+        selection = self.project.selection()
+        version = selection.partition if selection else None
         for image in changed:
-            self._replace(image, self._sampled(image, now))
+            self._replace(image, self._sampled(image, now, version))
         self.sequence = now
         return tuple(changed)
 
-    def _sampled(self, image: str, sequence: int) -> Samples:
-        """Choose labelled pixels of an image, and look at them."""
+    def _sampled(self, image: str, sequence: int, version: int | None) -> Samples:
+        """Choose labelled pixels of an image, by a version of its regions, and look."""
         targets = to_targets(self.project.labels_at(image, sequence))
         region_map = None
-        selection = self.project.selection()
-        if selection is not None and selection.regions:
-            version = selection.regions[0].partition
-            if self.project.has_regions(image, version):
-                region_map = self.project.read_regions(image, version)
+        if version is not None and self.project.has_regions(image, version):
+            region_map = self.project.read_regions(image, version)
         rows, columns, rank = segmentation.choose_pixels(
             targets, region_map, self.settings.samples, self.seed
         )

@@ -65,9 +65,9 @@ class PoolRanking:
         Windows and single pixels are found anew in each round and have no ranks.
         """
         selection = self.project.selection()
-        if selection is None or not selection.regions:
+        version = selection.partition if selection else None
+        if version is None:
             return False
-        version = selection.regions[0].partition
         partition = self.project.partition_settings(version)["partition"]
         query = systems.completed(query)
         if partition in systems.WINDOWS or query.partition != partition:
@@ -119,7 +119,8 @@ class PoolRanking:
         index = self._images.index(image)
         self._rows[image] = candidates_of(index, region_map, measured, labels, ())
         self._scored[image] = live.learnt
-        self._bounds[image] = regions.bounds(region_map).astype(np.int32)
+        if image not in self._bounds:
+            self._bounds[image] = regions.bounds(region_map).astype(np.int32)
 
     def best(self, live: Live) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""

@@ -45,7 +45,6 @@ from .settings import (
 from .store import Project
 from .survey import (
     Candidates,
-    Measure,
     by_chance,
     by_encoder,
     by_looks,
@@ -94,8 +93,7 @@ def query(
     live : NetworkSettings, optional
         Ask by a light head that learns all labels of now, on the encoder of the latest
         network that learnt as a whole, or of this one before any. While it cannot tell
-        two classes apart, regions that are unlike one another in its features are
-        asked.
+        two classes apart, regions that are typical of what its encoder sees are asked.
 
     Raises
     ------
@@ -116,13 +114,11 @@ def query(
             raise UnknownName("image of the pool", unknown[0], images)
         images = tuple(image for image in images if image in wanted)
     number = project.latest_round + 1
-    following = None
-    if live is not None and systems.needs(settings):
+    following = network = None
+    if systems.needs(settings) and live is not None:
         following = yield from newest(project, live, prediction)
-    network = None
-    if following is not None and following.ready:
-        network = following.network
-    elif following is None and systems.needs(settings):
+        network = following.network if following.ready else None
+    elif systems.needs(settings):
         network = trained_network(project, prediction)
     asked = Asking(
         project,
@@ -133,15 +129,12 @@ def query(
         network,
         prediction,
         np.random.default_rng([settings.seed, number]),
-        live=None if following is None else following.sequence,
+        following,
     )
-    describe = by_looks(project)
-    if following is not None:
-        describe = by_encoder(project, following.network, prediction)
     start = perf_counter()
     in_windows = settings.partition in systems.WINDOWS
     survey = _survey_windows if in_windows else _survey_regions
-    version, candidates = yield from survey(asked, describe)
+    version, candidates = yield from survey(asked)
     scored = perf_counter()
     picked = choose(asked, candidates)
     if in_windows:
@@ -158,27 +151,32 @@ def query(
     return selection
 
 
-def _survey_regions(asked: Asking, describe: Measure) -> Task[tuple[int, Candidates]]:
+def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
     """Measure the regions of a partition; return its version and the candidates."""
     project, images, settings = asked.project, asked.images, asked.settings
     version = yield from make_regions(project, images, settings)
     if asked.network is not None:
-        about = {} if asked.live is None else {"live": asked.live}
         measure = by_network(
-            project, asked.network, settings, asked.prediction, asked.rng, **about
+            project, asked.network, settings, asked.prediction, asked.rng, **asked.about
         )
+    elif not asked.spread:
+        measure = by_chance(asked.rng)
+    elif asked.following is not None:
+        measure = by_encoder(project, asked.following.network, asked.prediction)
     else:
-        measure = describe if asked.spread else by_chance(asked.rng)
+        measure = by_looks(project)
     candidates = yield from survey(project, images, asked.scored(), version, measure)
     return version, still_open(project, images, version, candidates)
 
 
-def _survey_windows(asked: Asking, _: Measure) -> Task[tuple[int, Candidates]]:
+def _survey_windows(asked: Asking) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
     project, images, settings = asked.project, asked.images, asked.settings
     look = look_without_network(project, asked.rng)
     if asked.network is not None:
-        look = partial(see, project, asked.network, settings, asked.prediction)
+        look = partial(
+            see, project, asked.network, settings, asked.prediction, **asked.about
+        )
     candidates = yield from survey_windows(
         project, images, asked.scored(), settings, asked.budget, look
     )

@@ -7,11 +7,12 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from napari_alseg.arrays import Prediction
+from napari_alseg.arrays import Prediction, finish
 from napari_alseg.sample_data import CLASSES, Scene, scenes
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
+    QuerySettings,
     TrainingSettings,
 )
 from napari_alseg.store import Project
@@ -81,6 +82,26 @@ def project(project_path: Path):
 def truth(drawn: list[Scene]):
     """The labels of each scene by name."""
     return {scene.name: scene.labels for scene in drawn}
+
+
+@pytest.fixture
+def asked(project):
+    """The project with twelve regions asked, none answered."""
+    from napari_alseg import session
+
+    random = QuerySettings("random", "12 regions", **TINY_REGIONS)
+    finish(session.query(project, random, TINY_PREDICTION))
+    return project
+
+
+@pytest.fixture
+def answered(asked, truth):
+    """The project with the first six of them answered."""
+    from napari_alseg.oracle import Oracle
+
+    answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
+    asked.answer_all(1, {at: answers.patches[at] for at in range(6)})
+    return asked
 
 
 @pytest.fixture

@@ -4,13 +4,11 @@ from dataclasses import replace
 from queue import Empty
 
 import numpy as np
-import pytest
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg import following, session
 from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.following import Follower, follow, newest
-from napari_alseg.oracle import Oracle
 from napari_alseg.settings import LiveSettings, QuerySettings
 from napari_alseg.wishes import News, Wish
 
@@ -37,22 +35,6 @@ class Script:
         if not self.urgent:
             raise Empty
         return self.urgent.pop(0)
-
-
-@pytest.fixture
-def asked(project):
-    """The project with twelve regions asked, none answered."""
-    random = QuerySettings("random", "12 regions", **TINY_REGIONS)
-    finish(session.query(project, random, TINY_PREDICTION))
-    return project
-
-
-@pytest.fixture
-def answered(asked, truth):
-    """The project with the first six of them answered."""
-    answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
-    asked.answer_all(1, {at: answers.patches[at] for at in range(6)})
-    return asked
 
 
 def wish(number, image="scene-00", **about):

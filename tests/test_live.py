@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
-from napari_alseg import segmentation, session
+from napari_alseg import segmentation, session, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.live import Live, latest_deep_round, newest
@@ -334,3 +334,18 @@ def test_what_it_says_of_an_image_does_not_change_by_itself(answered):
         for _ in range(2)
     )
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("system", "name"), [("entropy", "entropy"), ("ripu-ra", "ripu")]
+)
+def test_maps_that_live_left_are_not_taken_for_those_of_the_network(
+    answered, system, name
+):
+    given = {} if system == "ripu-ra" else TINY_REGIONS
+    query = QuerySettings(system, "6 regions", **given)
+    finish(session.query(answered, query, TINY_PREDICTION, live=TINY_LIVE))
+    image = answered.images()[0]
+    values = systems.acquisition(name).values(systems.completed(query))
+    assert answered.read_map(image, name) is not None
+    assert not answered.has_fresh_map(image, name, values)

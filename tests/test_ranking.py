@@ -5,7 +5,6 @@ from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS
 from napari_alseg import session
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.live import Live
-from napari_alseg.oracle import Oracle
 from napari_alseg.ranking import SIMILAR, SPARE, PoolRanking
 from napari_alseg.settings import LiveSettings, QuerySettings
 
@@ -13,20 +12,10 @@ QUERY = QuerySettings("entropy", "12 regions", **TINY_REGIONS)
 
 
 @pytest.fixture
-def asked(project):
-    """The project with twelve regions asked, none answered."""
-    random = QuerySettings("random", "12 regions", **TINY_REGIONS)
-    finish(session.query(project, random, TINY_PREDICTION))
-    return project
-
-
-@pytest.fixture
-def live(asked, truth):
+def live(answered):
     """A head that has learnt the first six of the regions."""
-    answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
-    asked.answer_all(1, {at: answers.patches[at] for at in range(6)})
     given = LiveSettings(first_steps=20, steps=5, batch_size=64)
-    found = finish(Live.start(asked, TINY_LIVE, given, TINY_PREDICTION))
+    found = finish(Live.start(answered, TINY_LIVE, given, TINY_PREDICTION))
     found.read_labels()
     finish(found.learn())
     return found

@@ -220,15 +220,12 @@ def frozen_features(
     shape = images.shape[-2], images.shape[-1]
     bounds = tiles(shape, settings.tile, settings.overlap)
     weight = blend_weight(bounds[0].shape, settings.overlap).to(images.device)
-    height, width = (side + -side % network.stride for side in bounds[0].shape)
     seen = [
         network.body.features(network.prepared(images[..., *each.slices]))  # type: ignore[operator]
         for each in bounds
     ]
     return [
-        blend_coarse(torch.cat(maps), bounds, shape, (height, width), weight)
-        .cpu()
-        .numpy()
+        _features(network, list(maps), bounds, shape, weight).cpu().numpy()
         for maps in zip(*seen, strict=True)
     ]
 

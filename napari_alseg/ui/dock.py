@@ -100,6 +100,7 @@ class ActiveLearningDock(QWidget):
             self.why_panel,
             self.round_panel.value,
             lambda: self._writable() and not self.background.busy,
+            lambda: self.living.on,
             self,
         )
         self.living = Living(
@@ -111,7 +112,6 @@ class ActiveLearningDock(QWidget):
             lambda: self.background.name if self.background.busy else "",
             self,
         )
-        self.looking.live = lambda: self.living.on
         self._lay_out()
         self._connect()
         self._refresh()

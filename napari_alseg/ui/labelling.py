@@ -140,9 +140,9 @@ class Labelling(QObject):
     def region_map(self) -> RegionMap | None:
         """Regions of the shown image, of the kind that the round asks; None if none."""
         selection = self.selection
-        if selection is None or not selection.regions or not self.image:
+        version = selection.partition if selection else None
+        if version is None or not self.image:
             return None
-        version = selection.regions[0].partition
         if self._regions is None or self._regions[:2] != (self.image, version):
             if not self.project.has_regions(self.image, version):
                 return None
@@ -304,11 +304,9 @@ class Labelling(QObject):
         states = self.states()
         if not states:
             return
-        start = -1 if self.position is None else self.position
-        turn = (start + direction * (i + 1) for i in range(len(states)))
-        for position in turn:
-            if states[position % len(states)] == "open":
-                self.go_to(position % len(states))
+        for position in self._turn(len(states), direction):
+            if states[position] == "open":
+                self.go_to(position)
                 return
         self._draw_outlines()
 
@@ -344,13 +342,16 @@ class Labelling(QObject):
         selection, states = self.selection, self.states()
         if selection is None:
             return []
-        start = -1 if self.position is None else self.position
-        order = [(start + 1 + turn) % len(states) for turn in range(len(states))]
         return [
             selection.regions[at]
-            for at in order
+            for at in self._turn(len(states))
             if states[at] == "open" and at != self.position
         ]
+
+    def _turn(self, count: int, direction: int = 1) -> list[int]:
+        """Return the positions of a round, the next one first, the current one last."""
+        start = -1 if self.position is None else self.position
+        return [(start + direction * (step + 1)) % count for step in range(count)]
 
     def requeue(self, best: Sequence[Region]) -> None:
         """Ask these regions in place of those that nobody has touched yet.
@@ -369,12 +370,9 @@ class Labelling(QObject):
         new = [each for each in best if (each.image, each.region) not in kept]
         if not free or len(new) < len(free):
             return
-        if new[0].partition != selection.regions[0].partition:
+        if new[0].partition != selection.partition:
             return
-        start = -1 if self.position is None else self.position
-        count = len(selection.regions)
-        order = [(start + 1 + turn) % count for turn in range(count)]
-        places = (at for at in order if at in free)
+        places = (at for at in self._turn(len(selection.regions)) if at in free)
         changed = {
             at: each
             for at, each in zip(places, new, strict=False)

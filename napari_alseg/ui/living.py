@@ -76,7 +76,6 @@ class Living(QObject):
         panel.switched.connect(self._on_switched)
         panel.similar_requested.connect(self.toggle_similar)
         self.background.progressed.connect(self._on_news)
-        self.background.finished.connect(self._on_ended)
         self.background.failed.connect(self._on_failed)
 
     @property
@@ -270,9 +269,6 @@ class Living(QObject):
                 self._labelling.expecting = False
             self._end()
         self.changed.emit()
-
-    def _on_ended(self, _: str, __: Any) -> None:
-        """Say nothing: who ended it knows."""
 
     def _on_failed(self, _: str, error: Exception) -> None:
         """Switch live off rather than fail again and again."""

@@ -48,6 +48,8 @@ class Looking(QObject):
         Returns the settings that Ask would take, for the parameters of maps.
     may_look : callable
         Whether a look could be started now.
+    live : callable
+        Whether maps are made live, so that none need be looked at.
     """
 
     look_requested = Signal(str, tuple)
@@ -60,15 +62,15 @@ class Looking(QObject):
         why: WhyPanel,
         query: Callable[[], QuerySettings],
         may_look: Callable[[], bool],
+        live: Callable[[], bool],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.maps = maps
         self.scores = scores
         self.why = why
-        self.live: Callable[[], bool] = lambda: False
-        """Whether maps are made live, so that none need be looked at."""
         self._query = query
+        self._live = live
         self._may_look = may_look
         self._labelling: Labelling | None = None
         self._pointer: Pointer | None = None
@@ -268,7 +270,7 @@ class Looking(QObject):
         except AlsegError:
             return {}  # the panel of the round says what does not go together
         wanted = missing(labelling.project, labelling.image, labelling.shown, query)
-        if self.live():
+        if self._live():
             wanted = {
                 name: values
                 for name, values in wanted.items()
@@ -288,7 +290,7 @@ class Looking(QObject):
             if len(there) > 1 and shown.maps and not shown.side_by_side:
                 return "Maps cover one another here; side by side they do not."
             return ""
-        if self.live():
+        if self._live():
             return "The live map comes with labels of two classes."
         if labelling.project.latest_weights_round() is None:
             return "There are no maps yet: they come with the first Learn."

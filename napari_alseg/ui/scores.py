@@ -139,10 +139,12 @@ def put_by_live(
 
 def is_spread(project: "Project", selection: Selection) -> bool:
     """Whether a round asked a spread, which has no scores, for want of a network."""
-    windows = project.partition_settings(selection.regions[0].partition)["partition"]
+    if selection.partition is None:
+        return False
+    partition = project.partition_settings(selection.partition)["partition"]
     return (
         _acquisition(project, selection) != "random"
-        and windows not in systems.WINDOWS
+        and partition not in systems.WINDOWS
         and not _learnt_before(project, selection)
     )
 
