@@ -27,7 +27,7 @@ from napari_alseg.dataset import create_rehearsal, truth_of
 from napari_alseg.oracle import Oracle, dominant
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.session import query
-from napari_alseg.settings import NetworkSettings, QuerySettings
+from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.wishes import News, Wish
 
@@ -267,14 +267,17 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
 
 
 def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
-    """Follow so many answers in this process; answers so far and bytes of memory."""
+    """Follow so many answers in this process; answers so far and bytes of memory.
+
+    The head learns in few steps, to save time: what is kept does not depend on them.
+    """
     from napari_alseg.following import follow
 
     process, inbox, sizes = psutil.Process(), SimpleQueue[Any](), []
     with Project.open(path) as project:
         asking = QuerySettings("random", f"{answers} regions", 1, region_size=200)
         selection = finish(query(project, asking))
-        following = follow(project, inbox)
+        following = follow(project, inbox, settings=LiveSettings(steps=5))
         for at, region in enumerate(selection.regions):
             value = true_label(project, truth, selection, at)
             if not value:
@@ -328,7 +331,7 @@ def main() -> None:
     if given.quick:
         given.images, given.levels = 40, "20,500"
         given.answers, given.endurance = 20, 0
-    counts = [int(count) for count in given.levels.split(",")]
+    counts = [int(count) for count in given.levels.split(",") if count]
     levels, sizes = [], []
     if given.film:
         with TemporaryDirectory() as folder:

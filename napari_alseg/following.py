@@ -27,7 +27,7 @@ from .settings import (
 )
 from .store import Project
 from .survey import keep_map, keep_prediction, predicted
-from .wishes import News, Wish
+from .wishes import SEARCHING, News, Wish
 
 NEAR = 8
 """Images of the queue that are ranked before all others."""
@@ -35,6 +35,10 @@ AHEAD = 3
 """Images of the queue whose maps are drawn before they are shown."""
 RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
+READ_SECONDS = 0.5
+"""Labels are read for this long before a first map is drawn; the others follow."""
+CATCH_UP_SECONDS = 5.0
+"""Then the map follows this often, until all labels are read."""
 
 Says: TypeAlias = Generator[Progress | News, None, None]
 Inbox: TypeAlias = "SimpleQueue[Wish | None]"
@@ -141,14 +145,18 @@ class Follower:
 
     def at_once(self, wish: Wish) -> Says:
         """Learn what was answered, and draw the shown image."""
-        begun = perf_counter()
         live = yield from self._up_to_date()
-        changed = live.read_labels()
+        begun = perf_counter()
+        for progress in live.read_labels():
+            if live.unread:
+                yield progress
+            if live.ready and perf_counter() - begun > READ_SECONDS:
+                break
         read = perf_counter()
         if not live.ready:
             yield self._news("waiting", wish, classes=live.classes)
         else:
-            if changed or not live.learnt:
+            if live.behind:
                 yield from live.learn()
             learnt = perf_counter()
             self._look(wish.image, wish)
@@ -157,7 +165,7 @@ class Follower:
                 "learn": learnt - read,
                 "look": perf_counter() - learnt,
             }
-            yield self._news("looked", wish, image=wish.image, seconds=seconds)
+            yield self._looked(wish, wish.image, seconds=seconds)
 
     def _up_to_date(self) -> Task[Live]:
         """Return the live network, made anew if the encoder has learnt since."""
@@ -203,16 +211,27 @@ class Follower:
         if wish.similar_to is not None:
             yield from self._similar(wish)
         if live.ready:
+            yield from self._catch_up(wish)
             yield from self._settle(live)
-            self._look(wish.image, wish)
-            yield self._news("looked", wish, image=wish.image)
-            for image in tuple(dict.fromkeys(wish.coming))[:AHEAD]:
+            for image in tuple(dict.fromkeys((wish.image, *wish.coming)))[: 1 + AHEAD]:
                 self._look(image, wish)
-                yield self._news("looked", wish, image=image)
+                yield self._looked(wish, image)
         if wish.rank:
             yield from self._rank(wish)
         if live.ready and self._kept != live.learnt:
             self.keep()
+
+    def _catch_up(self, wish: Wish) -> Says:
+        """Read the labels that were left for later; the map follows now and then."""
+        live = self.live
+        drawn = perf_counter()
+        for progress in live.read_labels(live.sequence):
+            yield progress
+            if not live.unread or perf_counter() - drawn > CATCH_UP_SECONDS:
+                yield from live.learn()
+                self._look(wish.image, wish)
+                yield self._looked(wish, wish.image)
+                drawn = perf_counter()
 
     def _settle(self, live: Live) -> Says:
         """Let a new head learn all labels; one that was interrupted goes on first."""
@@ -270,7 +289,7 @@ class Follower:
         for done, image in enumerate(missing, 1):
             with FEATURES.sparing():
                 pool.describe(image, live)
-            yield Progress(done, len(missing), "looking through the pool")
+            yield Progress(done, len(missing), SEARCHING)
 
     def keep(self) -> None:
         """Write the head down, so that the next start begins with it."""
@@ -278,6 +297,11 @@ class Follower:
         if live is not None and live.learnt and live.ready:
             live.keep()
             self._kept = live.learnt
+
+    def _looked(self, wish: Wish, image: str, **about: Any) -> News:
+        return self._news(
+            "looked", wish, image=image, left=len(self.live.unread), **about
+        )
 
     def _news(self, kind: Any, wish: Wish, **about: Any) -> News:
         return News(kind, wish.number, self.live.sequence, **about)

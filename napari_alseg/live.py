@@ -26,6 +26,9 @@ from .settings import (
 )
 from .store import Project
 
+SAMPLES = "samples."
+"""What the names of samples begin with where they are kept beside the weights."""
+
 
 class Live:
     """A light head on a frozen encoder, in step with the labels of a project.
@@ -64,6 +67,10 @@ class Live:
         """Labels count up to this event."""
         self.learnt = 0
         """Times that the head has learnt; 0 = it knows nothing."""
+        self.behind = False
+        """Whether labels were read that the head has not learnt."""
+        self.unread: dict[str, None] = {}
+        """Images whose labels are to be read, the latest change last."""
         self._images: tuple[str, ...] = ()
         self._owner = np.empty(0, np.int64)
         self._samples: Samples | None = None
@@ -127,22 +134,42 @@ class Live:
     def take_up(self) -> bool:
         """Go on from a head that was kept, if there is one for this encoder."""
         kept = self.project.read_aside("live")
-        names = ("base", "classes", "network", "encoder", "weights")
-        mine = self.card()
-        if kept is None or any(kept[1].get(name) != mine[name] for name in names):
+        if kept is None:
             return False
-        segmentation.load(self.network, kept[0])
+        arrays, card = kept
+        same = ("base", "classes", "network", "encoder", "weights", "settings")
+        mine = self.card()
+        if any(card.get(name) != mine[name] for name in same):
+            return False
+        columns = [arrays.pop(SAMPLES + name) for name in Samples._fields]
+        self._samples = Samples(*map(torch.from_numpy, columns))
+        self._owner = arrays.pop(SAMPLES + "owner")
+        self._images = tuple(card["images"])
+        segmentation.load(self.network, arrays)
+        self.unread = dict.fromkeys(card["unread"])
+        self.behind = card["behind"]
+        self.sequence = card["sequence"]
         self.learnt = 1
         return True
 
     def card(self) -> dict[str, Any]:
         """Return what must be known to take it up again."""
-        about = {"base": self.base, "sequence": self.sequence}
-        return segmentation.card(self.network) | about
+        return segmentation.card(self.network) | {
+            "base": self.base,
+            "sequence": self.sequence,
+            "settings": asdict(self.settings),
+            "images": list(self._images),
+            "unread": list(self.unread),
+            "behind": self.behind,
+        }
 
     def keep(self) -> None:
-        """Write the network down in the project, so that it can be taken up again."""
-        arrays = segmentation.state(self.network)
+        """Write network and samples down in the project, to be taken up again."""
+        assert self._samples is not None
+        arrays = dict(segmentation.state(self.network))
+        for name, column in zip(Samples._fields, self._samples, strict=True):
+            arrays[SAMPLES + name] = column.numpy()
+        arrays[SAMPLES + "owner"] = self._owner
         self.project.write_aside("live", arrays, self.card())
 
     # --- labels -----------------------------------------------------------------------
@@ -164,35 +191,58 @@ class Live:
         """Whether there are labels of two classes, and so something to tell apart."""
         return len(self.classes) > 1
 
-    def read_labels(self, sequence: int | None = None) -> tuple[str, ...]:
-        """Take the labels of changed images anew; return the names of these images.
+    def read_labels(self, sequence: int | None = None) -> Task[tuple[str, ...]]:
+        """Read the labels of changed images anew, the latest change first.
+
+        It may be left after any image and goes on when it is called again; `unread`
+        says what is missing until then.
 
         Parameters
         ----------
         sequence : int, optional
             Count labels up to this event; the newest if not given.
+
+        Returns
+        -------
+        tuple of str
+            Names of the images that were read.
         """
-        now = self.project.sequence if sequence is None else sequence
-        if now == self.sequence:
-            return ()
-        pool = set(self.project.images())
-        if self.sequence == 0 or now < self.sequence:
-            changed = [each for each in self.project.labelled(now) if each in pool]
-            self._samples, self._owner, self._images = None, np.empty(0, np.int64), ()
-        else:
-            events = self.project.events(after=self.sequence)
-            names = (each.image for each in events if each.sequence <= now)
-            changed = [each for each in dict.fromkeys(names) if each in pool]
+        self._notice(self.project.sequence if sequence is None else sequence)
         selection = self.project.selection()
         version = selection.partition if selection else None
-        for image in changed:
-            self._replace(image, self._sampled(image, now, version))
-        self.sequence = now
-        return tuple(changed)
+        read = []
+        while self.unread:
+            image = next(reversed(self.unread))
+            self._replace(image, self._sampled(image, version))
+            del self.unread[image]
+            self.behind = True
+            read.append(image)
+            known = set(self._images) - self.unread.keys()
+            total = len(known) + len(self.unread)
+            yield Progress(len(known), total, "reading the labels")
+        return tuple(read)
 
-    def _sampled(self, image: str, sequence: int, version: int | None) -> Samples:
+    def _notice(self, sequence: int) -> None:
+        """Note which images have other labels than those that were read."""
+        if sequence == self.sequence:
+            return
+        pool = set(self.project.images())
+        if self.sequence == 0 or sequence < self.sequence:
+            changed = self.project.labelled(sequence)
+            self._samples, self._owner, self._images = None, np.empty(0, np.int64), ()
+            self.unread.clear()
+        else:
+            events = self.project.events(after=self.sequence)
+            changed = tuple(each.image for each in events if each.sequence <= sequence)
+        for image in changed:
+            if image in pool:
+                self.unread.pop(image, None)
+                self.unread[image] = None
+        self.sequence = sequence
+
+    def _sampled(self, image: str, version: int | None) -> Samples:
         """Choose labelled pixels of an image, by a version of its regions, and look."""
-        targets = to_targets(self.project.labels_at(image, sequence))
+        targets = to_targets(self.project.labels_at(image, self.sequence))
         region_map = None
         if version is not None and self.project.has_regions(image, version):
             region_map = self.project.read_regions(image, version)
@@ -244,6 +294,7 @@ class Live:
             seed=self.seed + 1000 * self.learnt,
         )
         self.learnt += 1
+        self.behind = False
         return loss
 
     def begin_anew(self) -> Task[None]:
@@ -293,7 +344,7 @@ def newest(
     live = yield from Live.start(
         project, network, LiveSettings(), prediction, device=prediction.device
     )
-    live.read_labels()
+    yield from live.read_labels()
     if live.ready:
         yield from live.learn()
     return live
@@ -314,7 +365,7 @@ def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
         anew=True,
     )
     learner.project.clear_aside("unfinished")
-    live.read_labels(plan.sequence)
+    yield from live.read_labels(plan.sequence)
     loss = yield from live.learn()
     curve = [CurvePoint(settings.first_steps, 1, loss, None)]
     learner.commit(live.network, curve, base=live.base)

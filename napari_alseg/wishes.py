@@ -6,6 +6,9 @@ from typing import Literal
 from .arrays import Region
 from .settings import QuerySettings
 
+SEARCHING = "looking through the pool"
+"""Progress while similar regions are looked for."""
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -36,6 +39,8 @@ class News:
     """Labels count up to this event."""
     image: str = ""
     """Whose maps were drawn."""
+    left: int = 0
+    """Images whose labels these maps do not know yet."""
     regions: tuple[Region, ...] = ()
     """The best open regions, or the most similar ones."""
     fresh: float = 0.0

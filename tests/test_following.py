@@ -4,6 +4,7 @@ from dataclasses import replace
 from queue import Empty
 
 import numpy as np
+import pytest
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg import following, session
@@ -157,7 +158,48 @@ def test_live_maps_are_not_taken_for_those_of_a_whole_network(answered, truth):
     assert not answered.has_fresh_map("scene-00", "entropy")
 
 
+@pytest.fixture
+def many(answered, monkeypatch):
+    """The project with labels in more images than can be read at once."""
+    monkeypatch.setattr(following, "READ_SECONDS", 0.0)
+    monkeypatch.setattr(following, "CATCH_UP_SECONDS", 0.0)
+    for image in answered.images():
+        labels = np.repeat(np.uint8([[1, 2]]), [2, 2], axis=1).repeat(4, 0)
+        answered.stroke(image, Bounds(0, 0, 4, 4), labels)
+    return answered
+
+
+def test_a_first_map_does_not_wait_for_all_labels(many):
+    count = len(many.images())
+    said = news_of(told(many, wish(1)), "looked")
+    left = [each.left for each in said]
+    assert left[:count] == list(range(count - 1, -1, -1))
+    assert set(left[count:]) == {0}
+
+
+def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many):
+    keeper = follower(many)
+    list(keeper.at_once(wish(1)))
+    waiting = tuple(keeper.live.unread)
+    many.stroke(waiting[0], Bounds(8, 8, 9, 9), np.uint8([[3]]))
+    list(keeper.at_once(wish(2)))
+    assert tuple(keeper.live.unread) == waiting[1:]
+    assert 2 in keeper.live.classes
+
+
 # --- meanwhile ------------------------------------------------------------------------
+
+
+def test_a_wish_interrupts_the_reading_and_what_was_read_is_learnt(many):
+    keeper = follower(many)
+    list(keeper.at_once(wish(1)))
+    for progress in keeper.meanwhile(wish(1)):
+        if isinstance(progress, Progress) and not keeper.live.unread:
+            break
+    assert progress.message == "reading the labels"
+    assert keeper.live.behind
+    list(keeper.at_once(wish(2)))
+    assert not keeper.live.behind
 
 
 def test_images_to_come_are_drawn_before_they_are_shown(answered):

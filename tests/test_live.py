@@ -52,7 +52,7 @@ def answered(project, truth):
 
 def test_without_labels_it_knows_nothing(project):
     live = start(project)
-    live.read_labels()
+    finish(live.read_labels())
     assert (live.count, live.classes, live.ready, live.learnt) == (0, (), False, 0)
     assert (live.base, live.stale) == (0, False)
 
@@ -61,21 +61,21 @@ def test_two_classes_are_something_to_tell_apart(project):
     ask(project)
     live = start(project)
     project.answer(1, 0, 1)
-    assert live.read_labels() == (project.selection(1).regions[0].image,)
+    assert finish(live.read_labels()) == (project.selection(1).regions[0].image,)
     assert (live.classes, live.ready) == ((0,), False)
     project.answer(1, 11, 3)
-    live.read_labels()
+    finish(live.read_labels())
     assert (live.classes, live.ready) == ((0, 2), True)
     assert live.count == 2 * QUICK.samples
 
 
 def test_only_images_with_new_labels_are_read_again(answered):
     live = start(answered)
-    assert set(live.read_labels()) == set(answered.labelled())
-    assert live.read_labels() == ()
+    assert set(finish(live.read_labels())) == set(answered.labelled())
+    assert finish(live.read_labels()) == ()
     name = answered.images()[2]
     answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
-    assert live.read_labels() == (name,)
+    assert finish(live.read_labels()) == (name,)
     assert live.sequence == answered.sequence
 
 
@@ -83,14 +83,14 @@ def test_an_answer_taken_back_is_forgotten(project):
     ask(project)
     live = start(project)
     project.answer(1, 0, 1)
-    live.read_labels()
+    finish(live.read_labels())
     project.answer(1, 1, 2)
-    live.read_labels()
+    finish(live.read_labels())
     project.undo()
-    live.read_labels()
+    finish(live.read_labels())
     assert (live.classes, live.count) == ((0,), QUICK.samples)
     project.undo()
-    live.read_labels()
+    finish(live.read_labels())
     assert (live.classes, live.count) == ((), 0)
 
 
@@ -101,7 +101,7 @@ def test_labels_count_up_to_an_event(project):
         project.answer(1, position, label)
     live = start(project)
     for sequence in (2, 3, 1):
-        live.read_labels(before + sequence)
+        finish(live.read_labels(before + sequence))
         assert live.classes == tuple(range(sequence))
 
 
@@ -110,7 +110,7 @@ def test_labels_of_validation_images_are_not_learnt(project):
     live = start(project)
     name = project.images("validation")[0]
     project.stroke(name, Bounds(0, 0, 2, 2), np.full((2, 2), 4, np.uint8))
-    assert live.read_labels() == ()
+    assert finish(live.read_labels()) == ()
     assert live.count == 0
 
 
@@ -121,7 +121,7 @@ def test_samples_of_many_labels_stay_within_the_limit_and_keep_every_class(
         labels = truth[image]
         project.stroke(image, Bounds(0, 0, *labels.shape), labels)
     live = start(project, replace(QUICK, samples=100, most_samples=100))
-    live.read_labels()
+    finish(live.read_labels())
     assert 50 < live.count <= 100
     present = np.unique([truth[image] for image in project.images()])
     assert live.classes == tuple((present[present > 0] - 1).tolist())
@@ -132,7 +132,7 @@ def test_samples_of_many_labels_stay_within_the_limit_and_keep_every_class(
 
 def test_it_learns_what_was_answered(answered, truth):
     live = start(answered, replace(QUICK, first_steps=150))
-    live.read_labels()
+    finish(live.read_labels())
     finish(live.learn())
     right = []
     for image in answered.labelled():
@@ -148,7 +148,7 @@ def test_the_same_seed_learns_the_same(answered):
     heads = []
     for _ in range(2):
         live = start(answered, seed=3)
-        live.read_labels()
+        finish(live.read_labels())
         finish(live.learn())
         finish(live.learn())
         heads.append(segmentation.state(live.network)["body.head.classify.weight"])
@@ -157,7 +157,7 @@ def test_the_same_seed_learns_the_same(answered):
 
 def test_a_head_that_knows_something_takes_fewer_steps(answered):
     live = start(answered)
-    live.read_labels()
+    finish(live.read_labels())
     assert [list(live.learn())[-1].total for _ in range(3)] == [40, 20, 20]
     assert live.learnt == 3
     assert list(live.learn(steps=60))[-1].total == 60
@@ -165,7 +165,7 @@ def test_a_head_that_knows_something_takes_fewer_steps(answered):
 
 def test_a_new_head_takes_over_only_once_it_has_learnt(answered):
     live = start(answered)
-    live.read_labels()
+    finish(live.read_labels())
     finish(live.learn())
     before = live.network.body.head
     task = live.begin_anew()
@@ -182,7 +182,7 @@ def test_a_new_head_takes_over_only_once_it_has_learnt(answered):
 
 def kept(project):
     live = start(project)
-    live.read_labels()
+    finish(live.read_labels())
     finish(live.learn())
     live.keep()
     return live
@@ -201,7 +201,39 @@ def test_a_head_that_was_kept_is_taken_up_without_a_look_at_the_pool(answered):
     states = segmentation.state(first.network), segmentation.state(again.network)
     for name, array in states[0].items():
         np.testing.assert_array_equal(array, states[1][name])
-    assert set(again.read_labels()) == set(answered.labelled())
+    assert (again.count, again.classes) == (first.count, first.classes)
+    assert finish(again.read_labels()) == ()
+    name = answered.images()[2]
+    answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
+    assert finish(again.read_labels()) == (name,)
+
+
+def test_labels_that_were_not_read_yet_are_not_forgotten(answered):
+    live = start(answered)
+    reading = live.read_labels()
+    next(reading)
+    (first,) = set(answered.labelled()) - live.unread.keys()
+    assert live.behind
+    live.keep()
+    again = start(answered)
+    assert again.behind
+    assert {*finish(again.read_labels()), first} == set(answered.labelled())
+    everything = start(answered, anew=True)
+    finish(everything.read_labels())
+    assert again.count == everything.count
+
+
+def test_the_latest_change_is_read_first(answered):
+    live = start(answered)
+    finish(live.read_labels())
+    names = answered.images()[:3]
+    for name in names:
+        answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
+    reading = live.read_labels()
+    next(reading)
+    answered.stroke(names[0], Bounds(0, 0, 4, 4), np.full((4, 4), 3, np.uint8))
+    assert finish(live.read_labels()) == (names[0], names[1])
+    assert not live.unread
 
 
 def test_a_head_that_was_kept_may_be_left_aside(answered):
@@ -212,12 +244,16 @@ def test_a_head_that_was_kept_may_be_left_aside(answered):
 
 @pytest.mark.parametrize(
     "other",
-    [{"network": "fpn"}, {"encoder": "tu-test_resnet"}],
-    ids=["network", "encoder"],
+    [
+        {"network": replace(TINY_LIVE, network="fpn")},
+        {"network": replace(TINY_LIVE, encoder="tu-test_resnet")},
+        {"settings": replace(QUICK, samples=3)},
+    ],
+    ids=["network", "encoder", "settings"],
 )
-def test_a_head_of_another_network_is_not_taken_up(answered, other):
+def test_a_head_of_another_kind_is_not_taken_up(answered, other):
     kept(answered)
-    assert start(answered, network=replace(TINY_LIVE, **other)).learnt == 0
+    assert start(answered, **other).learnt == 0
 
 
 def test_its_encoder_is_that_of_the_latest_network_that_learnt_as_a_whole(answered):

@@ -16,7 +16,7 @@ def live(answered):
     """A head that has learnt the first six of the regions."""
     given = LiveSettings(first_steps=20, steps=5, batch_size=64)
     found = finish(Live.start(answered, TINY_LIVE, given, TINY_PREDICTION))
-    found.read_labels()
+    finish(found.read_labels())
     finish(found.learn())
     return found
 

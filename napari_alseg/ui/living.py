@@ -14,7 +14,7 @@ from napari_alseg import systems
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import AlsegError
 from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
-from napari_alseg.wishes import News, Wish
+from napari_alseg.wishes import SEARCHING, News, Wish
 from napari_alseg.worker import Worker
 
 from .background import Background
@@ -22,6 +22,8 @@ from .labelling import LIVE, SIMILAR, Labelling
 from .live_panel import AS_ASKED, LivePanel
 from .maps import of_network
 
+STARTING = ("loading the network", "looking at the pool", "reading the labels")
+"""Progress that is told until the map knows all labels."""
 PAUSE = 20
 """Milliseconds in which several changes become one wish."""
 
@@ -185,7 +187,7 @@ class Living(QObject):
             self._hide_similar()
         elif region is not None and region.image == labelling.image:
             self._similar_to = region.image, region.region
-            self.panel.set_similar("Similar: looking through the pool…")
+            self.panel.set_similar(f"Similar: {SEARCHING}…")
             self.wish_soon()
 
     def _hide_similar(self) -> None:
@@ -233,16 +235,16 @@ class Living(QObject):
         self.changed.emit()
 
     def _show_progress(self, progress: Progress) -> None:
-        """Say what takes long: the start, and a first look at the whole pool."""
-        if progress.message not in ("loading the network", "looking at the pool"):
-            return
+        """Say what takes long: the start, many labels, a look through the pool."""
         share = f" {progress.done} of {progress.total}" if progress.done else ""
-        if self._similar_to is not None:
-            self.panel.set_similar(f"Similar: {progress.message}{share}…")
-        else:
+        if progress.message in STARTING:
             self.panel.set_map(f"Map: {progress.message}{share}…")
+        elif progress.message == SEARCHING and self._similar_to is not None:
+            self.panel.set_similar(f"Similar: {progress.message}{share}…")
 
     def _show_map(self, news: News) -> None:
+        if news.left:  # it is being said how many
+            return
         seconds = sum(news.seconds.values())
         took = f" ({seconds:.1f} s)" if seconds else ""
         self.panel.set_map(f"Map: knows all answers{took}. H shows it.")

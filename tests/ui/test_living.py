@@ -269,6 +269,22 @@ def test_a_long_start_is_said(dock, living, qtbot):
     qtbot.waitUntil(lambda: "loading the network" in dock.live_panel.texts()[0])
     news.put(Progress(3, 20, "looking at the pool"))
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[0])
+    news.put(Progress(40, 367, "reading the labels"))
+    qtbot.waitUntil(lambda: "labels 40 of 367" in dock.live_panel.texts()[0])
+
+
+def test_a_map_that_misses_labels_is_not_said_to_know_all(dock, say):
+    before = dock.live_panel.texts()[0]
+    say("looked", image=dock.labelling.image, left=3)
+    assert dock.live_panel.texts()[0] == before
+    say("looked", image=dock.labelling.image)
+    assert "knows all answers" in dock.live_panel.texts()[0]
+
+
+def test_a_long_search_is_said(dock, living, qtbot):
+    living.toggle_similar()
+    living.background.worker.news.put(Progress(3, 20, "looking through the pool"))
+    qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[2])
 
 
 # --- the queue ------------------------------------------------------------------------
