@@ -9,6 +9,9 @@ BIN    := $(VENV)/bin
 SCREEN := -screen 0 1600x1000x24
 XVFB   := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "$(SCREEN)")
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
+# Tests are small: processes of one thread each are faster than one of several.
+THREADS  := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test check benchmark clean
 
@@ -16,7 +19,7 @@ demo: $(VENV)/.installed
 	$(XVFB) $(BIN)/napari-alseg demo --out demo $(HEADLESS)
 
 test: $(VENV)/.tested-with
-	$(XVFB) $(BIN)/python -m pytest $(PYTEST)
+	$(THREADS) $(XVFB) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 check: $(VENV)/.tested-with
 	$(BIN)/ruff format --check .
