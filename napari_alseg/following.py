@@ -37,6 +37,8 @@ RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
 READ_SECONDS = 0.5
 """Labels are read for this long before a first map is drawn; the others follow."""
+SLOW_SECONDS = 0.5
+"""A map that takes longer is not drawn before it is shown."""
 CATCH_UP_SECONDS = 5.0
 """Then the map follows this often, until all labels are read."""
 
@@ -72,19 +74,21 @@ def follow(
     )
     idle: Iterator[Any] = iter(())
     resting = True
-    while True:
-        wish, ended = newest(inbox, wait=resting)
-        if ended:
-            follower.keep()
-            return
-        if wish is not None:
-            yield from follower.at_once(wish)
-            idle, resting = follower.meanwhile(wish), False
-            continue
-        news = next(idle, None)
-        resting = news is None
-        if news is not None:
-            yield news
+    try:
+        while True:
+            wish, ended = newest(inbox, wait=resting)
+            if ended:
+                return
+            if wish is not None:
+                yield from follower.at_once(wish)
+                idle, resting = follower.meanwhile(wish), False
+                continue
+            news = next(idle, None)
+            resting = news is None
+            if news is not None:
+                yield news
+    finally:  # also when it is stopped
+        follower.keep()
 
 
 def newest(inbox: Inbox, *, wait: bool) -> tuple[Wish | None, bool]:
@@ -132,7 +136,12 @@ class Follower:
         """A new head that is learning, a few steps at a time, while nothing happens."""
         self._begun = self._settled = 0
         """Times that the head had learnt when a new one was begun, and took over."""
-        self._drawn: dict[tuple[str, tuple[str, ...], QuerySettings], int] = {}
+        self._drawn: dict[str, tuple[tuple[str, ...], QuerySettings, int]] = {}
+        """What was drawn last of each image, and how much the head had learnt then."""
+        self._slow = False
+        """Whether the latest map took so long that no others are drawn ahead."""
+        self._told = perf_counter()
+        """When the queue was put in order last."""
         self._pool = PoolRanking(project, prediction)
 
     @property
@@ -177,7 +186,7 @@ class Follower:
                 self._prediction,
                 device=self._prediction.device,
             )
-            self._anew, self._settled = None, 0
+            self._anew, self._settled, self._kept = None, 0, 0
             self._drawn.clear()
             self._pool.clear()
         return self._live
@@ -185,9 +194,10 @@ class Follower:
     def _look(self, image: str, wish: Wish) -> None:
         """Draw the prediction and the wanted maps of an image, unless they are."""
         live = self.live
-        key = image, wish.maps, wish.query
-        if self._drawn.get(key) == live.learnt:
+        state = wish.maps, wish.query, live.learnt
+        if self._drawn.get(image) == state:
             return
+        begun = perf_counter()
         acquisitions = [systems.acquisition(name) for name in wish.maps]
         query = systems.completed(wish.query)
         found = predicted(
@@ -201,21 +211,25 @@ class Follower:
         for acquisition in acquisitions:
             score = acquisition.score(found, query).cpu().numpy()
             keep_map(self.project, image, acquisition, score, query, live=live.sequence)
-        self._drawn[key] = live.learnt
+        self._drawn[image] = state
+        self._slow = perf_counter() - begun > SLOW_SECONDS
 
     # --- while nothing is wished for --------------------------------------------------
 
     def meanwhile(self, wish: Wish) -> Says:
-        """Say what is similar, settle the head, look ahead and rank, piece by piece."""
+        """Say what is similar, rank, settle the head and look ahead, piece by piece."""
         live = self.live
         if wish.similar_to is not None:
             yield from self._similar(wish)
         if live.ready:
             yield from self._catch_up(wish)
+            if wish.rank:
+                yield from self._rank(wish, NEAR)
             yield from self._settle(live)
             for image in tuple(dict.fromkeys((wish.image, *wish.coming)))[: 1 + AHEAD]:
-                self._look(image, wish)
-                yield self._looked(wish, image)
+                if image == wish.image or not self._slow:
+                    self._look(image, wish)
+                    yield self._looked(wish, image)
         if wish.rank:
             yield from self._rank(wish)
         if live.ready and self._kept != live.learnt:
@@ -243,25 +257,31 @@ class Follower:
             late = live.learnt - 1 != self._begun
             self._anew = None
             if late:  # answers came meanwhile: they are learnt on top
+                live.behind = True
                 yield from live.learn()
             self._settled = live.learnt
 
-    def _rank(self, wish: Wish) -> Says:
-        """Score the pool, the queue's images first, and put the queue in order."""
+    def _rank(self, wish: Wish, most: int | None = None) -> Says:
+        """Score the pool, the queue's images first, and put the queue in order.
+
+        Parameters
+        ----------
+        wish : Wish
+        most : int, optional
+            Images that are scored; all that the newest head has not seen by default.
+        """
         live, pool = self.live, self._pool
         if not pool.begin(wish.query):
             return
         if not live.ready:  # there is time, and similar regions may be wanted
             yield from self._describe()
             return
-        told = perf_counter()
-        for done, image in enumerate(pool.waiting(wish.coming[:NEAR], live), 1):
+        waiting = pool.waiting(wish.coming[:NEAR], live)[:most]
+        for done, image in enumerate(waiting, 1):
             with FEATURES.sparing():
                 pool.score(image, live)
-            late = perf_counter() - told > RANK_SECONDS
-            if late:
+            if perf_counter() - self._told > RANK_SECONDS:
                 yield self._ranked(wish)
-                told = perf_counter()
             else:
                 yield Progress(done, 0, "ranking the pool")
         yield self._ranked(wish)
@@ -269,6 +289,7 @@ class Follower:
     def _ranked(self, wish: Wish) -> News:
         live, pool = self.live, self._pool
         best = pool.best(live)
+        self._told = perf_counter()
         return self._news("ranked", wish, regions=best, fresh=pool.fresh(live))
 
     def _similar(self, wish: Wish) -> Says:

@@ -5,7 +5,6 @@ helper, not a task of its own: `session.retrain` takes it once a round for the r
 'live', `following.follow` keeps one up to date while a person answers.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from . import segmentation
 from .arrays import Progress, Task, to_targets
+from .errors import WeightsMismatch
 from .learning import Learner, no_labels
 from .metrics import CurvePoint, Report
 from .segmentation import CALIBRATED_WITH, LIVE, LiveBody, Network, Samples
@@ -28,6 +28,16 @@ from .store import Project
 
 SAMPLES = "samples."
 """What the names of samples begin with where they are kept beside the weights."""
+SAME = (
+    "base",
+    "classes",
+    "network",
+    "encoder",
+    "weights",
+    "weights_source",
+    "settings",
+)
+"""What must be as it was for a head that was kept to be taken up."""
 
 
 class Live:
@@ -41,8 +51,9 @@ class Live:
     project : Project
     network : Network
         As `start` makes it.
-    base : int
-        Round of the network that the encoder is of, 0 for the pretrained one.
+    base : tuple of int, optional
+        Which whole network the encoder is of, as `latest_deep` says it; None for the
+        pretrained one.
     settings : LiveSettings
     prediction : PredictionSettings
     seed : int
@@ -52,7 +63,7 @@ class Live:
         self,
         project: Project,
         network: Network,
-        base: int,
+        base: tuple[int, int] | None,
         settings: LiveSettings,
         prediction: PredictionSettings,
         seed: int = 0,
@@ -101,15 +112,17 @@ class Live:
             Whether a head that was kept is left aside.
         """
         yield Progress(0, 1, "loading the network")
-        base, deep = deep_weights(project)
+        base = latest_deep(project)
+        deep = project.read_weights(base[0]) if base else None
         given = asdict(network) | (dict(deep[1]) if deep else {})
         made_of = NetworkSettings(
             LIVE + given["network"], given["encoder"], given["weights"]
         )
         net = segmentation.build(made_of, len(project.classes), seed=seed)
-        if deep is not None:
+        if base and deep:
             segmentation.load_encoder(net, deep[0])
-            net.weights_source = f"{deep[1]['weights_source']}, tuned in round {base}"
+            source = deep[1]["weights_source"]
+            net.weights_source = f"{source}, tuned in round {base[0]}"
         net.to(segmentation.choose_device(device)).eval()
         live = cls(project, net, base, settings, prediction, seed)
         if not anew and live.take_up():
@@ -129,23 +142,27 @@ class Live:
     @property
     def stale(self) -> bool:
         """Whether a whole network has learnt since: there is a newer encoder."""
-        return latest_deep_round(self.project) != self.base
+        return latest_deep(self.project) != self.base
 
     def take_up(self) -> bool:
-        """Go on from a head that was kept, if there is one for this encoder."""
-        kept = self.project.read_aside("live")
-        if kept is None:
-            return False
-        arrays, card = kept
-        same = ("base", "classes", "network", "encoder", "weights", "settings")
+        """Go on from a head that was kept, if there is one for this encoder.
+
+        One that cannot be read is forgotten: it saves time, and nothing else.
+        """
         mine = self.card()
-        if any(card.get(name) != mine[name] for name in same):
+        try:
+            kept = self.project.read_aside("live")
+            if kept is None or any(kept[1].get(name) != mine[name] for name in SAME):
+                return False
+            arrays, card = kept
+            columns = [arrays.pop(SAMPLES + name) for name in Samples._fields]
+            owner = arrays.pop(SAMPLES + "owner")
+            segmentation.load(self.network, arrays)
+        except (WeightsMismatch, KeyError):
+            self.project.clear_aside("live")
             return False
-        columns = [arrays.pop(SAMPLES + name) for name in Samples._fields]
         self._samples = Samples(*map(torch.from_numpy, columns))
-        self._owner = arrays.pop(SAMPLES + "owner")
-        self._images = tuple(card["images"])
-        segmentation.load(self.network, arrays)
+        self._owner, self._images = owner, tuple(card["images"])
         self.unread = dict.fromkeys(card["unread"])
         self.behind = card["behind"]
         self.sequence = card["sequence"]
@@ -155,7 +172,7 @@ class Live:
     def card(self) -> dict[str, Any]:
         """Return what must be known to take it up again."""
         return segmentation.card(self.network) | {
-            "base": self.base,
+            "base": list(self.base) if self.base else None,
             "sequence": self.sequence,
             "settings": asdict(self.settings),
             "images": list(self._images),
@@ -253,24 +270,31 @@ class Live:
         features = segmentation.describe_pixels(
             self.network, pixels, rows, columns, self.prediction
         )
+        chance = np.random.default_rng([self.seed, *image.encode()])
+        order = (rank + chance.random(len(rank))).astype(np.float32)
         return Samples(
-            features, torch.from_numpy(targets[rows, columns]), torch.from_numpy(rank)
+            features, torch.from_numpy(targets[rows, columns]), torch.from_numpy(order)
         )
 
     def _replace(self, image: str, found: Samples) -> None:
-        """Put the samples of an image in place of what it had, within the limit."""
+        """Put the samples of an image in place of what it had, within the limit.
+
+        Its own come first, up to half of all: what has just changed must count.
+        """
+        most = self.settings.most_samples
+        found = found.of(segmentation.thin(found, most // 2))
         if image not in self._images:
             self._images = (*self._images, image)
         owner = self._images.index(image)
         parts, owners = [found], [np.full(len(found), owner)]
         if self._samples is not None:
             others = np.flatnonzero(self._owner != owner)
-            parts.insert(0, self._samples.of(torch.from_numpy(others)))
-            owners.insert(0, self._owner[others])
-        samples = Samples.joined(parts)
-        kept = segmentation.thin(samples, self.settings.most_samples)
-        self._samples = samples.of(kept)
-        self._owner = np.concatenate(owners)[kept.numpy()]
+            rest = self._samples.of(torch.from_numpy(others))
+            kept = segmentation.thin(rest, most - len(found))
+            parts.insert(0, rest.of(kept))
+            owners.insert(0, self._owner[others][kept.numpy()])
+        self._samples = Samples.joined(parts)
+        self._owner = np.concatenate(owners)
 
     # --- learning ---------------------------------------------------------------------
 
@@ -321,20 +345,15 @@ class Live:
         return body
 
 
-def deep_weights(
-    project: Project,
-) -> tuple[int, tuple[Mapping[str, np.ndarray], Mapping[str, Any]] | None]:
-    """Return the latest round whose network learnt as a whole, and its weights."""
-    number = latest_deep_round(project)
-    return number, project.read_weights(number) if number else None
+def latest_deep(project: Project) -> tuple[int, int] | None:
+    """Return the latest round whose network learnt as a whole, and when it did.
 
-
-def latest_deep_round(project: Project) -> int:
-    """Return the latest round whose network learnt as a whole, 0 if none did."""
+    The moment tells two trainings of one round apart. None if no network did.
+    """
     for number in reversed(project.weights_rounds()):
         if not str(project.weights_card(number)["network"]).startswith(LIVE):
-            return number
-    return 0
+            return number, project.weights_time(number)
+    return None
 
 
 def newest(
@@ -368,5 +387,5 @@ def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
     yield from live.read_labels(plan.sequence)
     loss = yield from live.learn()
     curve = [CurvePoint(settings.first_steps, 1, loss, None)]
-    learner.commit(live.network, curve, base=live.base)
+    learner.commit(live.network, curve, base=live.base and live.base[0])
     return (yield from learner.report(live.network, curve))

@@ -62,15 +62,20 @@ class PoolRanking:
     def begin(self, query: QuerySettings) -> bool:
         """Rank the regions of the latest round's kind; whether that can be done.
 
-        Windows and single pixels are found anew in each round and have no ranks.
+        Windows and single pixels are found anew in each round and have no ranks; a
+        round of whole images stays together; and a light head knows no difficulty.
         """
         selection = self.project.selection()
         version = selection.partition if selection else None
-        if version is None:
+        if selection is None or version is None:
+            return False
+        if Budget.parse(selection.budget).unit == "images":
             return False
         partition = self.project.partition_settings(version)["partition"]
         query = systems.completed(query)
         if partition in systems.WINDOWS or query.partition != partition:
+            return False
+        if not systems.for_light_head(query):
             return False
         images = self._with_regions(version)
         if version != self._version or images != self._images:
@@ -125,7 +130,7 @@ class PoolRanking:
     def best(self, live: Live) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""
         number = self.project.latest_round
-        count = len(self.project.replaceable(number)) + SPARE
+        count = self.project.states(number).count("open") + SPARE
         rows = joined(self._rows.values())
         candidates = still_open(self.project, self._images, self._version, rows)
         asked = Asking(

@@ -115,7 +115,11 @@ def query(
         images = tuple(image for image in images if image in wanted)
     number = project.latest_round + 1
     following = network = None
-    if systems.needs(settings) and live is not None:
+    if (
+        systems.needs(settings)
+        and live is not None
+        and systems.for_light_head(settings)
+    ):
         following = yield from newest(project, live, prediction)
         network = following.network if following.ready else None
     elif systems.needs(settings):

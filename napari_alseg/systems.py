@@ -676,6 +676,19 @@ def needs(query: QuerySettings) -> tuple[PredictionField, ...]:
     return tuple(dict.fromkeys(needed))
 
 
+def for_light_head(query: QuerySettings) -> bool:
+    """Whether a light head can give all that a completed query needs of a network.
+
+    Examples
+    --------
+    >>> for_light_head(completed(QuerySettings("equal")))
+    True
+    >>> for_light_head(completed(QuerySettings("deal-ds")))
+    False
+    """
+    return "difficulty" not in needs(query)
+
+
 def _refuse_strays(
     settings: QuerySettings, taken: Iterable[str], parts: Iterable[str]
 ) -> None:

@@ -272,7 +272,7 @@ def test_the_queue_is_put_in_order_while_the_pool_is_ranked(answered, monkeypatc
     monkeypatch.setattr(following, "RANK_SECONDS", 0.0)
     coming = ("scene-03", "scene-01")
     ranked = news_of(told(answered, wish(1, rank=True, coming=coming)), "ranked")
-    assert [each.fresh for each in ranked] == [0.25, 0.5, 0.75, 1, 1]
+    assert [each.fresh for each in ranked] == 2 * [0.25, 0.5, 0.75, 1, 1]
     assert {region.image for region in ranked[0].regions} == {"scene-03"}
     assert {region.image for region in ranked[1].regions} <= set(coming)
 
@@ -295,12 +295,12 @@ def test_a_wish_interrupts_what_is_done_meanwhile(answered):
     for each in begin(answered, inbox):
         said.append(each)
         if isinstance(each, Progress) and each.total == QUICK.first_steps:
-            if len(news_of(said)) == 1 and not inbox.urgent:
+            if len(news_of(said)) == 2 and not inbox.urgent:
                 inbox.urgent = [wish(2), wish(3, "scene-02", rank=True)]
     numbers = [each.number for each in news_of(said)]
-    assert numbers[0] == 1
-    assert set(numbers[1:]) == {3}
-    assert news_of(said)[1].image == "scene-02"
+    assert numbers[:2] == [1, 1]
+    assert set(numbers[2:]) == {3}
+    assert news_of(said)[2].image == "scene-02"
     assert news_of(said)[-1].fresh == 1
 
 
@@ -333,6 +333,47 @@ def test_without_a_round_nothing_is_similar_or_ranked(project):
     assert news_of(said, "similar")[0].regions == ()
 
 
+def test_what_a_light_head_cannot_say_is_not_ranked(answered):
+    deal = QuerySettings(
+        "entropy", "12 regions", acquisition="difficulty", **TINY_REGIONS
+    )
+    said = told(answered, wish(1, rank=True, query=deal))
+    assert news_of(said, "ranked") == []
+    assert news_of(said, "looked")
+
+
+def test_the_queue_follows_an_answer_before_a_new_head_has_settled(answered):
+    coming = ("scene-03", "scene-01")
+    keeper = follower(answered)
+    list(keeper.at_once(wish(1)))
+    said = []
+    for each in keeper.meanwhile(wish(1, rank=True, coming=coming)):
+        said.append(each)
+        if isinstance(each, Progress) and each.total == QUICK.first_steps:
+            break
+    (ranked,) = news_of(said, "ranked")
+    assert ranked.regions
+    assert ranked.number == 1
+
+
+def test_a_map_that_was_drawn_over_is_drawn_again(answered):
+    keeper = follower(answered)
+    near, far = (QuerySettings("ripu-ra", "5%", radius=radius) for radius in (1, 3))
+    drawn = []
+    for number, query in enumerate((near, far, near)):
+        list(keeper.at_once(wish(number, maps=("ripu",), query=query)))
+        drawn.append(answered.read_map("scene-00", "ripu"))
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
+def test_what_takes_long_to_draw_is_not_drawn_ahead(answered, monkeypatch):
+    monkeypatch.setattr(following, "SLOW_SECONDS", 0.0)
+    told(answered, wish(1, coming=("scene-02",)))
+    assert answered.read_map("scene-00", "entropy") is not None
+    assert answered.read_map("scene-02", "entropy") is None
+
+
 # --- the end, and the next beginning --------------------------------------------------
 
 
@@ -345,6 +386,15 @@ def test_the_end_keeps_the_head_and_the_next_start_takes_it_up(answered):
     messages = {each.message for each in again if isinstance(each, Progress)}
     assert "looking at the pool" not in messages
     assert news_of(again, "looked")
+
+
+def test_a_task_that_is_stopped_keeps_the_head(answered):
+    task = begin(answered, Script(wish(1, rank=True)))
+    for each in task:
+        if isinstance(each, News):
+            break
+    task.close()
+    assert answered.aside_card("live")["sequence"] == answered.sequence
 
 
 def test_a_task_that_is_ended_before_any_wish_keeps_nothing(answered):
@@ -365,9 +415,11 @@ def test_a_whole_network_that_learns_is_a_new_beginning(answered):
         learn,
         wish(2, rank=True),
     )
-    assert (kept, answered.aside_card("live")["base"]) == ([0], 1)
+    assert kept == [None]
+    assert answered.aside_card("live")["base"][0] == 1
     assert {each.number for each in news_of(said, "looked")} == {1, 2}
-    assert [each.fresh for each in news_of(said, "ranked")] == [1, 1]
+    fresh = [each.fresh for each in news_of(said, "ranked")]
+    assert fresh == [1, 1, 1, 1]  # by the head of each wish, and by its settled one
     loads = [
         each for each in said if getattr(each, "message", "").startswith("loading")
     ]

@@ -10,7 +10,7 @@ from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 from napari_alseg import segmentation, session, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import NothingToAsk, NothingToLearn
-from napari_alseg.live import Live, latest_deep_round, newest
+from napari_alseg.live import Live, latest_deep, newest
 from napari_alseg.oracle import Oracle
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import LiveSettings, QuerySettings, TrainingSettings
@@ -54,7 +54,7 @@ def test_without_labels_it_knows_nothing(project):
     live = start(project)
     finish(live.read_labels())
     assert (live.count, live.classes, live.ready, live.learnt) == (0, (), False, 0)
-    assert (live.base, live.stale) == (0, False)
+    assert (live.base, live.stale) == (None, False)
 
 
 def test_two_classes_are_something_to_tell_apart(project):
@@ -125,6 +125,22 @@ def test_samples_of_many_labels_stay_within_the_limit_and_keep_every_class(
     assert 50 < live.count <= 100
     present = np.unique([truth[image] for image in project.images()])
     assert live.classes == tuple((present[present > 0] - 1).tolist())
+
+
+def test_beyond_the_limit_every_image_keeps_a_share_and_the_newest_counts(project):
+    live = start(project, replace(QUICK, most_samples=100))
+    for label, image in enumerate(project.images(), 1):
+        labels = np.full((48, 64), 1 + label % 2, np.uint8)
+        project.stroke(image, Bounds(0, 0, *labels.shape), labels)
+    finish(live.read_labels())
+    assert 90 < live.count <= 100
+    counts = np.bincount(live._owner, minlength=4)
+    assert counts.min() > 5
+    image = project.images()[0]
+    project.stroke(image, Bounds(0, 0, 1, 1), np.uint8([[4]]))
+    finish(live.read_labels())
+    assert 3 in live.classes
+    assert live.count <= 100
 
 
 # --- learning -------------------------------------------------------------------------
@@ -259,13 +275,50 @@ def test_a_head_of_another_kind_is_not_taken_up(answered, other):
 def test_its_encoder_is_that_of_the_latest_network_that_learnt_as_a_whole(answered):
     first = kept(answered)
     finish(session.retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
-    assert (latest_deep_round(answered), first.stale) == (1, True)
+    assert (latest_deep(answered)[0], first.stale) == (1, True)
     live = start(answered)
-    assert (live.base, live.stale, live.learnt) == (1, False, 0)
+    assert (live.base[0], live.stale, live.learnt) == (1, False, 0)
     assert "tuned in round 1" in live.network.weights_source
     arrays, _ = answered.read_weights(1)
     for name, value in live.network.encoder.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), arrays[f"body.encoder.{name}"])
+
+
+def test_another_training_of_the_same_round_is_a_new_encoder(answered):
+    finish(session.retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
+    first = kept(answered)
+    assert not first.stale
+    longer = replace(TINY_TRAINING, epochs=2)
+    finish(session.retrain(answered, TINY_LIVE, longer, TINY_PREDICTION))
+    assert first.stale
+    assert start(answered).learnt == 0
+
+
+def test_a_network_that_learnt_before_any_round_gives_its_encoder(project, truth):
+    for image in project.images():
+        labels = truth[image]
+        project.stroke(image, Bounds(0, 0, *labels.shape), labels)
+    finish(session.retrain(project, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
+    live = start(project)
+    assert live.base[0] == 0
+    assert "tuned in round 0" in live.network.weights_source
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_kept_head_that_cannot_be_read_is_forgotten(answered, damage):
+    kept(answered)
+    file = answered.path / "weights" / "live.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        arrays, card = answered.read_aside("live")
+        arrays.pop("samples.owner")
+        answered.write_aside("live", arrays, card)
+    live = start(answered)
+    assert (live.learnt, live.count) == (0, 0)
+    assert answered.aside_card("live") is None
+    finish(live.read_labels())
+    assert live.ready
 
 
 # --- the recipe -----------------------------------------------------------------------
@@ -280,7 +333,7 @@ def learn_as_live(project, **how):
 def test_the_recipe_makes_a_light_head_the_network_of_the_round(answered, truth):
     report = learn_as_live(answered)
     card = answered.weights_card(1)
-    assert (card["network"], card["base"]) == ("live/" + TINY_LIVE.network, 0)
+    assert (card["network"], card["base"]) == ("live/" + TINY_LIVE.network, None)
     assert card["sequence"] == answered.sequence
     assert report.scores is not None
     assert answered.metrics(1)["miou"] == report.scores.mean
@@ -311,8 +364,8 @@ def test_every_round_learns_all_labels_from_nothing(answered, truth):
 
 def test_a_light_head_is_no_new_encoder(answered):
     learn_as_live(answered)
-    assert latest_deep_round(answered) == 0
-    assert start(answered).base == 0
+    assert latest_deep(answered) is None
+    assert start(answered).base is None
 
 
 def test_without_labels_there_is_nothing_to_learn_live(project):
@@ -322,6 +375,21 @@ def test_without_labels_there_is_nothing_to_learn_live(project):
 
 
 # --- asking by a live head ------------------------------------------------------------
+
+
+def test_what_a_light_head_does_not_know_the_network_is_asked(answered):
+    deal = QuerySettings("deal-ds", "2 images")
+    network = replace(TINY_LIVE, difficulty=True)
+    finish(
+        session.retrain(
+            answered,
+            network,
+            replace(TINY_TRAINING, recipe="difficulty"),
+            TINY_PREDICTION,
+        )
+    )
+    asked = finish(session.query(answered, deal, TINY_PREDICTION, live=network))
+    assert {region.score for region in asked.regions} != {0.0}
 
 
 def test_without_two_classes_typical_regions_are_asked(project):

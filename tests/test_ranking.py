@@ -66,6 +66,30 @@ def test_regions_of_another_partition_are_not_ranked(asked):
     assert not PoolRanking(asked, TINY_PREDICTION).begin(whole)
 
 
+def test_a_round_of_whole_images_is_not_scattered(project):
+    images = QuerySettings("entropy", "1 images", **TINY_REGIONS)
+    finish(session.query(project, images, TINY_PREDICTION))
+    assert not PoolRanking(project, TINY_PREDICTION).begin(images)
+
+
+def test_after_undos_there_are_enough_for_the_whole_queue(answered, live):
+    for _ in range(4):
+        answered.undo()
+    assert live.ready
+    ranking = PoolRanking(answered, TINY_PREDICTION)
+    assert ranking.begin(QUERY)
+    score_all(ranking, live)
+    best = keys(ranking.best(live))
+    states = answered.states(1)
+    undone = {
+        (each.image, each.region)
+        for at, each in enumerate(answered.selection(1).regions)
+        if states[at] == "open" and at not in answered.replaceable(1)
+    }
+    assert len(undone) == 4
+    assert len(best - undone) >= len(answered.replaceable(1))
+
+
 # --- in which order -------------------------------------------------------------------
 
 

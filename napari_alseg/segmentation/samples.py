@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Int, UInt8
+from jaxtyping import Float16, Float32, Int, UInt8
 from torch import Tensor
 
 from napari_alseg.arrays import IGNORE, RegionMap, TargetMap
@@ -16,8 +16,9 @@ class Samples(NamedTuple):
 
     features: Float16[Tensor, "N D"]
     targets: UInt8[Tensor, " N"]
-    rank: Int[Tensor, " N"]
-    """0 is the first pixel of its class in its region, 1 the second, and so on."""
+    order: Float32[Tensor, " N"]
+    """Below 1 for the first pixel of its class in its region, below 2 for the second,
+    and so on; the rest is chance. The highest go first where there is no room."""
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -45,7 +46,7 @@ def choose_pixels(
     ----------
     targets : uint8 array of shape (H, W)
     region_map : int32 array of shape (H, W) or None
-        What a region is; None takes squares of 32 pixels.
+        What a region is; None, and 0 within, take squares of 32 pixels.
     count : int
         Most pixels of a class in a region.
     seed : int
@@ -62,10 +63,10 @@ def choose_pixels(
     (array([0, 0, 1], dtype=uint8), array([0, 1, 0]))
     """
     rows, columns = np.nonzero(targets != IGNORE)
-    if region_map is None:
-        region = (rows // 32) * (1 + targets.shape[1] // 32) + columns // 32
-    else:
-        region = region_map[rows, columns].astype(np.int64)
+    region = 1 + (rows // 32) * (1 + targets.shape[1] // 32) + columns // 32
+    if region_map is not None:
+        given = region_map[rows, columns].astype(np.int64)
+        region = np.where(given > 0, given, region + region_map.max())
     group = region * (IGNORE + 1) + targets[rows, columns]
     places = rows * targets.shape[1] + columns
     chance = np.random.default_rng(seed).permutation(targets.size)[places]
@@ -81,14 +82,14 @@ def thin(samples: Samples, most: int) -> Int[Tensor, " n"]:
     """Return indices of at most so many samples, fair to each class and region.
 
     No class loses a sample as long as another has more; of a class, those go first
-    that are the latest of their region.
+    that are the latest of their region, and of these some by chance.
 
     Examples
     --------
     >>> samples = Samples(
     ...     torch.zeros(5, 1, dtype=torch.half),
     ...     torch.tensor([0, 0, 0, 0, 1], dtype=torch.uint8),
-    ...     torch.tensor([0, 1, 0, 1, 0]),
+    ...     torch.tensor([0.5, 1.5, 0.2, 1.2, 0.7]),
     ... )
     >>> thin(samples, 3)
     tensor([0, 2, 4])
@@ -97,7 +98,7 @@ def thin(samples: Samples, most: int) -> Int[Tensor, " n"]:
         return torch.arange(len(samples))
     targets = samples.targets.numpy()
     counts = np.bincount(targets)
-    order = np.lexsort((samples.rank.numpy(), targets))
+    order = np.lexsort((samples.order.numpy(), targets))
     starts = np.cumsum(counts) - counts
     place = np.arange(len(order)) - np.repeat(starts, counts)
     share = _fair_share(counts, most)

@@ -624,7 +624,7 @@ class Project:
             return False
         if layout.map_parameters(self._known(name), map_name) != dict(parameters or {}):
             return False
-        learnt = self._weights(self._ledger.weights()[latest]).stat().st_mtime_ns
+        learnt = self.weights_time(latest)
         return layout.map_time(self._known(name), map_name) >= learnt
 
     def map_names(self, name: str) -> tuple[str, ...]:
@@ -988,6 +988,10 @@ class Project:
         """
         file = self._ledger.weights().get(round, f"round-{round:03d}.safetensors")
         return weights.read_card(self._weights(file))
+
+    def weights_time(self, round: int) -> int:
+        """Nanosecond at which the weights of a round were written last."""
+        return self._weights(self._ledger.weights()[round]).stat().st_mtime_ns
 
     def read_weights(
         self, round: int | None = None

@@ -71,6 +71,9 @@ class Living(QObject):
         self._number = 0
         self._oldest = 0
         """News of earlier wishes are about another project or round."""
+        self._latest_query: QuerySettings | None = None
+        self._sequence = 0
+        """Event up to which labels were there when something was last wished for."""
         self._similar_to: tuple[str, int] | None = None
         """An image and its region that others are looked for to be like."""
         self._pause = QTimer(self, interval=PAUSE, singleShot=True)
@@ -134,7 +137,15 @@ class Living(QObject):
 
     def _wish(self) -> None:
         labelling = self._labelling
-        if labelling is None or not self.on or self._task() in ("Ask", "Look"):
+        if labelling is None or not self.on:
+            return
+        self._sequence = labelling.project.sequence
+        task = self._task()
+        if task in ("Ask", "Look"):
+            self.panel.set_map(f"Map: waits for {task}.")
+            return
+        query = self._whole_query()
+        if query is None:
             return
         if not labelling.image or not (labelling.round or labelling.project.labelled()):
             return
@@ -159,11 +170,21 @@ class Living(QObject):
             labelling.image,
             tuple(region.image for region in labelling.coming()),
             self._maps(labelling),
-            self._query(),
+            query,
             self._similar_to[1] if self._similar_to else None,
-            rank=not self._task(),
+            rank=not task,
         )
         self.background.worker.tell(wish)
+
+    def _whole_query(self) -> QuerySettings | None:
+        """Return what the form holds, or held before its parts did not go together."""
+        query = self._query()
+        try:
+            systems.completed(query)
+        except AlsegError:
+            return self._latest_query
+        self._latest_query = query
+        return query
 
     def _maps(self, labelling: Labelling) -> tuple[str, ...]:
         """Return the shown maps that a light head can make."""
@@ -243,7 +264,8 @@ class Living(QObject):
             self.panel.set_similar(f"Similar: {progress.message}{share}…")
 
     def _show_map(self, news: News) -> None:
-        if news.left:  # it is being said how many
+        """Say that a map is up to date, if no label is missing in it."""
+        if news.left or news.sequence < self._sequence:
             return
         seconds = sum(news.seconds.values())
         took = f" ({seconds:.1f} s)" if seconds else ""

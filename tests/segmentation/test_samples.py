@@ -16,11 +16,11 @@ def painted(seed):
     )
 
 
-def samples_of(targets, rank=None):
+def samples_of(targets, order=None):
     """Samples whose one feature is their place in the list."""
     targets = torch.tensor(targets, dtype=torch.uint8)
-    rank = torch.arange(len(targets)) if rank is None else torch.tensor(rank)
-    return Samples(torch.arange(len(targets)).half()[:, None], targets, rank)
+    order = torch.arange(len(targets)) if order is None else torch.tensor(order)
+    return Samples(torch.arange(len(targets)).half()[:, None], targets, order.float())
 
 
 # --- choosing pixels ------------------------------------------------------------------
@@ -84,6 +84,15 @@ def test_without_regions_squares_of_32_pixels_take_their_place():
     assert sorted(squares) == sorted(wanted * 2)
 
 
+def test_labels_outside_of_all_regions_are_squares_too():
+    targets = np.zeros((64, 64), np.uint8)
+    windows = np.zeros((64, 64), np.int32)
+    windows[:3, :3] = 1  # of the newest round; those of earlier rounds are 0 now
+    rows, columns, _ = choose_pixels(targets, windows, 2)
+    assert len(rows) == 2 + 4 * 2
+    assert sum((rows < 3) & (columns < 3)) >= 2
+
+
 def test_no_labels_no_pixels():
     nothing = np.full((8, 8), IGNORE, np.uint8)
     for region_map in (None, QUARTERS[:8, :8]):
@@ -95,7 +104,7 @@ def test_no_labels_no_pixels():
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.randoms())
-def test_thinning_is_fair_to_classes_and_keeps_the_lowest_ranks(targets, most, random):
+def test_thinning_is_fair_to_classes_and_keeps_the_first_ones(targets, most, random):
     samples = samples_of(targets, [random.randrange(9) for _ in targets])
     kept = thin(samples, most)
     assert len(kept) <= most
@@ -113,7 +122,7 @@ def test_thinning_is_fair_to_classes_and_keeps_the_lowest_ranks(targets, most, r
         own = samples.targets == label
         is_kept = torch.zeros(len(own), dtype=torch.bool)
         is_kept[kept] = True
-        stays, goes = samples.rank[own & is_kept], samples.rank[own & ~is_kept]
+        stays, goes = samples.order[own & is_kept], samples.order[own & ~is_kept]
         assert not len(goes) or not len(stays) or stays.max() <= goes.min()
 
 
@@ -133,4 +142,4 @@ def test_samples_are_picked_and_joined_column_by_column():
     picked = joined.of(torch.tensor([4, 1]))
     assert picked.features.tolist() == [[1], [1]]
     assert picked.targets.tolist() == [1, 1]
-    assert picked.rank.tolist() == [1, 1]
+    assert picked.order.tolist() == [1, 1]

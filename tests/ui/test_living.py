@@ -49,7 +49,8 @@ def say(living, dock, qtbot):
         number = about.pop("number", living._number)
         heard = []
         living.background.progressed.connect(heard.append)
-        living.background.worker.news.put(News(kind, number, 1, **about))
+        sequence = about.pop("sequence", dock.labelling.project.sequence)
+        living.background.worker.news.put(News(kind, number, sequence, **about))
         qtbot.waitUntil(lambda: bool(heard))
         living.background.progressed.disconnect(heard.append)
 
@@ -279,6 +280,33 @@ def test_a_map_that_misses_labels_is_not_said_to_know_all(dock, say):
     assert dock.live_panel.texts()[0] == before
     say("looked", image=dock.labelling.image)
     assert "knows all answers" in dock.live_panel.texts()[0]
+
+
+def test_a_map_without_the_latest_label_is_not_said_to_know_all(
+    dock, living, told, say, qtbot
+):
+    told.clear()
+    dock.labelling.answer(1)
+    qtbot.waitUntil(lambda: bool(told))
+    before = dock.live_panel.texts()[0]
+    sequence = dock.labelling.project.sequence
+    say("looked", image=dock.labelling.image, sequence=sequence - 1)
+    assert dock.live_panel.texts()[0] == before
+    say("looked", image=dock.labelling.image, sequence=sequence)
+    assert "knows all answers" in dock.live_panel.texts()[0]
+
+
+def test_a_form_that_does_not_go_together_keeps_live_on(
+    dock, living, told, qtbot, monkeypatch
+):
+    good = living._query()
+    misfit = replace(good, acquisition="core-set", choice="top")
+    monkeypatch.setattr(living, "_query", lambda: misfit)
+    told.clear()
+    dock.labelling.answer(1)
+    qtbot.waitUntil(lambda: bool(told))
+    assert told[-1].query == good
+    assert dock.live_panel.on
 
 
 def test_a_long_search_is_said(dock, living, qtbot):
