@@ -223,6 +223,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
             for name in _settings(run)
             if any(other.get(name) != _settings(run)[name] for other in namesakes)
         ]
+        if "recipe" in differing and "training.recipe" in differing:
+            differing.remove("training.recipe")  # it is the same, where it was given
         shared = [name for name in differing if all(name in n for n in namesakes)]
         told = ", ".join(
             f"{_in_words(name)} {_settings(run)[name]}" for name in shared or differing
@@ -262,18 +264,29 @@ def _training(run: Run) -> dict[str, Any]:
 
 
 def _random_twin(run: Run, other: Run) -> bool:
-    """Whether another run differs only in asking the same regions at random."""
-    if other["asking"]["acquisition"] != "random" or _is_full(other):
+    """Whether another run differs only in asking the same regions at random.
+
+    The recipe may be another. Where rounds go on from earlier ones, those of each may
+    be of its own system.
+    """
+    if other["system"] != "random" or _is_full(other):
         return False
     if any(run["asking"].get(n) != other["asking"].get(n) for n in SHAPES):
         return False
     mine, others = _settings(run), _settings(other)
-    free = ("system", "recipe", "difficulty", "training.recipe")
+    free = ["system", "recipe", "difficulty", "training.recipe"]
+    if _goes_on(run) and _goes_on(other):
+        free.append("after.system")
     return all(
         mine.get(name) == others.get(name)
         for name in {*mine, *others}
         if name not in free and not name.startswith(("asking.", "terms."))
     )
+
+
+def _goes_on(run: Run) -> bool:
+    """Whether a run began after one of its own system."""
+    return run["after"] is not None and run["after"]["system"] == run["system"]
 
 
 def _is_full(run: Run) -> bool:
@@ -357,7 +370,7 @@ def _twin(run: Run, sets: Sequence[tuple[Run, ...]]) -> tuple[Run, ...] | None:
 
     The baseline itself and `full` have none.
     """
-    if run["asking"]["acquisition"] == "random":
+    if run["system"] == "random" or _is_full(run):
         return None
     fitting = [runs for runs in sets if _random_twin(run, runs[0])]
     return max(fitting, key=lambda runs: _likeness(runs[0], run), default=None)

@@ -157,11 +157,13 @@ def _how_to_read(comparison: Comparison) -> Iterator[Block]:
             "class of a region, so answers of one class a region hardly teach them.",
             "Of full: the last mIoU over that of 'full', which labels every pixel, "
             "with the same network, size and training; of the same seed where there "
-            "is one.",
+            "is one, and by the same recipe if any: the first lines of this page say "
+            "whose recipe is another.",
             spans,
             "Gain over random: the last mIoU less that of the runs that ask the same "
-            "kind of regions at random under otherwise equal settings, in points of "
-            "%, seed by seed.",
+            "kind of regions at random, in points of %, seed by seed. All else is "
+            "alike but for the recipe where the first lines name several: then the "
+            "gain is that of asking and learning together.",
             "Seconds are those of scoring, choosing and learning, not of labelling.",
         )
     )

@@ -247,6 +247,15 @@ def test_full_of_another_training_or_size_gives_no_share(tmp_path):
         assert any("not comparable" in text for text in comparison.warnings)
 
 
+def test_namesakes_are_told_apart_by_their_recipe_once(tmp_path):
+    paths = [
+        made(tmp_path / name, recipe=name, training={"recipe": name})
+        for name in ("partial", "live")
+    ]
+    names = [group.name for group in compare(paths).groups]
+    assert names == ["entropy (recipe partial)", "entropy (recipe live)"]
+
+
 def test_full_with_the_same_recipe_is_preferred(tmp_path):
     folders = [
         full(tmp_path / "a", 0.8),
@@ -280,6 +289,38 @@ def test_gain_is_over_random_of_the_same_regions(tmp_path):
     assert entropy.baseline == "random (partition superpixels)"
     assert groups["equal"].gain is None  # its grid has 5 rows
     assert groups["random (partition superpixels)"].gain is None
+
+
+def test_rounds_that_go_on_are_held_against_random_rounds_that_go_on(tmp_path):
+    def after(system):
+        return {"after": {"system": system, "seed": 0, "round": 2}}
+
+    folders = [
+        made(tmp_path / "e", **after("entropy")),
+        made(
+            tmp_path / "r",
+            "random",
+            rounds=((0.01, 0.4), (0.1, 0.5)),
+            **after("random"),
+        ),
+        made(tmp_path / "s", "margin", **after("entropy")),
+    ]
+    groups = by_name(compare(folders))
+    assert groups["entropy"].gain.mean == pytest.approx(0.1)
+    assert groups["margin"].gain is None  # it has other labels from before
+
+
+def test_what_asks_at_random_but_learns_in_its_own_way_is_no_baseline(tmp_path):
+    image = {"partition": "image", "pool_share": 1.0}
+    folders = [
+        made(tmp_path / "c", "cisc-r", recipe="rectified"),
+        made(tmp_path / "e", asking=image),
+        made(tmp_path / "r", "random", rounds=((0.01, 0.3), (0.1, 0.5)), asking=image),
+    ]
+    groups = by_name(compare(folders))
+    assert groups["entropy"].baseline == "random"
+    assert groups["cisc-r"].baseline == "random"
+    assert groups["cisc-r"].gain.mean == pytest.approx(0.1)
 
 
 def test_random_under_other_settings_is_no_baseline(tmp_path):
