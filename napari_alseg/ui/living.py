@@ -139,6 +139,8 @@ class Living(QObject):
         labelling = self._labelling
         if labelling is None or not self.on:
             return
+        if not labelling.image or not (labelling.round or labelling.project.labelled()):
+            return
         self._sequence = labelling.project.sequence
         task = self._task()
         if task in ("Ask", "Look"):
@@ -146,8 +148,6 @@ class Living(QObject):
             return
         query = self._whole_query()
         if query is None:
-            return
-        if not labelling.image or not (labelling.round or labelling.project.labelled()):
             return
         if not self.background.busy:
             following = self.background.worker.run(
