@@ -13,7 +13,7 @@ from .live import Live
 from .segmentation import Network
 from .settings import Budget, PredictionSettings, QuerySettings
 from .store import Project
-from .survey import Candidates
+from .survey import KNOWN_SHARE, Candidates
 
 SHORTLIST = 10
 """Diverse regions are chosen among the best so many times the budget."""
@@ -57,10 +57,29 @@ class Asking(NamedTuple):
         return self.network is None and bool(systems.needs(self.settings))
 
     def scored(self) -> list[int]:
-        """Draw the share of the pool that is scored; indices in its order."""
+        """Draw the share of the pool that is scored; indices in its order.
+
+        A budget in images has at least so many to choose among, as far as there are
+        any that may be asked: the share grows if it has to.
+        """
         count = ceil(self.given.get("pool_share", 1.0) * len(self.images))
-        drawn: list[int] = self.rng.permutation(len(self.images))[:count].tolist()
-        return sorted(drawn)
+        drawn = self.rng.permutation(len(self.images))
+        if self.budget.unit == "images":
+            there = np.cumsum(self._open_images()[drawn])
+            count = max(count, int(np.searchsorted(there, self.budget.amount)) + 1)
+        return sorted(drawn[:count].tolist())
+
+    def _open_images(self) -> np.ndarray:
+        """Return which images of the pool may be asked as a whole; bool (n,)."""
+        closed = self.project.closed_windows(("image",))
+        known = self.project.labelled_pixels()
+        shapes = [self.project.info(image).shape for image in self.images]
+        return np.array(
+            [
+                image not in closed and known[image] < KNOWN_SHARE * rows * columns
+                for image, (rows, columns) in zip(self.images, shapes, strict=True)
+            ]
+        )
 
 
 def choose(asked: Asking, candidates: Candidates) -> np.ndarray:

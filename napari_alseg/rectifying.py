@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from . import segmentation
-from .arrays import IGNORE, Progress, Task, to_labels, to_targets
+from .arrays import IGNORE, Progress, Task, finish, to_labels, to_targets
+from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
 from .segmentation import Example, Lesson, Network, Run, rectify
@@ -69,10 +70,13 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     ------
     NothingToLearn
         If no image of the pool has a label.
+    UnknownName
+        If a class that is never to make a pair is none of the project's.
     """
     project, plan = learner.project, learner.plan
     if not learner.labelled:
         raise no_labels(project)
+    _never(learner)  # unknown names are refused before anything is learnt
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if unfinished is None:
@@ -95,6 +99,22 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     return (yield from learner.report(net, curve))
+
+
+def _never(learner: Learner) -> list[int]:
+    """Return the indices of the classes that make no pair.
+
+    Raises
+    ------
+    UnknownName
+        If the project has no such class.
+    """
+    names = [entry.name for entry in learner.project.classes]
+    wanted = [name.strip() for name in learner.plan.recipe.never.split(",")]
+    for name in filter(None, wanted):
+        if name not in names:
+            raise UnknownName("class", name, names)
+    return [names.index(name) for name in wanted if name]
 
 
 def _unlabelled(learner: Learner) -> tuple[str, ...]:
@@ -125,7 +145,12 @@ def _lesson(
     training = _training(learner, stage, unlabelled)
     if stage.teacher is None:
         return segmentation.Pairwise(
-            labelled, training, plan.seed, recipe=plan.recipe, class_weight=weight
+            labelled,
+            training,
+            plan.seed,
+            held=finish(rectify.classes_held(labelled, _never(learner))),
+            recipe=plan.recipe,
+            class_weight=weight,
         )
     images = stage.reliable if stage.number == 2 else unlabelled
     place = {image: index for index, image in enumerate(labelled.images)}
@@ -241,7 +266,7 @@ def _ranked(
     for index in range(len(labelled)):
         losses.append(rectify.class_losses(net, labelled[index], anchors, settings))
         yield Progress(index + 1, len(labelled), "comparing labels")
-    held = yield from rectify.classes_held(labelled)
+    held = yield from rectify.classes_held(labelled, _never(learner))
     pseudo = PseudoExamples(learner.project, unlabelled, learner.plan.sequence)
     scores = []
     for index in range(len(pseudo)):
@@ -268,6 +293,7 @@ def _write_weights(
     pseudo = PseudoExamples(project, unlabelled, plan.sequence)
     place = {image: index for index, image in enumerate(labelled.images)}
     numbers = np.random.default_rng([plan.seed, plan.round]).random(len(unlabelled))
+    never = _never(learner)
     for index, image in enumerate(unlabelled):
         example = pseudo[index]
         held = rectify.shares(example.targets) >= rectify.LEAST_SHARE
@@ -275,7 +301,7 @@ def _write_weights(
             held, stage.queried, float(numbers[index]), place.get(image)
         )
         weight = rectify.rectification(
-            stage.teacher, example, labelled[other], learner.prediction
+            stage.teacher, example, labelled[other], learner.prediction, never
         )
         project.write_map(image, PSEUDO_WEIGHT, weight, plan.round)
         yield Progress(index + 1, len(unlabelled), "weighing pseudo labels")

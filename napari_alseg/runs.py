@@ -98,17 +98,22 @@ def wanted(run: Run) -> dict[str, Any]:
 def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     """Return settings that two runs do not share, by flat name; None for a missing one.
 
+    A setting that only one of them has, as it is younger than the other, is no
+    difference while it is off.
+
     Examples
     --------
     >>> differences({"seed": 0, "rounds": []}, {"seed": 1, "rounds": [{}]})
     {'seed': (0, 1)}
     """
     here, there = wanted(first), wanted(second)
-    return {
-        name: (here.get(name), there.get(name))
-        for name in dict.fromkeys([*here, *there])
-        if here.get(name) != there.get(name)
-    }
+    different = {}
+    for name in dict.fromkeys([*here, *there]):
+        pair = here.get(name), there.get(name)
+        off = not any(pair) and not (name in here and name in there)
+        if pair[0] != pair[1] and not off:
+            different[name] = pair
+    return different
 
 
 def table(run: Run) -> str:

@@ -7,6 +7,7 @@ its line in the class docstring, its limits are the field's metadata.
 
 import re
 from dataclasses import KW_ONLY, dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Literal, TypeVar, get_args
 
 from .errors import BadValue
@@ -77,9 +78,20 @@ class Budget:
         amount = f"{self.amount:.12f}".rstrip("0").rstrip(".")
         return f"{amount}{space}{self.unit}"
 
-    def share(self, parts: int) -> "Budget":
-        """Return the part of this budget that one of `parts` equal rounds may spend."""
-        return Budget(self.amount / parts, self.unit)
+    def shares(self, parts: int) -> list["Budget"]:
+        """Return what each of `parts` rounds may spend, as equal as can be.
+
+        Regions and images stay whole: the rounds together ask all of them.
+
+        Examples
+        --------
+        >>> [str(share) for share in Budget.parse("1101 regions").shares(4)]
+        ['275 regions', '275 regions', '275 regions', '276 regions']
+        """
+        if self.unit not in ("regions", "images") or self.amount < parts:
+            return [Budget(self.amount / parts, self.unit)] * parts
+        ends = [self.amount * part // parts for part in range(parts + 1)]
+        return [Budget(last - first, self.unit) for first, last in pairwise(ends)]
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,8 @@ class QuerySettings:
         How much more a pixel on an edge counts; 0 counts all pixels alike.
     bins
         Bins of the histogram of difficulty.
+    fixed_bins
+        The bins reach from 0 to 1, not from the lowest to the highest of each image.
     passes
         Passes through the network with dropout.
     dropout
@@ -175,6 +189,7 @@ class QuerySettings:
     radius: int | None = _of_system(1, min=0, max=1000)
     edge_weight: float | None = _of_system(1.0, min=0.0, max=100.0)
     bins: int | None = _of_system(8, min=1, max=1000)
+    fixed_bins: bool | None = _of_system(False)
     passes: int | None = _of_system(10, min=2, max=1000)
     dropout: float | None = _of_system(0.2, min=0.0, max=0.9)
     crf_iterations: int | None = _of_system(5, min=0, max=100)
@@ -329,6 +344,9 @@ class RecipeSettings:
         A class is improbable below this.
     similarity
         Weight of likeness to the same class in another image (CISC-R).
+    never
+        Classes that never make two images a pair, with commas between their names; for
+        example the background of Pascal VOC, which says nothing of likeness (CISC-R).
     """
 
     consistency: float = _limited(1.0, min=0.0, max=100.0)
@@ -338,6 +356,7 @@ class RecipeSettings:
     negative: float = _limited(1.0, min=0.0, max=100.0)
     threshold: float = _limited(0.05, min=0.0, max=1.0)
     similarity: float = _limited(1.0, min=0.0, max=100.0)
+    never: str = ""
 
 
 @dataclass(frozen=True)

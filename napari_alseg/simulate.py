@@ -29,6 +29,7 @@ from .settings import (
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
+    Recipe,
     RecipeSettings,
     SimulationSettings,
     TrainingSettings,
@@ -37,6 +38,8 @@ from .settings import (
 from .stages import Stage, refuse_too_many, selection_of, stages_of
 from .store import Project, paired
 
+OF_ANSWERS: tuple[Recipe, ...] = ("rectified", "live")
+"""Recipes that begin with answers of the pool, and learn them as a whole."""
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
 
 
@@ -154,7 +157,7 @@ def simulate(
     live = check(live or LiveSettings())
     prediction = check(prediction or PredictionSettings())
     size = parse_size(simulation.size)
-    _refuse_misfits(simulation, source, after)
+    _refuse_misfits(simulation, training, source, after)
     before = read_run(after) if after else None
     run = _described(dataset, simulation, network, training, source, before)
     run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
@@ -192,7 +195,7 @@ def simulate(
                 report = yield from session.retrain(
                     project,
                     network,
-                    training,
+                    replace(training, recipe=_recipe_at(stage, run)),
                     prediction,
                     simulation.seed,
                     recipe=recipe,
@@ -223,7 +226,10 @@ def versions() -> dict[str, str]:
 
 
 def _refuse_misfits(
-    simulation: SimulationSettings, source: Path | None, after: Path | None
+    simulation: SimulationSettings,
+    training: TrainingSettings,
+    source: Path | None,
+    after: Path | None,
 ) -> None:
     """Refuse settings that contradict one another."""
     adding = simulation.protocol == "added-images"
@@ -239,11 +245,22 @@ def _refuse_misfits(
                 "a single training cannot begin after another run; take the schedule "
                 "rounds"
             )
+        recipe = _recipe_of(simulation, training)
+        if recipe in OF_ANSWERS:
+            raise BadValue(
+                f"the recipe {recipe!r} has no single training that could pause to "
+                "ask; take the schedule rounds, or another recipe"
+            )
         if source is None and not simulation.initial_images:
             raise BadValue(
                 "a single training learns for a while before it first asks: give a "
                 "source, or initial images"
             )
+
+
+def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> Recipe:
+    """Return how the run learns: as it says, else as its system has it."""
+    return training.recipe or systems.system(simulation.system).recipe
 
 
 def _described(
@@ -282,7 +299,7 @@ def _described(
         "pretrained": network.weights,
         "weights": "",
         "difficulty": network.difficulty,
-        "recipe": training.recipe or systems.system(simulation.system).recipe,
+        "recipe": _recipe_of(simulation, training),
         "asking": asking.parameters(),
         "training": asdict(training),
         "classes": [],
@@ -411,6 +428,16 @@ def _stopped(project: Project, stage: Stage) -> bool:
     """Whether this stage's training was stopped on its way."""
     unfinished = project.read_aside("unfinished")
     return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
+
+
+def _recipe_at(stage: Stage, run: Run) -> Recipe:
+    """Return how a stage learns: as the run does, also before the first round.
+
+    So RIPU's single training has all its terms throughout, and DEAL's first network
+    has its branch. Only what begins with answers learns a source by its labels alone.
+    """
+    recipe: Recipe = run["recipe"]
+    return "partial" if stage.kind == "source" and recipe in OF_ANSWERS else recipe
 
 
 # --- results --------------------------------------------------------------------------

@@ -87,13 +87,14 @@ def _whole_trainings(
     if not rounds:
         return
     budget = Budget.parse(run["budget"])
-    query = QuerySettings(
-        simulation.system,
-        str(budget if added else budget.share(rounds)),
-        simulation.seed,
-        **simulation.parameters(),
-    )
-    for done in range(rounds):
+    shares = [budget] * rounds if added else budget.shares(rounds)
+    for done, share in enumerate(shares):
+        query = QuerySettings(
+            simulation.system,
+            str(share),
+            simulation.seed,
+            **simulation.parameters(),
+        )
         begin = initial + done * added
         joining = tuple(waiting[begin : begin + added]) if added else None
         yield Stage("asked", number + 1 + done, query, joining)

@@ -225,7 +225,7 @@ ACQUISITIONS = {
             "How evenly the difficulties of an image's pixels are spread.",
             "difficulty_entropy",
             needs=("difficulty",),
-            parameters={"bins": "bins"},
+            parameters={"bins": "bins", "fixed": "fixed_bins"},
             terms=("difficulty",),
             of="images",
         ),

@@ -263,6 +263,22 @@ def test_published_numbers_belong_to_systems_that_exist():
         assert result.partition in ("", *PARTITIONS)
 
 
+def test_notes_tell_what_makes_published_numbers_another_thing():
+    for result in published.RESULTS:
+        told = "full as another work" in result.note
+        assert told == (result.source == published.RIPU and result.full is not None)
+        assert ("105 px" in result.note) == (result.systems == ("ripu-pa",))
+        assert ("mIoU is too high" in result.note) == (result.systems == ("equal",))
+        assert ("not confirmed" in result.note) == ("2675 images to" in result.split)
+
+
+def test_published_curves_that_have_a_full_end_below_it():
+    for result in published.RESULTS:
+        assert result.full is None or result.points[-1].miou < result.full
+    streets = [each.dataset for each in published.of("sp-crf", "superpixels")]
+    assert streets == ["Cityscapes", "Mapillary"]
+
+
 def test_published_numbers_of_images_do_not_stand_for_regions():
     assert [p.dataset for p in published.of("entropy", "image")] == [
         "CamVid",

@@ -8,9 +8,10 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_TRAINING
 
 from napari_alseg import rectifying
 from napari_alseg.arrays import Bounds, finish
-from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.errors import BadValue, NothingToLearn, UnknownName
+from napari_alseg.segmentation import rectify
 from napari_alseg.session import query, retrain
-from napari_alseg.settings import QuerySettings
+from napari_alseg.settings import QuerySettings, RecipeSettings
 from napari_alseg.store import PSEUDO_WEIGHT
 
 RECTIFIED = replace(TINY_TRAINING, recipe="rectified")
@@ -67,6 +68,28 @@ def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkey
     assert [number for number, _ in taught] == [1, 2, 3]
     assert len(taught[1][1]) == 1  # half of three, rounded down
     assert set(taught[1][1]) < set(labelled.images()[1:])
+
+
+def test_classes_that_never_pair_rectify_nothing(labelled, monkeypatch):
+    """Without any pair, each pseudo label counts in full."""
+    asked, held = [], rectify.classes_held
+
+    def spy(examples, never=()):
+        asked.append(list(never))
+        return held(examples, never)
+
+    monkeypatch.setattr(rectify, "classes_held", spy)
+    names = [entry.name for entry in labelled.classes]
+    *_, image = labelled.images()
+    learn(labelled)
+    assert labelled.read_map(image, PSEUDO_WEIGHT).min() < 1
+    asked.clear()
+    learn(labelled, recipe=RecipeSettings(never=", ".join(names)))
+    assert labelled.read_map(image, PSEUDO_WEIGHT).min() == 1
+    known = [never for never in asked if never]
+    assert known == [list(range(len(names)))] * 2  # of both lists of labelled images
+    with pytest.raises(UnknownName, match=f"unknown class '{names[0]}x'"):
+        learn(labelled, recipe=RecipeSettings(never=f"{names[0]}x"))
 
 
 def test_another_training_takes_the_pseudo_labels_away(labelled):

@@ -32,13 +32,22 @@ def test_more_than_everything_is_refused():
 
 
 def test_rounds_share_a_budget_equally():
-    assert str(Budget.parse("6%").share(3)) == "2%"
+    assert [str(share) for share in Budget.parse("6%").shares(3)] == ["2%"] * 3
 
 
-@pytest.mark.parametrize("text", ["1000000 regions", "0.0001%", "3 images"])
+def test_rounds_ask_all_of_a_budget_of_whole_regions():
+    """EquAL's 12 % of CamVid, of which equal shares rounded down would leave one."""
+    for parts in (1, 3, 4, 7, 1101):
+        amounts = [share.amount for share in Budget.parse("1101 regions").shares(parts)]
+        assert sum(amounts) == 1101
+        assert max(amounts) - min(amounts) <= 1
+        assert all(amount == int(amount) for amount in amounts)
+
+
+@pytest.mark.parametrize("text", ["1000000 regions", "0.0001%", "2 images"])
 def test_a_share_of_a_budget_can_be_written_and_read(text):
-    share = Budget.parse(text).share(3)
-    assert Budget.parse(str(share)).amount == pytest.approx(share.amount, rel=1e-5)
+    for share in Budget.parse(text).shares(3):
+        assert Budget.parse(str(share)).amount == pytest.approx(share.amount, rel=1e-5)
 
 
 def test_limits_are_enforced_with_the_name_and_the_value():

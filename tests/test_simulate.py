@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
+from napari_alseg import learning
 from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
 from napari_alseg.dataset import parse_size, resized
@@ -189,8 +190,13 @@ def test_bad_input_is_refused(dataset, tmp_path):
     ("system", "budget", "parameters"),
     [
         ("deal-de", "4 images", {}),
-        ("ripu-ra", "30 regions", {}),
+        ("ripu-ra", "31 regions", {}),
         ("class-sp-crf", "10%", TINY_REGIONS),
+        ("sp-crf", "10%", TINY_REGIONS),
+        ("entropy-edge", "10%", TINY_REGIONS),
+        ("equal", "10%", {}),
+        ("ripu-pa", "4 px/image", {}),
+        ("cisc-r", "2 images", {}),
     ],
 )
 def test_a_published_system_runs_from_end_to_end(
@@ -202,6 +208,8 @@ def test_a_published_system_runs_from_end_to_end(
     assert [row["round"] for row in run["rounds"]] == [1, 2]
     first, second = run["rounds"]
     assert 0 < first["pixels"] < second["pixels"]
+    if budget.endswith("regions"):
+        assert (first["regions"], second["regions"]) == (15, 31)
     assert run["asking"] == completed(QuerySettings(system, **parameters)).parameters()
     with Project.open(out / "project.alseg", "read") as project:
         revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
@@ -385,6 +393,19 @@ def test_a_run_that_is_there_is_not_touched_unless_resumed(dataset, tmp_path):
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 
 
+def test_a_run_that_is_older_than_a_setting_is_resumed_while_that_is_off(
+    dataset, tmp_path
+):
+    run = rehearse(dataset, tmp_path / "run", rounds=1)
+    known = json.loads((tmp_path / "run" / "run.json").read_text())
+    del known["terms"]["never"]
+    assert differences(known, run) == {}
+    run["terms"]["never"] = "sky"
+    assert differences(known, run) == {"terms.never": (None, "sky")}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(known))
+    assert rehearse(dataset, tmp_path / "run", rounds=1, resume=True) == known
+
+
 # --- seeds, and one run after another -------------------------------------------------
 
 
@@ -501,6 +522,15 @@ def test_protocols_that_cannot_be_are_refused(dataset, tmp_path):
         )
     with pytest.raises(BadValue, match="first asks"):
         rehearse(dataset, tmp_path / "c", schedule="one-run")
+    one_run = {"schedule": "one-run", "initial_images": 2}
+    for given in (
+        {"system": "cisc-r", "region_size": None, "budget": "2 images"},
+        {"system": "live"},
+        {"training": replace(TINY_TRAINING, recipe="rectified")},
+    ):
+        with pytest.raises(BadValue, match="take the schedule rounds, or another"):
+            rehearse(dataset, tmp_path / "e", **one_run, **given)
+        assert not (tmp_path / "e").exists()
     with pytest.raises(BadValue, match="protocol must be one of"):
         rehearse(dataset, tmp_path / "d", protocol="other")
 
@@ -533,6 +563,65 @@ def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
         assert len(project.images("source")) == 4
         assert set(project.selection(1).images) <= set(project.images())
     assert set(weights(tmp_path / "run")) == {0, 1}
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    """The recipes that trainings of one stage learnt by, in their order."""
+    learnt = []
+
+    def noted(recipe, kind):
+        def lesson(*given, **more):
+            learnt.append(recipe)
+            return kind(*given, **more)
+
+        return lesson
+
+    known = {name: noted(name, kind) for name, kind in learning.LESSONS.items()}
+    monkeypatch.setattr(learning, "LESSONS", known)
+    return learnt
+
+
+@pytest.mark.parametrize("schedule", ["rounds", "one-run"])
+@pytest.mark.parametrize(
+    ("system", "recipe", "budget"),
+    [("ripu-ra", "adaptation", "20 regions"), ("deal-ds", "difficulty", "2 images")],
+)
+def test_a_source_is_learnt_by_the_recipe_of_the_run(
+    dataset, source, tmp_path, recipes, system, recipe, budget, schedule
+):
+    """So RIPU's training is one, and DEAL's first network knows where it errs."""
+    run = rehearse(
+        dataset,
+        tmp_path / "run",
+        system=system,
+        schedule=schedule,
+        region_size=None,
+        budget=budget,
+        source=source,
+        training=replace(TINY_TRAINING, epochs=5),
+    )
+    assert [row["stage"] for row in run["rounds"]] == ["source", "asked", "asked"]
+    assert recipes == [recipe] * 3
+    first = weights(tmp_path / "run")[0]
+    assert ("difficulty.gamma" in first) == (recipe == "difficulty")
+
+
+def test_what_begins_with_answers_learns_a_source_by_its_labels(
+    dataset, source, tmp_path, recipes
+):
+    run = rehearse(
+        dataset,
+        tmp_path / "run",
+        system="cisc-r",
+        region_size=None,
+        budget="2 images",
+        rounds=1,
+        source=source,
+        training=replace(TINY_TRAINING, recipe="rectified"),
+    )
+    assert [row["stage"] for row in run["rounds"]] == ["source", "asked"]
+    assert recipes == ["partial"]
 
 
 def test_a_source_with_other_classes_is_refused(dataset, source, tmp_path):

@@ -284,6 +284,20 @@ def test_a_share_of_the_pool_is_drawn_anew_each_round(learnt):
     assert len({frozenset(each) for each in images}) > 1
 
 
+def test_a_share_of_the_pool_holds_as_many_images_as_are_asked(project, truth):
+    """DEAL draws half of the pool; what is labelled already is no choice."""
+    untouched = set(project.images())
+    for number, images in enumerate((1, 3), 1):
+        asked = ask(project, "random", f"{images} images", partition="image",
+                    pool_share=0.25, region_size=None)  # fmt: skip
+        assert len(asked.images) == images
+        assert set(asked.images) <= untouched
+        untouched -= set(asked.images)
+        answers = Oracle(truth.__getitem__).answers(project, asked)
+        project.answer_all(number, answers.patches)
+    assert not untouched
+
+
 def test_the_ranking_holds_score_terms_and_classes_of_each_region(learnt):
     asked = ask(learnt, "entropy-edge")
     ranking = learnt.read_ranking(2)

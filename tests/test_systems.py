@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -72,6 +73,7 @@ def test_the_defaults_are_those_of_the_sources():
 
     assert values("equal", "partition", "rows", "columns") == ["grid", 5, 5]
     assert values("deal-de", "partition", "bins", "pool_share") == ["image", 8, 0.5]
+    assert values("deal-de", "fixed_bins") == [False]
     assert values("ripu-ra", "partition", "window", "radius") == ["windows", 1, 1]
     assert values("ripu-pa", "partition", "radius", "exclusion") == ["pixels", 32, 32]
     assert values("bald", "passes", "dropout") == [10, 0.2]
@@ -119,6 +121,18 @@ def test_a_sure_image_is_asked_later_than_an_unsure_one(name):
     unsure = torch.rand(3, 5, 5, generator=torch.Generator().manual_seed(0)).softmax(0)
     low, high = (ACQUISITIONS[name].score(prediction_of(p)) for p in (sure, unsure))
     assert low.max() < high.mean()
+
+
+def test_the_bins_of_difficulty_can_be_fixed():
+    easy = torch.linspace(0.1, 0.12, 8)[None]
+    prediction = replace(prediction_of(torch.rand(2, 1, 8).softmax(0)), difficulty=easy)
+    row = ACQUISITIONS["difficulty-entropy"]
+    scores = [
+        float(row.score(prediction, completed(QuerySettings("deal-de", fixed_bins=on))))
+        for on in (False, True)
+    ]
+    assert scores[0] == pytest.approx(math.log(8))
+    assert scores[1] == 0
 
 
 def test_an_acquisition_takes_its_parameters_from_a_query_that_asks_by_it():

@@ -56,12 +56,12 @@ def difficulty_score(difficulty: ScoreTensor) -> Tensor:
 def difficulty_entropy(
     difficulty: ScoreTensor,
     bins: int = 8,
-    value_range: tuple[float, float] | None = None,
+    fixed: bool = False,
 ) -> Tensor:
     """Entropy of an image's histogram of difficulty, in nats, 0..ln bins: DEAL's DE.
 
     DEAL's bins reach from each image's own minimum to its maximum, so that an evenly
-    easy image can score high; ``value_range=(0, 1)`` fixes them. A constant map is 0.
+    easy image can score high; `fixed` ones reach from 0 to 1. A constant map is 0.
 
     Parameters
     ----------
@@ -69,31 +69,27 @@ def difficulty_entropy(
         0..1 at each pixel.
     bins : int
         Number of equal bins, one or more.
-    value_range : (float, float), optional
-        Lower edge of the first bin and upper edge of the last; what lies outside
-        counts in the nearest.
+    fixed : bool
+        The bins reach from 0 to 1.
 
     Raises
     ------
     BadValue
-        If a difficulty is NaN or not in 0..1, there are no pixels or no bins, or the
-        range is empty.
+        If a difficulty is NaN or not in 0..1, or there are no pixels or no bins.
 
     Examples
     --------
     >>> easy = torch.tensor([[0.10, 0.11, 0.12, 0.13]])
     >>> round(difficulty_entropy(easy, bins=2).item(), 4)
     0.6931
-    >>> difficulty_entropy(easy, bins=2, value_range=(0, 1)).item()
+    >>> difficulty_entropy(easy, bins=2, fixed=True).item()
     0.0
     """
     difficulty = _checked(difficulty)
-    low, high = value_range or (float(difficulty.min()), float(difficulty.max()))
-    if bins < 1 or (value_range and not low < high):
-        raise BadValue(
-            f"a histogram needs a bin and a range, got {bins} bins from {low} to {high}"
-        )
-    counts = torch.histc(difficulty.clamp(low, high), bins, low, high)
+    if bins < 1:
+        raise BadValue(f"a histogram needs one bin or more, got {bins}")
+    low, high = (0.0, 1.0) if fixed else (float(end) for end in difficulty.aminmax())
+    counts = torch.histc(difficulty, bins, low, high)
     entropy: Tensor = torch.special.entr(counts / difficulty.numel()).sum()
     return entropy
 

@@ -50,5 +50,7 @@ def half_precision(device: torch.device) -> torch.autocast:
 
     bfloat16 keeps the range of float32, so that no loss scaling is needed.
     """
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(
+        including_emulation=False  # which is slower than float32
+    )
     return torch.autocast(device.type, torch.bfloat16, enabled=able)

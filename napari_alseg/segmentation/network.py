@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from napari_alseg.arrays import ImageTensor, LogitTensor
 from napari_alseg.errors import BadValue, UnknownName, WeightsMismatch
-from napari_alseg.settings import NetworkSettings
+from napari_alseg.settings import NetworkSettings, PredictionSettings
 
 from .difficulty import DifficultyBranch
 from .frozen import TorchvisionStages
@@ -53,6 +53,8 @@ class Network(nn.Module):
     ----------
     difficulty : DifficultyBranch or None
         Of its logits, if the settings wish for it: where the network errs.
+    fits : PredictionSettings or None
+        Tiles that fit into memory, if those that were wished for did not.
     """
 
     mean: Tensor
@@ -74,6 +76,7 @@ class Network(nn.Module):
         self.classes = classes
         self.stride = stride
         self.weights_source = weights_source
+        self.fits: PredictionSettings | None = None
         self.difficulty = DifficultyBranch(classes) if settings.difficulty else None
         constants = {"mean": IMAGENET_MEAN, "deviation": IMAGENET_DEVIATION}
         for name, values in constants.items():

@@ -1,8 +1,10 @@
 """What a network says of an image of any size."""
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from copy import deepcopy
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -30,6 +32,11 @@ from .dropout import encoded_once, features_of, thinned
 from .frozen import pixel_features
 from .network import Network
 from .tiles import Blend, blend_coarse, blend_weight, tiles
+
+logger = logging.getLogger(__name__)
+
+SMALLEST_TILE = 128
+"""Tiles become no smaller than this, in pixels, when memory is short."""
 
 
 def to_tensor(image: Image, device: torch.device) -> Tensor:
@@ -71,6 +78,10 @@ def predict(
     Features are the input of the last convolution. They span the image exactly; for
     tiles and padded images `blend_coarse` says how.
 
+    When graphics memory is full fewer tiles pass at once, then tiles are halved; the
+    network remembers what fits. If nothing does, a copy of it predicts on the CPU. Each
+    time the log says so.
+
     Parameters
     ----------
     network : Network
@@ -96,8 +107,86 @@ def predict(
         of its limits, if the network has no difficulty branch, or no last convolution.
     """
     _check(network, needs, passes, dropout)
-    images = to_tensor(image, network.device)  # (1, 3, H, W)
     seeds = [(seed, index) for index in range(passes) if "samples" in needs]
+    able: Network | None = network
+    while able is not None:
+        fitting = _fitting(network, settings)
+        try:
+            found = _predict(able, image, fitting, needs, dropout, seeds)
+            return found if able is network else _moved(found, network.device)
+        except torch.OutOfMemoryError:
+            if able is not network:
+                raise
+        # Outside of the handler, which keeps the tensors alive.
+        able = _retreat(network, (image.shape[0], image.shape[1]), fitting)
+    raise torch.OutOfMemoryError(
+        f"memory is full, though tiles are of {fitting.tile} pixels and alone: close "
+        "what else needs memory, or make the images smaller"
+    )
+
+
+def _fitting(network: Network, settings: PredictionSettings) -> PredictionSettings:
+    """Return the settings, cut down to what is known to fit into memory."""
+    if network.fits is None:
+        return settings
+    tile = min(settings.tile, network.fits.tile)
+    return replace(
+        settings,
+        tile=tile,
+        overlap=min(settings.overlap, tile // 2),
+        batch_size=min(settings.batch_size, network.fits.batch_size),
+    )
+
+
+def _retreat(
+    network: Network, shape: tuple[int, int], settings: PredictionSettings
+) -> Network | None:
+    """Need less memory from now on; return what goes on, None if nothing can."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    count = len(tiles(shape, settings.tile, settings.overlap))
+    at_once = min(settings.batch_size, count) // 2
+    tile = min(settings.tile, max(shape)) // 2
+    full = "the graphics memory is full"
+    if at_once:
+        network.fits = replace(settings, batch_size=at_once)
+        logger.warning("%s: %d tiles at a time now", full, at_once)
+    elif tile >= SMALLEST_TILE:
+        network.fits = replace(settings, tile=tile)
+        logger.warning("%s: tiles are at most %d pixels now", full, tile)
+    elif (copy := _on_cpu(network)) is not None:
+        logger.warning("%s even so: the CPU looks at this image, slowly", full)
+        return copy
+    else:
+        return None
+    return network
+
+
+def _on_cpu(network: Network) -> Network | None:
+    """Return a copy on the CPU; None if it is there already."""
+    return None if network.device.type == "cpu" else deepcopy(network).to("cpu")
+
+
+def _moved(prediction: Prediction, device: torch.device) -> Prediction:
+    """Return the same prediction elsewhere."""
+    tensors = {
+        entry.name: value.to(device)
+        for entry in fields(prediction)
+        if (value := getattr(prediction, entry.name)) is not None
+    }
+    return replace(prediction, **tensors)
+
+
+def _predict(
+    network: Network,
+    image: Image,
+    settings: PredictionSettings,
+    needs: Collection[PredictionField],
+    dropout: float,
+    seeds: Sequence[tuple[int, int]],
+) -> Prediction:
+    """Return what is needed of an image, if memory holds it."""
+    images = to_tensor(image, network.device)  # (1, 3, H, W)
     with _evaluating(network), torch.inference_mode():
         prediction = _see(network, images, settings, needs, dropout, seeds)
         if "mirrored" not in needs:

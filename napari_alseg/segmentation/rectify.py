@@ -821,7 +821,11 @@ def query_half(held: np.ndarray, losses: np.ndarray) -> np.ndarray:
 
 
 def rectification(
-    teacher: Network, example: Example, partner: Example, settings: PredictionSettings
+    teacher: Network,
+    example: Example,
+    partner: Example,
+    settings: PredictionSettings,
+    never: Sequence[int] = (),
 ) -> ScoreMap:
     """How much each pseudo label of an image counts beside a partner, 0..1; float32.
 
@@ -836,8 +840,11 @@ def rectification(
     partner : Example
         With labels; it may have another size.
     settings : PredictionSettings
+    never : sequence of int
+        Classes that never make a pair.
     """
     held = [shares(each.targets) >= LEAST_SHARE for each in (example, partner)]
+    held[0][list(never)] = False
     device = teacher.device
     common = torch.from_numpy(np.flatnonzero(held[0] & held[1]).astype(np.uint8))
     common = common.to(device)[:, None, None]  # (K, 1, 1)

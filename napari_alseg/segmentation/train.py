@@ -3,7 +3,8 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, replace
-from math import isfinite
+from itertools import pairwise
+from math import ceil, isfinite
 from time import monotonic
 from typing import Any
 
@@ -39,7 +40,10 @@ SMALLEST_PART = 2
 SMALLEST_CROP = 128
 """Crops become no smaller than this, in pixels, when memory is short."""
 
-DONE = 1 - 1e-9
+ROUNDING = 1e-9
+"""A time that is so little short of an end has come to it."""
+
+DONE = 1 - ROUNDING
 """A run whose time is beyond this has ended."""
 
 
@@ -94,6 +98,7 @@ class Run:
         self.curve: list[CurvePoint] = []
         self._seconds = 0.0
         self._parts = 1
+        self._crop: int | None = None  # what fits into memory, if less than is set
         self._best = _Best(settings.patience)
         self._average = _Average(settings.average)
         self._newest: dict[str, Tensor] | None = None  # while the network has others
@@ -123,7 +128,7 @@ class Run:
             May be another than before, for example after new answers.
         validation : sequence of Example
         until : float
-            Time at which to pause, 0..1.
+            Time at which to pause, 0..1. Patience waits for the part that ends at 1.
 
         Raises
         ------
@@ -131,6 +136,8 @@ class Run:
             If the loss is no longer finite.
         """
         self._take_up()
+        if self._crop is not None:
+            _crop_at_most(lesson, self._crop)
         try:
             if not self.curve:
                 yield from self._look_first(validation, lesson)
@@ -184,7 +191,7 @@ class Run:
             for batch in stream:
                 losses.append(self._step(lesson, batch))
                 self._seconds = before + monotonic() - begun
-                self._advance(lesson)
+                self._advance(lesson, until)
                 epoch, rest = divmod(self.step, lesson.steps)
                 looks = rest == 0 and epoch % self.settings.validate_every == 0
                 due = looks or self.time > DONE
@@ -198,7 +205,7 @@ class Run:
                         self.network, validation, self.step, total
                     )
                     self.network.train()
-                    if self._best.offer(miou, self.network):
+                    if self._best.offer(miou, self.network, last=until > DONE):
                         self.time, pause, total = 1.0, True, self.step
                 self.curve.append(CurvePoint(self.step, epoch, loss, miou))
                 metrics = {"loss": loss} | ({} if miou is None else {"miou": miou})
@@ -215,15 +222,14 @@ class Run:
         self._optimiser.zero_grad(set_to_none=True)
         device = network.device
         crops = max(len(each) for each in batch)
-        size = -(-crops // self._parts)
+        ends = [crops * part // self._parts for part in range(self._parts + 1)]
         total = torch.zeros((), device=device)
         # Dropout draws from torch's global generators, which are lent for this pass.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed * 1_000_003 + self.step)
-            for first in range(0, crops, size):
-                part = batch if size == crops else _part(batch, first, first + size)
-                share = max(len(each) for each in part) / crops
-                loss = lesson.loss(network, part) * share
+            for first, last in pairwise(ends):
+                part = batch if last - first == crops else _part(batch, first, last)
+                loss = lesson.loss(network, part) * ((last - first) / crops)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
         clip_grad_norm_(network.parameters(), settings.gradient_norm)
@@ -231,14 +237,14 @@ class Run:
         self._average.offer(network)
         return total
 
-    def _advance(self, lesson: Lesson[B]) -> None:
-        """Move the time on by one step."""
+    def _advance(self, lesson: Lesson[B], until: float) -> None:
+        """Move the time on by one step, not beyond the end of the part."""
         self.step += 1
         self.time += 1 / (self.settings.epochs * lesson.steps)
         if self.settings.minutes:
             self.time = max(self.time, self._seconds / (60 * self.settings.minutes))
-        if self.time > DONE:
-            self.time = 1.0
+        if self.time > until - ROUNDING:
+            self.time = until
 
     def _expected(self, lesson: Lesson[B]) -> int:
         """Return the steps of the whole run, as far as that can be told."""
@@ -258,12 +264,13 @@ class Run:
         if size // (2 * self._parts) >= SMALLEST_PART:
             self._parts *= 2
             return (
-                f"the graphics memory is full: {size // self._parts} crops at a time "
-                f"now, {size} still make a step"
+                f"the graphics memory is full: {ceil(size / self._parts)} crops at a "
+                f"time now, {size} still make a step"
             )
         crop = lesson.settings.crop // 2
         if crop >= SMALLEST_CROP:
-            lesson.settings = replace(lesson.settings, crop=crop)
+            self._crop = crop
+            _crop_at_most(lesson, crop)
             return f"the graphics memory is full: crops are at most {crop} pixels now"
         self._move(torch.device("cpu"))
         return (
@@ -274,6 +281,11 @@ class Run:
         """Go on with the same weights and the same optimiser elsewhere."""
         kept = self._optimiser.state_dict()
         self.network.to(device)
+        for keeper in (self._best, self._average):
+            if keeper.weights is not None:
+                keeper.weights = {
+                    name: tensor.to(device) for name, tensor in keeper.weights.items()
+                }
         self._optimiser = _optimiser(self.network, self.settings)
         self._optimiser.load_state_dict(kept)
 
@@ -303,6 +315,7 @@ class Run:
             "seconds": self._seconds,
             "seed": self.seed,
             "parts": self._parts,
+            "crop": self._crop,
             "best": self._best.miou,
             "looks": self._best.looks,
             "steps_averaged": self._average.steps,
@@ -357,10 +370,17 @@ class Run:
             card["parts"],
             card["seed"],
         )
+        self._crop = card.get("crop")
         self._best.miou, self._best.looks = card["best"], card["looks"]
         self._average.steps = card["steps_averaged"]
         self.curve = [CurvePoint(*point) for point in card["curve"]]
         self._lay_down()
+
+
+def _crop_at_most(lesson: Lesson[Any], side: int) -> None:
+    """Let the crops of a lesson be no larger than this."""
+    crop = min(lesson.settings.crop, side)
+    lesson.settings = replace(lesson.settings, crop=crop)
 
 
 def _part(batch: B, first: int, last: int) -> B:
@@ -433,16 +453,19 @@ class _Best:
         self.patience = patience
         self.miou = -1.0
         self.looks = 0
-        """Looks since the best one."""
+        """Looks since the best one, in the last part of the run."""
         self.weights: dict[str, Tensor] | None = None
 
-    def offer(self, miou: float | None, network: Network) -> bool:
-        """Keep the weights if none were better; whether patience has run out."""
+    def offer(self, miou: float | None, network: Network, *, last: bool) -> bool:
+        """Keep the weights if none were better; whether patience has run out.
+
+        Before the last part of a run it never does: more labels are to come.
+        """
         if miou is None:
             return False
         if miou >= self.miou:
             self.miou, self.looks, self.weights = miou, 0, _copy(network)
-        else:
+        elif last:
             self.looks += 1
         return 0 < self.patience <= self.looks
 

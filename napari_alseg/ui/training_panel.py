@@ -38,7 +38,7 @@ RECIPES: dict[Recipe, tuple[str, str, tuple[str, ...]]] = {
         "rectified (CISC-R)",
         "Also learns from images without labels: it gives them pseudo labels, and "
         "trusts these as far as they resemble labelled images.",
-        ("similarity",),
+        ("similarity", "never"),
     ),
     "live": (
         "live (light head)",

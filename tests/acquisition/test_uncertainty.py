@@ -100,6 +100,14 @@ def test_edges_raise_the_entropy():
     assert torch.equal(edge_entropy(probability, edges, 0), plain)
 
 
+def test_where_all_is_edge_the_order_is_that_of_the_entropy():
+    probability = random_probability(4)
+    plain = entropy(probability)
+    raised = edge_entropy(probability, torch.ones_like(plain), 1.0)
+    torch.testing.assert_close(raised, 2 * plain)
+    assert torch.equal(raised.flatten().argsort(), plain.flatten().argsort())
+
+
 def test_negative_weight_of_edges_is_refused():
     with pytest.raises(BadValue, match="-1"):
         edge_entropy(random_probability(0), torch.zeros(7, 9), -1)

@@ -50,6 +50,22 @@ def test_stops_at_the_first_that_does_not_fit():
     assert choose_top(scores, costs, 1).tolist() == []
 
 
+def test_twelve_per_cent_of_the_rectangles_of_camvid_are_1101():
+    """EquAL: 367 images of 360 x 480 in 5 x 5; a last round may ask fewer."""
+    cells, cell, pixels = 367 * 25, 72 * 96, 367 * 360 * 480
+    scores = rng().random(cells)
+    at_once = choose_top(scores, np.full(cells, cell), 12 / 100 * pixels)
+    assert len(at_once) == 1101
+    asked = []
+    while len(asked) < 1101:
+        left = scores.copy()
+        left[asked] = NEVER
+        budget = min(100, 1101 - len(asked))
+        asked += choose_top(left, np.ones(cells), budget).tolist()
+    assert len(asked) == len(set(asked)) == 1101
+    assert sorted(asked) == sorted(at_once)
+
+
 def test_ties_keep_their_order():
     scores = np.array([0.5, 0.7, 0.5, 0.7, 0.5], np.float32)
     assert choose_top(scores, np.ones(5), 9).tolist() == [1, 3, 0, 2, 4]

@@ -14,6 +14,10 @@ from napari_alseg.segmentation import (
     negative_learning_loss,
     partial_cross_entropy,
 )
+from napari_alseg.segmentation.similarity import (
+    rectified_cross_entropy,
+    similarity_loss,
+)
 
 
 def logits_of(*probabilities: tuple[float, ...]) -> torch.Tensor:
@@ -259,6 +263,13 @@ def test_a_probability_of_zero_or_one_is_finite():
         lambda z: local_consistency_loss(z.softmax(1), STRIPES, divergence=True),
         lambda z: negative_learning_loss(z.softmax(1), 0.2),
         lambda z: partial_cross_entropy(z, STRIPES),
+        lambda z: difficulty_loss(z[:, 0], SURE, STRIPES),
+        lambda z: difficulty_loss(z[:, 0], SURE, STRIPES, mimic=True),
+        lambda z: similarity_loss(z[:, 0].sigmoid(), STRIPES == 1, STRIPES),
+        lambda z: rectified_cross_entropy(z, STRIPES, SURE[:, 1].sigmoid()),
+        lambda z: rectified_cross_entropy(
+            z, STRIPES, SURE[:, 1].sigmoid(), torch.tensor([1.0, 0.5, 2.0])
+        ),
     ],
 )
 def test_gradients_are_those_of_finite_differences(loss):
@@ -274,3 +285,4 @@ def test_gradients_are_those_of_finite_differences(loss):
 
 
 STRIPES = torch.tensor([[[0, 1, 2, IGNORE]] * 3])
+SURE = random_logits(1, 3, 3, 4, seed=1, dtype=torch.float32)

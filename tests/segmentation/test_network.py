@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from napari_alseg.segmentation import (
     build,
     card,
     decoder_parameters,
+    difficulty_loss,
     encoder_parameters,
     encoders,
     from_card,
@@ -41,6 +43,20 @@ def test_logits_of_any_size(settings, shape):
         logits = network(torch.rand(2, 3, *shape))
     assert logits.shape == (2, 5, *shape)
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("settings", LIGHT, ids=lambda each: each.network)
+def test_every_network_can_learn_where_it_errs(settings):
+    network = build(replace(settings, difficulty=True), 5).train()
+    logits = network(torch.rand(2, 3, 33, 47))
+    targets = torch.randint(0, 5, (2, 33, 47))
+    errs = network.difficulty(logits)
+    assert errs.shape == (2, 33, 47)
+    difficulty_loss(errs, logits, targets).backward()
+    for parameters in (network.difficulty.parameters(), encoder_parameters(network)):
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        assert all(each.isfinite().all() for each in gradients)
+        assert any((each != 0).any() for each in gradients)
 
 
 @pytest.mark.parametrize("settings", LIGHT, ids=lambda each: each.network)

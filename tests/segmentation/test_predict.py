@@ -1,3 +1,6 @@
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -455,3 +458,69 @@ def test_an_image_is_prepared_by_its_middle_tile(frozen, image):
     found = prepared(frozen, image, TILED)
     assert torch.equal(found, frozen.prepared(to_tensor(middle, frozen.device)))
     assert prepared(frozen, image, WHOLE).shape == (1, 3, 128, 160)
+
+
+# --- when memory is short -------------------------------------------------------------
+
+
+class FullAbove(nn.Module):
+    """A body for which memory holds only so many images of so many pixels."""
+
+    def __init__(self, body: nn.Module, images: int, pixels: int) -> None:
+        super().__init__()
+        self.encoder = body.encoder
+        self.head = body.head
+        self.most = images, pixels
+        self.refused = 0
+
+    def forward(self, images):
+        if len(images) > self.most[0] or images[0, 0].numel() > self.most[1]:
+            self.refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return self.head(self.encoder(images))
+
+
+def short_of_memory(network: Network, images: int, pixels: int) -> Network:
+    body = FullAbove(network.body, images, pixels)
+    return Network(body, NetworkSettings(), 3).eval()
+
+
+def test_with_a_full_memory_fewer_tiles_pass_at_once(tiny_network, image, caplog):
+    """What fits is remembered; what the image is said to be does not change."""
+    network = short_of_memory(tiny_network, images=1, pixels=64 * 64)
+    settings = replace(TILED, batch_size=4)
+    whole = predict(tiny_network, image, settings).probability
+    for _ in range(2):
+        found = predict(network, image, settings).probability
+        torch.testing.assert_close(found, whole)
+    assert network.body.refused == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "the graphics memory is full: 2 tiles at a time now",
+        "the graphics memory is full: 1 tiles at a time now",
+    ]
+
+
+def test_when_single_tiles_are_too_large_they_get_smaller(pointwise, caplog):
+    image = np.random.default_rng(0).integers(0, 256, (300, 520, 3), dtype=np.uint8)
+    network = short_of_memory(pointwise, images=4, pixels=300 * 260)
+    whole = predict(pointwise, image, WHOLE).probability
+    found = predict(network, image, replace(WHOLE, tile=8192, overlap=1024))
+    torch.testing.assert_close(found.probability, whole, atol=1e-5, rtol=1e-4)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the graphics memory is full: tiles are at most 260 pixels now"
+    ]
+    assert (network.fits.tile, network.fits.batch_size) == (260, 4)
+
+
+def test_the_cpu_is_the_last_resort(tiny_network, image, caplog, monkeypatch):
+    network = short_of_memory(tiny_network, images=1, pixels=1)
+    whole = predict(tiny_network, image, WHOLE, needs={"mirrored"})
+    with pytest.raises(torch.OutOfMemoryError, match="close what else"):
+        predict(network, image, WHOLE)
+    module = sys.modules[predict.__module__]  # the function has its name
+    monkeypatch.setattr(module, "_on_cpu", lambda network: tiny_network)
+    found = predict(network, image, WHOLE, needs={"mirrored"})
+    torch.testing.assert_close(found.probability, whole.probability)
+    torch.testing.assert_close(found.mirrored, whole.mirrored)
+    assert "the CPU looks at this image" in caplog.text
+    assert network.body.most == (1, 1)  # the network itself stays where it is

@@ -379,6 +379,30 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tiny_network, examples, 
     assert len(looks) - 1 - best == 3
 
 
+def test_patience_waits_for_the_last_part_of_a_run(tiny_network, examples, quick):
+    """More labels are to come: what no longer gets better may do so yet."""
+    settings = replace(quick, validate_every=1, patience=1)
+    run = Run(tiny_network, settings)
+    scores = iter([0.9, *[0.1] * 20])
+    offer = run._best.offer
+    run._best.offer = lambda _, network, **more: offer(next(scores), network, **more)
+    lesson = lesson_of(tiny_network, examples, settings)
+    finish(run.learn(lesson, until=0.5))
+    assert (run.step, run.time) == (15, 0.5)
+    finish(run.learn(lesson))
+    assert (run.step, run.time) == (18, 1.0)  # at the first look
+
+
+def test_a_part_ends_where_the_next_begins_however_long_its_steps(
+    tiny_network, examples, quick
+):
+    settings = replace(quick, epochs=1, batch_size=6)  # a single step
+    run = Run(tiny_network, settings)
+    for part, until in enumerate((0.25, 0.45, 1.0), 1):
+        finish(run.learn(lesson_of(tiny_network, examples, settings), until=until))
+        assert (run.step, run.time) == (part, until)
+
+
 def test_without_validation_the_running_mean_stays(tiny_network, examples, quick):
     settings = replace(quick, average=0.5, epochs=1)
     name = "body.encoder.0.bias"
@@ -455,12 +479,31 @@ def test_a_full_memory_takes_the_batch_in_parts(tiny_network, examples, quick):
     assert run.step == 2 * 2
 
 
+@pytest.mark.parametrize(
+    ("batch", "parts", "sizes"), [(10, 4, [2, 3, 2, 3]), (4, 2, [2, 2]), (5, 2, [2, 3])]
+)
+def test_parts_are_even_so_that_none_is_a_single_crop(
+    tiny_network, examples, quick, batch, parts, sizes
+):
+    settings = replace(quick, batch_size=batch)
+    lesson = lesson_of(tiny_network, examples, settings)
+    seen, whole = [], lesson.loss
+    lesson.loss = lambda network, part: (
+        seen.append(len(part.images)),
+        whole(network, part),
+    )[1]
+    run = Run(tiny_network, settings)
+    run._parts = parts
+    run._step(lesson, next(lesson.batches(0, torch.device("cpu"))))
+    assert seen == sizes
+
+
 def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick):
     """Without batch statistics and with as many labels a crop."""
     labelled = [Example(e.image, np.zeros_like(e.targets)) for e in examples]
     settings = replace(quick, batch_size=4, epochs=1, gradient_norm=1e6, scale=1.0)
     gradients = []
-    for parts in (1, 2):
+    for parts in (1, 2, 3):  # of 2, 2 and of 1, 1, 2 crops
         network = deepcopy(tiny_network)
         network.encoder[1] = torch.nn.Identity()
         network.body.head[0] = torch.nn.Identity()
@@ -470,7 +513,8 @@ def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick
         batch = next(lesson.batches(0, torch.device("cpu")))
         run._step(lesson, batch)
         gradients.append(network.body.head[1].weight.grad)
-    torch.testing.assert_close(*gradients)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    torch.testing.assert_close(gradients[0], gradients[2])
 
 
 def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
@@ -496,3 +540,36 @@ def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
     task = Run(tiny_network, settings).learn(lesson)
     assert "on the CPU" in next(each.message for each in task if each.message[0] == "n")
     task.close()
+
+
+def test_a_run_that_moves_takes_all_its_weights_along(tiny_network, examples, quick):
+    """Those that it keeps as well: the next step adds to the running mean."""
+    settings = replace(quick, average=0.9, epochs=1)
+    run = Run(tiny_network, settings)
+    finish(run.learn(lesson_of(tiny_network, examples, settings), examples))
+    run._move(torch.device("meta"))
+    kept = [
+        tiny_network.state_dict(),
+        run._best.weights,
+        run._average.weights,
+        *run._optimiser.state_dict()["state"].values(),
+    ]
+    devices = {tensor.device.type for each in kept for tensor in each.values()}
+    assert devices == {"meta"}
+    run._average.offer(tiny_network)
+
+
+def test_a_run_that_was_stopped_remembers_which_crops_fit(
+    tiny_network, examples, quick
+):
+    settings = replace(quick, crop=512)
+    other = deepcopy(tiny_network)
+    run = Run(tiny_network, settings)
+    finish(run.learn(lesson_of(tiny_network, examples, settings), until=0.1))
+    run._retreat(lesson_of(tiny_network, examples, settings))
+    arrays, card = run.state()
+    again = Run(other, settings)
+    again.go_on(arrays, json.loads(json.dumps(card)))
+    lesson = lesson_of(other, examples, settings)
+    finish(again.learn(lesson, until=0.2))
+    assert lesson.settings.crop == 256
