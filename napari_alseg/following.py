@@ -156,10 +156,12 @@ class Follower:
         """Learn what was answered, and draw the shown image."""
         live = yield from self._up_to_date()
         begun = perf_counter()
+        waiting = len(live.unread)  # since before this wish
         for progress in live.read_labels():
             if live.unread:
                 yield progress
-            if live.ready and perf_counter() - begun > READ_SECONDS:
+            late = perf_counter() - begun > READ_SECONDS
+            if live.ready and (late or len(live.unread) <= waiting):
                 break
         read = perf_counter()
         if not live.ready:

@@ -177,9 +177,10 @@ def test_a_first_map_does_not_wait_for_all_labels(many):
     assert set(left[count:]) == {0}
 
 
-def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many):
+def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many, monkeypatch):
     keeper = follower(many)
     list(keeper.at_once(wish(1)))
+    monkeypatch.setattr(following, "READ_SECONDS", 60.0)
     waiting = tuple(keeper.live.unread)
     many.stroke(waiting[0], Bounds(8, 8, 9, 9), np.uint8([[3]]))
     list(keeper.at_once(wish(2)))
