@@ -8,6 +8,8 @@ piece of news says which state of the labels and of the head it is of, so that w
 hears it can drop what is out of date.
 """
 
+import ctypes
+import sys
 from collections.abc import Generator, Iterator
 from queue import Empty, SimpleQueue
 from time import perf_counter
@@ -37,6 +39,8 @@ RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
 READ_SECONDS = 0.5
 """Labels are read for this long before a first map is drawn; the others follow."""
+TRIM_EVERY = 50
+"""Wishes after which freed memory is given back to the system."""
 SLOW_SECONDS = 0.5
 """A map that takes longer is not drawn before it is shown."""
 CATCH_UP_SECONDS = 5.0
@@ -81,6 +85,8 @@ def follow(
                 return
             if wish is not None:
                 yield from follower.at_once(wish)
+                if wish.number % TRIM_EVERY == 0:
+                    give_memory_back()
                 idle, resting = follower.meanwhile(wish), False
                 continue
             news = next(idle, None)
@@ -114,6 +120,17 @@ def newest(inbox: Inbox, *, wait: bool) -> tuple[Wish | None, bool]:
         if later is None:
             return None, True
         wish = later
+
+
+def give_memory_back() -> None:
+    """Give freed memory back to the system.
+
+    The usual C library of Linux keeps it otherwise, in small pieces.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 class Follower:

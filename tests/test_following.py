@@ -113,6 +113,19 @@ def test_the_second_class_draws_the_prediction_and_the_maps(asked):
         assert scores.std() > 0
 
 
+def test_freed_memory_is_given_back_now_and_then(answered, monkeypatch):
+    given = []
+    monkeypatch.setattr(following, "give_memory_back", lambda: given.append(True))
+    told(answered, *(wish(number) for number in (49, 50, 51)))
+    assert given == [True]
+
+
+def test_giving_memory_back_works_on_any_system(monkeypatch):
+    following.give_memory_back()
+    monkeypatch.setattr(following.sys, "platform", "darwin")
+    following.give_memory_back()
+
+
 def test_an_answer_changes_the_maps(answered):
     drawn = []
 
