@@ -13,7 +13,7 @@ from .live import Live
 from .segmentation import Network
 from .settings import Budget, PredictionSettings, QuerySettings
 from .store import Project
-from .survey import KNOWN_SHARE, Candidates
+from .survey import Candidates, open_images
 
 SHORTLIST = 10
 """Diverse regions are chosen among the best so many times the budget."""
@@ -65,21 +65,9 @@ class Asking(NamedTuple):
         count = ceil(self.given.get("pool_share", 1.0) * len(self.images))
         drawn = self.rng.permutation(len(self.images))
         if self.budget.unit == "images":
-            there = np.cumsum(self._open_images()[drawn])
+            there = np.cumsum(open_images(self.project, self.images)[drawn])
             count = max(count, int(np.searchsorted(there, self.budget.amount)) + 1)
         return sorted(drawn[:count].tolist())
-
-    def _open_images(self) -> np.ndarray:
-        """Return which images of the pool may be asked as a whole; bool (n,)."""
-        closed = self.project.closed_windows(("image",))
-        known = self.project.labelled_pixels()
-        shapes = [self.project.info(image).shape for image in self.images]
-        return np.array(
-            [
-                image not in closed and known[image] < KNOWN_SHARE * rows * columns
-                for image, (rows, columns) in zip(self.images, shapes, strict=True)
-            ]
-        )
 
 
 def choose(asked: Asking, candidates: Candidates) -> np.ndarray:

@@ -39,12 +39,12 @@ RANK_SECONDS = 3.0
 """The queue is put in order at least this often while the pool is ranked."""
 READ_SECONDS = 0.5
 """Labels are read for this long before a first map is drawn; the others follow."""
-TRIM_EVERY = 50
-"""Wishes after which freed memory is given back to the system."""
-SLOW_SECONDS = 0.5
-"""A map that takes longer is not drawn before it is shown."""
 CATCH_UP_SECONDS = 5.0
 """Then the map follows this often, until all labels are read."""
+SLOW_SECONDS = 0.5
+"""A map that takes longer is not drawn before it is shown."""
+TRIM_EVERY = 50
+"""Wishes after which freed memory is given back to the system."""
 
 Says: TypeAlias = Generator[Progress | News, None, None]
 Inbox: TypeAlias = "SimpleQueue[Wish | None]"
@@ -148,7 +148,8 @@ class Follower:
         self._settings = settings
         self._prediction = prediction
         self._live: Live | None = None
-        self._kept = 0
+        self._kept: tuple[int, ...] | None = None
+        """What the head knew when it was written down."""
         self._anew: Generator[Progress, None, None] | None = None
         """A new head that is learning, a few steps at a time, while nothing happens."""
         self._begun = self._settled = 0
@@ -205,7 +206,7 @@ class Follower:
                 self._prediction,
                 device=self._prediction.device,
             )
-            self._anew, self._settled, self._kept = None, 0, 0
+            self._anew, self._settled, self._kept = None, 0, None
             self._drawn.clear()
             self._pool.clear()
         return self._live
@@ -251,8 +252,7 @@ class Follower:
                     yield self._looked(wish, image)
         if wish.rank:
             yield from self._rank(wish)
-        if live.ready and self._kept != live.learnt:
-            self.keep()
+        self.keep()
 
     def _catch_up(self, wish: Wish) -> Says:
         """Read the labels that were left for later; the map follows now and then."""
@@ -334,9 +334,12 @@ class Follower:
     def keep(self) -> None:
         """Write the head down, so that the next start begins with it."""
         live = self._live
-        if live is not None and live.learnt and live.ready:
+        if live is None or not live.learnt or not live.ready:
+            return
+        knows = live.learnt, live.sequence, len(live.unread)
+        if knows != self._kept:
             live.keep()
-            self._kept = live.learnt
+            self._kept = knows
 
     def _looked(self, wish: Wish, image: str, **about: Any) -> News:
         return self._news(

@@ -74,53 +74,32 @@ def _series(budgets: tuple[str, ...], miou: tuple[float, ...]) -> tuple[Point, .
     return tuple(Point(*pair) for pair in zip(budgets, miou, strict=True))
 
 
-_JOINED = (
-    "1175 images",
-    "1475 images",
-    "1775 images",
-    "2075 images",
-    "2375 images",
-    "2675 images",
-    "2975 images",
-)
+_JOINED = tuple(f"{images} images" for images in range(1175, 3000, 300))
+_ADDED = tuple(f"{images} images added" for images in range(0, 21000, 3000))
 
 
-def _kasarla(system: str, asked: str, *miou: float, partition: str = "") -> Published:
+def _kasarla(dataset: str, system: str, *miou: float) -> Published:
+    cityscapes = dataset == "Cityscapes"
+    asked = {
+        "random": "what is drawn is not known",
+        "entropy-edge": "asks single pixels",
+    }.get(system, "asks superpixels, pixels exact")
+    note = f"{asked}; 10 % of the pixels of the images added"
     return Published(
         (system,),
-        "Cityscapes",
+        dataset,
         "ICNet",
         "not known",
         "not known",
-        "2975 images to ask, 1175 of them labelled in full before; 500 validation",
-        _series(_JOINED, (55.6, *miou)),
-        65.3,
-        f"{asked}; 10 % of the pixels of the images added, so 45.5 % of all pixels at "
-        "the end",
-        KASARLA,
-        partition,
-    )
-
-
-_ADDED = tuple(f"{added} images added" for added in range(0, 21000, 3000))
-
-
-def _kasarla_mapillary(
-    system: str, asked: str, *miou: float, partition: str = ""
-) -> Published:
-    return Published(
-        (system,),
-        "Mapillary",
-        "ICNet",
-        "not known",
-        "not known",
-        "18000 images to ask, none labelled before; the first network is of 2975 "
+        "2975 images to ask, 1175 of them labelled in full before; 500 validation"
+        if cityscapes
+        else "18000 images to ask, none labelled before; the first network is of 2975 "
         "images of Cityscapes",
-        _series(_ADDED, (25.2, *miou)),
-        45.1,
-        f"{asked}; 10 % of the pixels of the images added",
+        _series(_JOINED if cityscapes else _ADDED, miou),
+        65.3 if cityscapes else 45.1,
+        f"{note}, so 45.5 % of all pixels at the end" if cityscapes else note,
         KASARLA,
-        partition,
+        partition="superpixels" if system == "random" else "",
     )
 
 
@@ -185,55 +164,13 @@ RESULTS: tuple[Published, ...] = (
     _equal("DeepLabV3 with ResNet-50", "CamVid", 67.2, 63.4, 62.2),
     _equal("FCN with ResNet-50", "Cityscapes", 67.7, 64.9, 62.2),
     _equal("DeepLabV3 with ResNet-50", "Cityscapes", 69.7, 67.4, 63.3),
-    _kasarla("entropy-edge", "asks single pixels", 56.4, 57.0, 57.9, 58.7, 59.4, 59.8),
-    _kasarla(
-        "sp", "asks superpixels, pixels exact", 56.5, 57.1, 58.0, 58.8, 59.3, 60.0
-    ),
-    _kasarla(
-        "sp-crf", "asks superpixels, pixels exact", 56.9, 57.8, 58.5, 59.4, 60.2, 61.0
-    ),
-    _kasarla(
-        "class-sp-crf",
-        "asks superpixels, pixels exact",
-        57.0,
-        57.9,
-        58.7,
-        59.7,
-        60.4,
-        61.3,
-    ),
-    _kasarla(
-        "random",
-        "what is drawn is not known",
-        55.9,
-        56.2,
-        56.3,
-        56.5,
-        56.4,
-        56.5,
-        partition="superpixels",
-    ),
-    _kasarla_mapillary(
-        "sp-crf",
-        "asks superpixels, pixels exact",
-        28.7,
-        32.4,
-        35.1,
-        37.8,
-        39.4,
-        40.5,
-    ),
-    _kasarla_mapillary(
-        "random",
-        "what is drawn is not known",
-        27.7,
-        28.3,
-        29.0,
-        29.8,
-        30.3,
-        30.6,
-        partition="superpixels",
-    ),
+    _kasarla("Cityscapes", "entropy-edge", 55.6, 56.4, 57.0, 57.9, 58.7, 59.4, 59.8),
+    _kasarla("Cityscapes", "sp", 55.6, 56.5, 57.1, 58.0, 58.8, 59.3, 60.0),
+    _kasarla("Cityscapes", "sp-crf", 55.6, 56.9, 57.8, 58.5, 59.4, 60.2, 61.0),
+    _kasarla("Cityscapes", "class-sp-crf", 55.6, 57.0, 57.9, 58.7, 59.7, 60.4, 61.3),
+    _kasarla("Cityscapes", "random", 55.6, 55.9, 56.2, 56.3, 56.5, 56.4, 56.5),
+    _kasarla("Mapillary", "sp-crf", 25.2, 28.7, 32.4, 35.1, 37.8, 39.4, 40.5),
+    _kasarla("Mapillary", "random", 25.2, 27.7, 28.3, 29.0, 29.8, 30.3, 30.6),
     _deal(("deal-ds",), "CamVid", 64.9, 51.8, 55.5, 57.9, 59.0, 60.4, 60.9, 61.35),
     _deal(("deal-de",), "CamVid", 64.9, 52.0, 55.9, 57.8, 58.8, 60.0, 61.3, 61.6),
     _deal(("entropy",), "CamVid", 64.9, 51.8, 53.8, 56.9, 57.4, 59.2, 59.9, 61.2),

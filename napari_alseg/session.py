@@ -115,14 +115,12 @@ def query(
         images = tuple(image for image in images if image in wanted)
     number = project.latest_round + 1
     following = network = None
-    if (
-        systems.needs(settings)
-        and live is not None
-        and systems.for_light_head(settings)
-    ):
+    if not systems.needs(settings):
+        pass  # what is asked needs no network
+    elif live is not None and systems.for_light_head(settings):
         following = yield from newest(project, live, prediction)
         network = following.network if following.ready else None
-    elif systems.needs(settings):
+    else:
         network = trained_network(project, prediction)
     asked = Asking(
         project,

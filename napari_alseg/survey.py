@@ -410,6 +410,19 @@ def candidates_of(
     )
 
 
+def open_images(project: Project, images: Sequence[str]) -> Mask:
+    """Return which images of the pool may be asked as a whole; bool (n,)."""
+    closed = project.closed_windows(("image",))
+    known = project.labelled_pixels()
+    shapes = [project.info(image).shape for image in images]
+    return np.array(
+        [
+            image not in closed and known[image] < KNOWN_SHARE * rows * columns
+            for image, (rows, columns) in zip(images, shapes, strict=True)
+        ]
+    )
+
+
 def joined(rows: Iterable[Candidates]) -> Candidates:
     """Return the rows of several images."""
     return Candidates(*(np.concatenate(column) for column in zip(*rows, strict=True)))

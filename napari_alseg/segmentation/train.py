@@ -282,10 +282,7 @@ class Run:
         kept = self._optimiser.state_dict()
         self.network.to(device)
         for keeper in (self._best, self._average):
-            if keeper.weights is not None:
-                keeper.weights = {
-                    name: tensor.to(device) for name, tensor in keeper.weights.items()
-                }
+            keeper.weights = _moved(keeper.weights, device)  # type: ignore[attr-defined]
         self._optimiser = _optimiser(self.network, self.settings)
         self._optimiser.load_state_dict(kept)
 
@@ -359,11 +356,8 @@ class Run:
         kept["state"] = moments
         self._optimiser.load_state_dict(kept)
         device = self.network.device
-        for group, keeper in (("best", self._best), ("average", self._average)):
-            if groups[group]:
-                keeper.weights = {  # type: ignore[attr-defined]
-                    name: tensor.to(device) for name, tensor in groups[group].items()
-                }
+        self._best.weights = _moved(groups["best"], device)
+        self._average.weights = _moved(groups["average"], device)
         self.time, self.step = card["time"], card["step"]
         self._seconds, self._parts, self.seed = (
             card["seconds"],
@@ -444,6 +438,15 @@ def _copy(network: Network) -> dict[str, Tensor]:
     return {
         name: value.detach().clone() for name, value in network.state_dict().items()
     }
+
+
+def _moved(
+    weights: Mapping[str, Tensor] | None, device: torch.device
+) -> dict[str, Tensor] | None:
+    """Return weights elsewhere; None if there are none."""
+    if not weights:
+        return None
+    return {name: tensor.to(device) for name, tensor in weights.items()}
 
 
 class _Best:
