@@ -12,7 +12,7 @@ nothing is left to do. ``DIR`` of the data holds ``camvid/`` and, for microscopy
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -85,6 +85,19 @@ def deep(_: int) -> Iterator[Piece]:
     yield Piece("pixels-deep", "random", "100 px/image", "partial", "", pixels)
 
 
+def half(images: int) -> Iterator[Piece]:
+    """Yield the three ways to learn from the labels that live asked, at half size."""
+    asking = {"answers": "dominant", "size": "180x240", "region_size": 100}
+    for system in ("live", "random"):
+        totals = [each * images for each in EACH]
+        for piece in chain(system, totals):
+            yield replace(piece, asking=asking)
+        for total in totals if system == "live" else ():
+            before, deep = f"live-{total}", f"deep-{total}"
+            yield Piece(deep, "live", "1 regions", "partial", before, asking)
+            yield Piece(f"both-{total}", "live", "1 regions", "live", deep, asking)
+
+
 def microscopy(images: int) -> Iterator[Piece]:
     """Yield informed and random asking where pretrained features may be weak."""
     for system in ("live", "random"):
@@ -94,6 +107,7 @@ def microscopy(images: int) -> Iterator[Piece]:
 PARTS = {
     "camvid": answers,
     "deep": deep,
+    "camvid-half": half,
     "dsb2018": microscopy,
     "vnc_em": microscopy,
 }
@@ -226,7 +240,7 @@ def main() -> None:
     FEATURES.limit = CACHE
     for part in given.parts.split(","):
         name = "camvid" if part == "deep" else part
-        data = split(name, given.data, given.out / "data")
+        data = split(name.removesuffix("-half"), given.data, given.out / "data")
         folder = given.out / name
         images = len(list((data / "train" / "images").iterdir()))
         for seed in map(int, given.seeds.split(",")):

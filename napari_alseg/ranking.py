@@ -120,12 +120,18 @@ class PoolRanking:
         _, seen = glance(live.network, pixels, self._query, self._prediction)
         rng = np.random.default_rng([self._query.seed, live.learnt])
         measured = pooled(seen, region_map, self._query, rng)
-        labels = self.project.read_labels(image)
-        index = self._images.index(image)
-        self._rows[image] = candidates_of(index, region_map, measured, labels, ())
-        self._scored[image] = live.learnt
         if image not in self._bounds:
             self._bounds[image] = regions.bounds(region_map).astype(np.int32)
+        labels = self.project.read_labels(image)
+        self._rows[image] = candidates_of(
+            self._images.index(image),
+            region_map,
+            self._bounds[image],
+            measured,
+            labels,
+            (),
+        )
+        self._scored[image] = live.learnt
 
     def best(self, live: Live) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""

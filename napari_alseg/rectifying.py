@@ -28,7 +28,7 @@ from .arrays import IGNORE, Progress, Task, finish, to_labels, to_targets
 from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
-from .segmentation import Example, Lesson, Network, Run, rectify
+from .segmentation import Example, Lesson, Network, Run, pairs, pseudo
 from .settings import TrainingSettings
 from .store import PSEUDO_WEIGHT
 
@@ -46,8 +46,8 @@ class PseudoExamples(Examples):
         labels = self._project.read_pseudo_labels(image)
         if labels is None:
             return Example(known.image, np.full_like(known.targets, IGNORE))
-        pseudo = to_targets(labels)
-        return Example(known.image, rectify.where_unlabelled(pseudo, known.targets))
+        targets = pseudo.where_unlabelled(to_targets(labels), known.targets)
+        return Example(known.image, targets)
 
 
 @dataclass
@@ -148,7 +148,7 @@ def _lesson(
             labelled,
             training,
             plan.seed,
-            held=finish(rectify.classes_held(labelled, _never(learner))),
+            held=finish(pairs.classes_held(labelled, _never(learner))),
             recipe=plan.recipe,
             class_weight=weight,
         )
@@ -245,9 +245,9 @@ def _write_pseudo_labels(
     project, plan = learner.project, learner.plan
     for done, image in enumerate(images, 1):
         pixels = project.read_image(image)
-        targets, _ = rectify.pseudo_labels(net, pixels, learner.prediction)
+        targets, _ = pseudo.pseudo_labels(net, pixels, learner.prediction)
         known = to_targets(project.labels_at(image, plan.sequence))
-        labels = to_labels(rectify.where_unlabelled(targets, known))
+        labels = to_labels(pseudo.where_unlabelled(targets, known))
         project.write_pseudo_labels(image, labels, plan.round)
         yield Progress(done, len(images), "giving pseudo labels")
 
@@ -261,23 +261,23 @@ def _ranked(
 ) -> Task[_Stage]:
     """Find the reliable half, and the labelled images that show a class best."""
     settings = learner.prediction
-    anchors = yield from rectify.class_anchors(net, labelled, settings)
+    anchors = yield from pseudo.class_anchors(net, labelled, settings)
     losses = []
     for index in range(len(labelled)):
-        losses.append(rectify.class_losses(net, labelled[index], anchors, settings))
+        losses.append(pseudo.class_losses(net, labelled[index], anchors, settings))
         yield Progress(index + 1, len(labelled), "comparing labels")
-    held = yield from rectify.classes_held(labelled, _never(learner))
-    pseudo = PseudoExamples(learner.project, unlabelled, learner.plan.sequence)
+    held = yield from pairs.classes_held(labelled, _never(learner))
+    guessed = PseudoExamples(learner.project, unlabelled, learner.plan.sequence)
     scores = []
-    for index in range(len(pseudo)):
-        scores.append(rectify.unreliability(net, pseudo[index], anchors, settings))
-        yield Progress(index + 1, len(pseudo), "comparing pseudo labels")
+    for index in range(len(guessed)):
+        scores.append(pseudo.unreliability(net, guessed[index], anchors, settings))
+        yield Progress(index + 1, len(guessed), "comparing pseudo labels")
     # With a single image there is no half.
-    half = rectify.reliable_half(scores) or range(len(unlabelled))
+    half = pseudo.reliable_half(scores) or range(len(unlabelled))
     return replace(
         stage,
         reliable=[unlabelled[index] for index in half],
-        queried=rectify.query_half(held, np.array(losses)),
+        queried=pseudo.query_half(held, np.array(losses)),
     )
 
 
@@ -290,17 +290,17 @@ def _write_weights(
     """Write how much each pseudo label counts, beside one labelled image."""
     assert stage.teacher is not None and stage.queried is not None
     project, plan = learner.project, learner.plan
-    pseudo = PseudoExamples(project, unlabelled, plan.sequence)
+    guessed = PseudoExamples(project, unlabelled, plan.sequence)
     place = {image: index for index, image in enumerate(labelled.images)}
     numbers = np.random.default_rng([plan.seed, plan.round]).random(len(unlabelled))
     never = _never(learner)
     for index, image in enumerate(unlabelled):
-        example = pseudo[index]
-        held = rectify.shares(example.targets) >= rectify.LEAST_SHARE
-        other, _ = rectify.partner(
+        example = guessed[index]
+        held = pairs.shares(example.targets) >= pairs.LEAST_SHARE
+        other, _ = pairs.partner(
             held, stage.queried, float(numbers[index]), place.get(image)
         )
-        weight = rectify.rectification(
+        weight = pseudo.rectification(
             stage.teacher, example, labelled[other], learner.prediction, never
         )
         project.write_map(image, PSEUDO_WEIGHT, weight, plan.round)

@@ -21,6 +21,7 @@ from .arrays import (
     Mask,
     Prediction,
     Progress,
+    RegionBounds,
     RegionMap,
     ScoreMap,
     Task,
@@ -368,7 +369,8 @@ def survey(
         measured = measure(image, region_map)
         labels = project.read_labels(image) if image in labelled else None
         closed = asked.get(image, ())
-        rows.append(candidates_of(index, region_map, measured, labels, closed))
+        bounds = regions.bounds(region_map)
+        rows.append(candidates_of(index, region_map, bounds, measured, labels, closed))
         yield Progress(done, len(scored), "scoring the pool")
     return joined(rows)
 
@@ -376,6 +378,7 @@ def survey(
 def candidates_of(
     index: int,
     region_map: RegionMap,
+    bounds: RegionBounds,
     measured: Measured,
     labels: LabelMap | None,
     closed: Collection[int],
@@ -387,6 +390,8 @@ def candidates_of(
     index : int
         Of the image in the pool.
     region_map : int32 array of shape (H, W)
+    bounds : int array of shape (R, 4)
+        Of each region, as `regions.bounds` has them.
     measured : Measured
     labels : uint8 array of shape (H, W) or None
         None where nothing is labelled.
@@ -399,12 +404,11 @@ def candidates_of(
         free = np.bincount(blank.ravel(), minlength=len(size) + 1)[1:]
     may_be_asked = free > (1 - KNOWN_SHARE) * size
     may_be_asked[[region - 1 for region in closed]] = False
-    boxes = regions.bounds(region_map)
     return Candidates(
         image=np.full(len(size), index, np.int32),
         region=np.arange(1, len(size) + 1, dtype=np.int32),
         pixels=free,
-        centre=(boxes[:, :2] + boxes[:, 2:]) // 2,
+        centre=(bounds[:, :2] + bounds[:, 2:]) // 2,
         open=may_be_asked,
         **measured._asdict(),
     )

@@ -9,7 +9,7 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_TRAINING
 from napari_alseg import rectifying
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import BadValue, NothingToLearn, UnknownName
-from napari_alseg.segmentation import rectify
+from napari_alseg.segmentation import pairs
 from napari_alseg.session import query, retrain
 from napari_alseg.settings import QuerySettings, RecipeSettings
 from napari_alseg.store import PSEUDO_WEIGHT
@@ -72,13 +72,13 @@ def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkey
 
 def test_classes_that_never_pair_rectify_nothing(labelled, monkeypatch):
     """Without any pair, each pseudo label counts in full."""
-    asked, held = [], rectify.classes_held
+    asked, held = [], pairs.classes_held
 
     def spy(examples, never=()):
         asked.append(list(never))
         return held(examples, never)
 
-    monkeypatch.setattr(rectify, "classes_held", spy)
+    monkeypatch.setattr(pairs, "classes_held", spy)
     names = [entry.name for entry in labelled.classes]
     *_, image = labelled.images()
     learn(labelled)

@@ -1,12 +1,10 @@
-import threading
 from contextlib import closing
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from coloured import CPU, blocks, colours, held, of_class, some
 from torch import nn
 from torch.nn import functional
 
@@ -16,35 +14,14 @@ from napari_alseg.segmentation import (
     Example,
     Network,
     Partial,
-    batches,
     build,
     partial_cross_entropy,
     predict,
     rectify,
 )
-from napari_alseg.segmentation.rectify import (
-    LEAST_SHARE,
-    NO_CLASS,
-    SCALES,
-    Anchors,
-    PairBatch,
-    Pairing,
-    Pairwise,
-    Rectified,
-    class_anchors,
-    class_losses,
-    classes_held,
-    pair_batches,
-    partner,
-    pseudo_labels,
-    query_half,
-    rectification,
-    reliable_half,
-    shared_class,
-    shares,
-    strong_factors,
-    unreliability,
-)
+from napari_alseg.segmentation.pairs import NO_CLASS, PairBatch
+from napari_alseg.segmentation.pseudo import class_anchors, class_losses, rectification
+from napari_alseg.segmentation.rectify import Pairwise, Rectified
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -52,32 +29,8 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 
-CPU = torch.device("cpu")
 PREDICTION = PredictionSettings(device="cpu")
 TRAINING = TrainingSettings(batch_size=2, crop=64, device="cpu")
-SEEDS = st.integers(0, 2**31 - 1)
-NUMBERS = st.floats(0, 1, exclude_max=True)
-
-
-class Colours(nn.Module):
-    """A teacher whose features are the colours, and whose class is the strongest."""
-
-    def __init__(self, stride: int = 1) -> None:
-        super().__init__()
-        self.encoder = nn.AvgPool2d(stride) if stride > 1 else nn.Identity()
-        self.head = nn.Conv2d(3, 3, 1, bias=False)
-        nn.init.dirac_(self.head.weight)
-
-    def forward(self, images):
-        logits = self.head(self.encoder(images))
-        return functional.interpolate(logits, images.shape[-2:])
-
-
-def colours(stride: int = 1, span: int = 1) -> Network:
-    network = Network(Colours(stride), NetworkSettings(), 3, stride=span)
-    network.mean.zero_()
-    network.deviation.fill_(1.0)
-    return network.eval()
 
 
 def tiny(like: Network) -> Network:
@@ -87,39 +40,9 @@ def tiny(like: Network) -> Network:
     return network
 
 
-def blocks(count: int, seed: int, noise: int = 0) -> list[Example]:
-    """Images whose class is their strongest colour, labelled as a whole."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(count):
-        truth = rng.integers(0, 3, (4, 5)).repeat(8, 0).repeat(8, 1).astype(np.uint8)
-        image = np.eye(3)[truth] * (255 - noise)
-        image = image + rng.integers(0, noise + 1, (32, 40, 3))
-        found.append(Example(image.astype(np.uint8), truth))
-    return found
-
-
 def labelled_where(example: Example, mask: np.ndarray) -> Example:
     targets = np.where(mask, example.targets, IGNORE).astype(np.uint8)
     return Example(example.image, targets)
-
-
-def of_class(*classes: int) -> Example:
-    """An image of columns, each of one class and its colour."""
-    truth = np.repeat(np.array(classes, np.uint8), 8)[None].repeat(32, 0)
-    return Example((np.eye(3)[truth] * 255).astype(np.uint8), truth)
-
-
-def held(*classes: tuple[int, ...]) -> np.ndarray:
-    found = np.zeros((len(classes), 254), bool)
-    for row, each in zip(found, classes, strict=True):
-        row[list(each)] = True
-    return found
-
-
-def some(lesson, count=1, start=0):
-    with closing(lesson.batches(start, CPU)) as stream:
-        return list(islice(stream, count))
 
 
 def learn(network: Network, lesson, steps: int) -> Network:
@@ -133,173 +56,6 @@ def learn(network: Network, lesson, steps: int) -> Network:
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
     return network.eval()
-
-
-# --- which images go together ---------------------------------------------------------
-
-
-def test_a_class_of_three_percent_is_held():
-    """96 of 10,000 pixels are too few, 300 are enough."""
-    targets = np.zeros(10_000, np.uint8)
-    targets[:96], targets[96:396] = 1, 2
-    example = Example(np.zeros((100, 100, 3), np.uint8), targets.reshape(100, 100))
-    found = finish(classes_held([example]))
-    assert np.flatnonzero(found[0]).tolist() == [0, 2]
-
-
-def test_of_an_image_labelled_in_part_the_labelled_pixels_count():
-    targets = np.full((100, 100), IGNORE, np.uint8)
-    targets[0, :4] = 1, 1, 7, 1
-    assert shares(targets)[[1, 7]].tolist() == [0.75, 0.25]
-    assert not shares(np.full((2, 2), IGNORE, np.uint8)).any()
-
-
-def test_class_0_makes_pairs_unless_it_is_said_never_to():
-    pictures = [of_class(0, 1), of_class(0, 1)]
-    assert np.array_equal(finish(classes_held(pictures)), held((0, 1), (0, 1)))
-    never = finish(classes_held(pictures, never=(0,)))
-    assert np.array_equal(never, held((1,), (1,)))
-    pairing = Pairing(pictures, pictures, never, never, (0, 1))
-    with closing(pair_batches(pairing, TRAINING, CPU, seed=0)) as stream:
-        shared = torch.cat([batch.shared for batch in islice(stream, 10)])
-    assert 1 in shared
-    assert set(shared.tolist()) <= {1, NO_CLASS}
-
-
-@settings(max_examples=200, deadline=None)
-@given(SEEDS, NUMBERS, st.integers(1, 6))
-def test_a_partner_shares_a_class_and_is_another(seed, number, count):
-    rng = np.random.default_rng(seed)
-    classes = rng.random((count, 254)) < 0.004
-    own = int(rng.integers(count))
-    index, shares = partner(classes[own], classes, number, own)
-    common = (classes & classes[own]).any(1)
-    common[own] = False
-    assert shares == common.any()
-    assert not shares or common[index]
-    assert index != own or count == 1
-
-
-def test_the_more_classes_a_partner_shares_the_likelier_it_is():
-    queried = held((0,), (0, 1, 2), (5,), (1,))
-    numbers = (np.arange(500) + 0.5) / 500
-    found = [partner(held((0, 1, 2))[0], queried, number)[0] for number in numbers]
-    assert np.bincount(found).tolist() == [100, 300, 0, 100]
-
-
-def test_where_none_shares_a_class_all_others_are_as_likely():
-    queried = held((0,), (0,), (0,), (0,))
-    found = [partner(held((3,))[0], queried, number, 1) for number in (0.0, 0.4, 0.99)]
-    assert found == [(0, False), (2, False), (3, False)]
-
-
-def test_a_crop_shares_what_both_hold_and_the_partner_is_taken_for():
-    first, second = np.zeros(254), np.zeros(254)
-    first[[0, 3, 4, 9]] = 0.5, 0.4, LEAST_SHARE, 0.02
-    second[[0, 3, 4, 9]] = 0.02, 0.3, 0.3, 0.3
-    every, one = held((0, 3, 4, 9), (4,))
-    numbers = [0.0, 0.49, 0.5, 0.99]
-    found = [shared_class(first, second, every, number) for number in numbers]
-    assert found == [3, 3, 4, 4]
-    assert shared_class(first, second, one, 0.0) == 4
-    assert shared_class(first, second, held(())[0], 0.0) == NO_CLASS
-
-
-# --- batches of pairs -----------------------------------------------------------------
-
-
-def equal(first: PairBatch, second: PairBatch) -> bool:
-    return all(
-        torch.equal(one, other) for one, other in zip(first, second, strict=True)
-    )
-
-
-def test_the_same_seed_gives_the_same_pairs_from_any_step(examples, quick):
-    whole = some(Pairwise(examples, quick, 3), 8)
-    later = some(Pairwise(examples, quick, 3), 4, start=4)
-    assert all(equal(*both) for both in zip(whole[4:], later, strict=True))
-    assert not equal(whole[0], some(Pairwise(examples, quick, 4))[0])
-
-
-def test_the_first_crops_are_those_of_other_recipes(examples, quick):
-    with closing(batches(examples, quick, CPU, seed=3)) as stream:
-        for pair in some(Pairwise(examples, quick, 3), 4):
-            batch = next(stream)
-            assert torch.equal(pair.targets, batch.targets)
-            changed = rectify.jitter(pair.images, pair.factors)
-            torch.testing.assert_close(changed, batch.images)
-
-
-def test_what_a_pair_shares_is_in_both_crops_and_images_differ():
-    """Each image has a brightness of its own."""
-    rng = np.random.default_rng(0)
-    pictures = [
-        Example(np.full((32, 64, 3), 40 * index, np.uint8), targets)
-        for index, targets in enumerate(rng.integers(0, 4, (6, 32, 64)).astype("u1"))
-    ]
-    for batch in some(Pairwise(pictures, TRAINING), 12):
-        for first, second, shared in zip(*batch[1:4:2], batch.shared, strict=True):
-            assert shared != NO_CLASS
-            assert (first == shared).any()
-            assert (second == shared).any()
-        assert (batch.images.amax((1, 2, 3)) != batch.partners.amax((1, 2, 3))).all()
-
-
-def test_pairs_without_a_class_in_common_say_so():
-    pictures = [of_class(0, 0), of_class(1, 1), of_class(2, 2)]
-    shared = torch.cat(
-        [batch.shared for batch in some(Pairwise(pictures, TRAINING), 6)]
-    )
-    assert (shared == NO_CLASS).all()
-
-
-def test_the_only_image_is_its_own_partner_and_shares_nothing():
-    batch = some(Pairwise([of_class(0, 1)], TRAINING))[0]
-    assert (batch.shared == NO_CLASS).all()
-    assert not torch.equal(batch.images, batch.partners)
-
-
-def test_partners_change_from_step_to_step():
-    """Each of four images has a brightness of its own; any goes with any."""
-    targets = np.zeros((32, 64), np.uint8)
-    pictures = [
-        Example(np.full((32, 64, 3), 60 * i, np.uint8), targets) for i in range(4)
-    ]
-    pairs = {
-        (round(float(one.max()) * 255), round(float(other.max()) * 255))
-        for batch in some(Pairwise(pictures, TRAINING), 40)
-        for one, other in zip(batch.images, batch.partners, strict=True)
-    }
-    assert len(pairs) == 12
-
-
-def test_closed_the_threads_end(examples, quick):
-    before = threading.active_count()
-    stream = Pairwise(examples, quick).batches(0, CPU)
-    next(stream)
-    assert threading.active_count() > before
-    stream.close()
-    assert threading.active_count() == before
-
-
-def test_a_jitter_of_zero_leaves_all_colours_as_they_are():
-    numbers = torch.rand(50, 3, generator=torch.Generator().manual_seed(0))
-    found = strong_factors(numbers, torch.zeros(50, 2), 0.0)
-    assert torch.equal(found, torch.ones(50, 3))
-
-
-@settings(max_examples=30, deadline=None)
-@given(SEEDS, st.floats(0, 1))
-def test_no_factor_is_negative(seed, jitter):
-    numbers, chances = torch.rand(
-        2, 20, 3, generator=torch.Generator().manual_seed(seed)
-    )
-    found = strong_factors(numbers, chances[:, :2], jitter)
-    assert found.min() >= 0
-    assert found.max() <= 2
-
-
-# --- pairwise likeness ----------------------------------------------------------------
 
 
 def pair_of(first, second, shared, images=None):
@@ -620,140 +376,6 @@ def test_nothing_to_learn_names_what_is_missing(examples):
         Rectified([], examples, colours(), TRAINING)
     with pytest.raises(NothingToLearn, match="no image has a label yet"):
         finish(class_anchors(colours(), [], PREDICTION))
-
-
-# --- between the stages ---------------------------------------------------------------
-
-
-def test_pseudo_labels_are_the_mean_over_sizes_and_mirror_images(tiny_network):
-    image = blocks(1, 0, 100)[0].image[:31, :37]
-    targets, confidence = pseudo_labels(tiny_network, image, PREDICTION)
-    total = np.zeros((3, 31, 37))
-    for scale in SCALES:
-        small = rectify._resized(image, scale)
-        assert small.shape[:2] == (round(31 * scale), round(37 * scale))
-        for flip in (1, -1):
-            seen = predict(
-                tiny_network, np.ascontiguousarray(small[:, ::flip]), PREDICTION
-            ).probability
-            large = functional.interpolate(seen[None], (31, 37), mode="bilinear")[0]
-            total += large.numpy()[:, :, ::flip] / 10
-    assert targets.dtype == np.uint8
-    assert np.array_equal(targets, total.argmax(0))
-    np.testing.assert_allclose(confidence, total.max(0), atol=1e-5)
-    assert confidence.max() <= 1
-
-
-def test_a_picture_of_one_pixel_has_pseudo_labels(tiny_network):
-    targets, confidence = pseudo_labels(
-        tiny_network, np.zeros((1, 1, 3), np.uint8), PREDICTION
-    )
-    assert targets.shape == confidence.shape == (1, 1)
-
-
-def test_anchors_are_mean_prototypes_of_the_images_that_show_a_class():
-    """Class 0 is red in the one image and, by its labels, green in the other."""
-    first, second = of_class(0, 1), of_class(1, 1)
-    second = Example(second.image, np.where(np.arange(16) < 3, 0, IGNORE)[None])
-    second = Example(second.image, second.targets.repeat(32, 0).astype(np.uint8))
-    found = finish(class_anchors(colours(), [first, second], PREDICTION))
-    assert found.seen.tolist() == [True, True, False]
-    expected = [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
-    torch.testing.assert_close(found.vectors, torch.tensor(expected))
-
-
-def test_a_class_without_an_anchor_is_not_compared():
-    anchors = Anchors(torch.eye(3), np.array([True, True, False]))
-    losses = class_losses(colours(), of_class(0, 2), anchors, PREDICTION)
-    assert np.isnan(losses).tolist() == [False, True, True]
-    unseen = Anchors(torch.eye(3), np.zeros(3, bool))
-    assert unreliability(colours(), of_class(0, 2), unseen, PREDICTION) == np.inf
-
-
-def test_class_losses_are_means_over_the_labelled_pixels():
-    """Class 0 against red: two red pixels are right, a green one is wrong."""
-    image = (np.eye(3)[[0, 0, 1, 1]][None] * 255).astype(np.uint8)
-    targets = np.array([[0, 0, 0, IGNORE]], np.uint8)
-    anchors = Anchors(torch.eye(3), np.ones(3, bool))
-    losses = class_losses(colours(), Example(image, targets), anchors, PREDICTION)
-    expected = -np.log([1 - 1e-4, 1 - 1e-4, 1e-4]).mean()
-    assert losses[0] == pytest.approx(expected, rel=1e-3)
-
-
-def test_unreliability_is_the_mean_over_classes_or_their_sum():
-    """The more classes, the larger a sum; a mean stays the same."""
-    anchors = Anchors(torch.eye(3) + 0.5, np.ones(3, bool))
-    one, three = of_class(0, 0, 0), of_class(0, 1, 2)
-    found = {
-        mimic: [
-            unreliability(colours(), each, anchors, PREDICTION, mimic=mimic)
-            for each in (one, three)
-        ]
-        for mimic in (False, True)
-    }
-    losses = class_losses(colours(), three, anchors, PREDICTION)
-    assert found[False][1] == pytest.approx(losses.mean())
-    assert found[True][1] == pytest.approx(losses.sum())
-    assert found[True][0] == found[False][0]
-
-
-def test_wrong_pseudo_labels_are_unreliable():
-    right = blocks(1, 0, 100)[0]
-    wrong = Example(right.image, (2 - right.targets).astype(np.uint8))
-    anchors = finish(class_anchors(colours(), blocks(3, 5, 100), PREDICTION))
-    scores = [
-        unreliability(colours(), each, anchors, PREDICTION) for each in (wrong, right)
-    ]
-    assert reliable_half(scores) == [1]
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.sampled_from([0.1, 0.2, 0.3, np.inf]), max_size=9))
-def test_the_reliable_half_is_the_lower_one(scores):
-    reliable = reliable_half(scores)
-    others = [index for index in range(len(scores)) if index not in reliable]
-    assert len(reliable) == len(scores) // 2
-    assert reliable == sorted(set(reliable))
-    for index in reliable:  # ties go to the first
-        assert all((scores[index], index) < (scores[each], each) for each in others)
-
-
-def test_the_better_half_of_each_class_is_queried():
-    classes = held((0,), (0, 1), (0, 1), (0, 1), (2,))
-    losses = np.full((5, 3), np.nan)
-    losses[:4, 0] = 0.4, 0.1, 0.3, 0.2
-    losses[1:4, 1] = 0.1, np.nan, 0.1
-    losses[0, 1] = 0.0  # of a class that it hardly shows
-    expected = held((), (0, 1), (), (0, 1), (2,))
-    assert np.array_equal(query_half(classes, losses), expected)
-
-
-def test_rectification_is_the_mean_over_shared_classes():
-    """Red against red (m = 1, s = 1) and against green (m = 0, s = 0) count in full."""
-    example, other = of_class(0, 1), of_class(1, 0, 2)
-    weight = rectification(colours(), example, other, PREDICTION)
-    assert weight.dtype == np.float32
-    np.testing.assert_allclose(weight, 1.0)
-    turned = Example(example.image, 1 - example.targets)
-    weight = rectification(colours(), turned, other, PREDICTION)
-    np.testing.assert_allclose(weight, 0.0)
-
-
-def test_a_pixel_that_suits_one_of_two_shared_classes_counts_half():
-    """Beside red (class 0) and blue (class 1) green suits the class it is not."""
-    example = Example(of_class(0, 1, 1).image, of_class(0, 0, 1).targets)
-    other = Example(of_class(0, 2).image, of_class(0, 1).targets)
-    weight = rectification(colours(), example, other, PREDICTION)
-    expected = np.repeat([1.0, 0.5, 0.5], 8)[None].repeat(32, 0)
-    np.testing.assert_allclose(weight, expected)
-
-
-def test_rectification_without_a_shared_class_or_a_pseudo_label():
-    example = of_class(0, 0)
-    example.targets[:, :3] = IGNORE
-    weight = rectification(colours(), example, of_class(1, 2, 2), PREDICTION)
-    assert (weight[:, :3] == 0).all()
-    assert (weight[:, 3:] == 1).all()
 
 
 def test_rectification_is_what_training_takes():
