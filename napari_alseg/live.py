@@ -282,17 +282,17 @@ class Live:
         Its own come first, up to half of all: what has just changed must count.
         """
         most = self.settings.most_samples
-        found = found.of(segmentation.thin(found, most // 2))
+        found = found.of(segmentation.thin(found, np.arange(len(found)), most // 2))
         if image not in self._images:
             self._images = (*self._images, image)
         owner = self._images.index(image)
         parts, owners = [found], [np.full(len(found), owner)]
         if self._samples is not None:
             others = np.flatnonzero(self._owner != owner)
-            rest = self._samples.of(torch.from_numpy(others))
-            kept = segmentation.thin(rest, most - len(found))
-            parts.insert(0, rest.of(kept))
-            owners.insert(0, self._owner[others][kept.numpy()])
+            room = most - len(found)
+            kept = segmentation.thin(self._samples, others, room)
+            parts.insert(0, self._samples.of(kept))
+            owners.insert(0, self._owner[kept])
         self._samples = Samples.joined(parts)
         self._owner = np.concatenate(owners)
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Int, UInt8
+from jaxtyping import Float16, Float32, UInt8
 from torch import Tensor
 
 from napari_alseg.arrays import IGNORE, RegionMap, TargetMap
@@ -23,9 +23,9 @@ class Samples(NamedTuple):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def of(self, indices: Int[Tensor, " n"]) -> "Samples":
+    def of(self, indices: np.ndarray) -> "Samples":
         """Return some of the samples."""
-        return Samples(*(column[indices] for column in self))
+        return Samples(*(column[torch.from_numpy(indices)] for column in self))
 
     @classmethod
     def joined(cls, parts: Iterable["Samples"]) -> "Samples":
@@ -78,11 +78,23 @@ def choose_pixels(
     return rows[taken], columns[taken], rank[rank < count]
 
 
-def thin(samples: Samples, most: int) -> Int[Tensor, " n"]:
-    """Return indices of at most so many samples, fair to each class and region.
+def thin(samples: Samples, among: np.ndarray, most: int) -> np.ndarray:
+    """Choose at most so many samples, fair to each class and region.
 
     No class loses a sample as long as another has more; of a class, those go first
     that are the latest of their region, and of these some by chance.
+
+    Parameters
+    ----------
+    samples : Samples
+    among : int64 array of shape (N,)
+        Indices of those that there is a choice of, ascending.
+    most : int
+
+    Returns
+    -------
+    int64 array of shape (n,)
+        Indices, ascending.
 
     Examples
     --------
@@ -91,18 +103,19 @@ def thin(samples: Samples, most: int) -> Int[Tensor, " n"]:
     ...     torch.tensor([0, 0, 0, 0, 1], dtype=torch.uint8),
     ...     torch.tensor([0.5, 1.5, 0.2, 1.2, 0.7]),
     ... )
-    >>> thin(samples, 3)
-    tensor([0, 2, 4])
+    >>> thin(samples, np.arange(5), 3)
+    array([0, 2, 4])
     """
-    if len(samples) <= most:
-        return torch.arange(len(samples))
-    targets = samples.targets.numpy()
+    if len(among) <= most:
+        return among
+    targets = samples.targets.numpy()[among]
     counts = np.bincount(targets)
-    order = np.lexsort((samples.order.numpy(), targets))
+    order = np.lexsort((samples.order.numpy()[among], targets))
     starts = np.cumsum(counts) - counts
     place = np.arange(len(order)) - np.repeat(starts, counts)
     share = _fair_share(counts, most)
-    return torch.from_numpy(np.sort(order[place < share]))
+    kept: np.ndarray = among[np.sort(order[place < share])]
+    return kept
 
 
 def _fair_share(counts: np.ndarray, most: int) -> int:

@@ -106,7 +106,7 @@ def test_no_labels_no_pixels():
 @given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.randoms())
 def test_thinning_is_fair_to_classes_and_keeps_the_first_ones(targets, most, random):
     samples = samples_of(targets, [random.randrange(9) for _ in targets])
-    kept = thin(samples, most)
+    kept = thin(samples, np.arange(len(samples)), most)
     assert len(kept) <= most
     assert kept.tolist() == sorted(set(kept.tolist()))
     before, after = (
@@ -128,8 +128,14 @@ def test_thinning_is_fair_to_classes_and_keeps_the_first_ones(targets, most, ran
 
 def test_a_rare_class_keeps_all_of_its_samples():
     samples = samples_of([0] * 50 + [1] * 3 + [2] * 50)
-    kept = samples.targets[thin(samples, 33)]
+    kept = samples.targets[thin(samples, np.arange(103), 33)]
     assert torch.bincount(kept).tolist() == [15, 3, 15]
+
+
+def test_those_that_there_is_no_choice_of_stay_out():
+    samples = samples_of([0, 1, 0, 0, 1], [0, 0, 3, 2, 1])
+    assert thin(samples, np.array([1, 2, 3, 4]), 2).tolist() == [1, 3]
+    assert thin(samples, np.array([1, 3]), 2).tolist() == [1, 3]
 
 
 # --- samples --------------------------------------------------------------------------
@@ -139,7 +145,7 @@ def test_samples_are_picked_and_joined_column_by_column():
     first, second = samples_of([0, 1, 2]), samples_of([2, 1])
     joined = Samples.joined([first, second])
     assert len(joined) == 5
-    picked = joined.of(torch.tensor([4, 1]))
+    picked = joined.of(np.array([4, 1]))
     assert picked.features.tolist() == [[1], [1]]
     assert picked.targets.tolist() == [1, 1]
     assert picked.order.tolist() == [1, 1]
