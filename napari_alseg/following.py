@@ -83,6 +83,9 @@ def follow(
             wish, ended = newest(inbox, wait=resting)
             if ended:
                 return
+            if wish is not None and wish.rest:
+                idle, resting = iter(()), True
+                continue
             if wish is not None:
                 yield from follower.at_once(wish)
                 if wish.number % TRIM_EVERY == 0:
@@ -156,6 +159,8 @@ class Follower:
         """Times that the head had learnt when a new one was begun, and took over."""
         self._drawn: dict[str, tuple[tuple[str, ...], QuerySettings, int]] = {}
         """What was drawn last of each image, and how much the head had learnt then."""
+        self._others = 0
+        """Tasks of others that had been when it was drawn."""
         self._slow = False
         """Whether the latest map took so long that no others are drawn ahead."""
         self._told = perf_counter()
@@ -173,6 +178,9 @@ class Follower:
     def at_once(self, wish: Wish) -> Says:
         """Learn what was answered, and draw the shown image."""
         live = yield from self._up_to_date()
+        if wish.others != self._others:
+            self._drawn.clear()
+            self._others = wish.others
         begun = perf_counter()
         waiting = len(live.unread)  # since before this wish
         for progress in live.read_labels():

@@ -161,13 +161,13 @@ class Learner:
         return net.to(segmentation.choose_device(plan.training.device))
 
     def before(self) -> Unfinished | None:
-        """Return the latest weights that were learnt from fewer labels; None if none.
+        """Return the latest whole network that learnt fewer labels; None if none did.
 
         So that a training which is done once more starts where it started first.
         """
         for number in range(self.plan.round, -1, -1):
             stored = self.project.read_weights(number)
-            if stored is None:
+            if stored is None or _is_live(stored[1]):
                 continue
             earlier = number < self.plan.round
             if earlier or stored[1].get("sequence", -1) < self.plan.sequence:
@@ -198,6 +198,11 @@ class Learner:
             project.record(number, "miou", scores.mean)
             project.record(number, "iou", list(scores.iou))
         return Report(number, tuple(curve), net.weights_source, scores)
+
+
+def _is_live(card: Mapping[str, Any]) -> bool:
+    """Whether weights are of a light head on a frozen encoder."""
+    return str(card["network"]).startswith(segmentation.LIVE)
 
 
 def _fitting(net: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -296,14 +301,19 @@ def _leaves_source(learner: Learner) -> bool:
 
 
 def worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:
-    """Whether a stopped training may take the place of what the round has."""
+    """Whether a stopped training may take the place of the latest network.
+
+    It must be as good on the validation images; without any, an epoch must be over.
+    """
     if not curve or curve[-1].step == 0:
         return False
-    if project.latest_weights_round() != number:
+    latest = project.latest_weights_round()
+    if latest is None:
         return True
-    measured = [point.miou for point in curve if point.miou is not None]
-    before = float(project.metrics(number).get("miou", 0.0))
-    return max(measured[1:], default=0.0) >= before
+    measured = [point.miou for point in curve[1:] if point.miou is not None]
+    if measured:
+        return max(measured) >= float(project.metrics(latest).get("miou", 0.0))
+    return curve[-1].epoch > 0 and curve[0].miou is None
 
 
 def _row(point: CurvePoint) -> tuple[int, int, float | None, float | None]:

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from . import segmentation
-from .arrays import IGNORE, Progress, Task, finish, to_labels, to_targets
+from .arrays import IGNORE, Progress, Task, to_labels, to_targets
 from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
 from .segmentation import Example, Lesson, Network, Run, pairs, pseudo
-from .settings import TrainingSettings
+from .settings import MOST_EPOCHS, TrainingSettings
 from .store import PSEUDO_WEIGHT
 
 STAGES = 3
@@ -137,29 +137,33 @@ def _lesson(
     stage: _Stage,
     labelled: Examples,
     unlabelled: Sequence[str],
-) -> Lesson[Any]:
+) -> Task[Lesson[Any]]:
     """Return what a stage learns."""
     plan = learner.plan
     classes, balance = len(learner.project.classes), plan.training.class_balance
     weight = segmentation.class_weights(labelled, classes, balance)
     training = _training(learner, stage, unlabelled)
     if stage.teacher is None:
+        held = yield from pairs.classes_held(labelled, _never(learner))
         return segmentation.Pairwise(
             labelled,
             training,
             plan.seed,
-            held=finish(pairs.classes_held(labelled, _never(learner))),
+            held=held,
             recipe=plan.recipe,
             class_weight=weight,
         )
     images = stage.reliable if stage.number == 2 else unlabelled
     place = {image: index for index, image in enumerate(labelled.images)}
+    guessed = PseudoExamples(learner.project, images, plan.sequence)
+    held = yield from pairs.classes_held(guessed)
     return segmentation.Rectified(
-        PseudoExamples(learner.project, images, plan.sequence),
+        guessed,
         labelled,
         stage.teacher,
         training,
         plan.seed + stage.number,
+        held=held,
         queried=stage.queried,
         own=[place.get(image) for image in images],
         class_weight=weight,
@@ -178,7 +182,7 @@ def _training(
     pool = len(learner.project.images())
     return replace(
         training,
-        epochs=ceil(training.epochs * pool / len(images)),
+        epochs=min(ceil(training.epochs * pool / len(images)), MOST_EPOCHS),
         minutes=training.minutes / STAGES,
     )
 
@@ -200,7 +204,7 @@ def _learn_stage(
     if state is not None:
         run.go_on(*state)
     try:
-        lesson = _lesson(learner, stage, labelled, unlabelled)
+        lesson = yield from _lesson(learner, stage, labelled, unlabelled)
         for progress in run.learn(lesson, learner.validation):
             if not progress.message.startswith("note"):
                 message = f"{progress.message} ({stage.number} of {last})"
@@ -225,6 +229,7 @@ def _next_stage(
 ) -> Task[_Stage]:
     """Give pseudo labels, and find out which are reliable."""
     net = run.network
+    _put_off(learner, stage, run)  # whatever happens from here on, going on begins here
     following = replace(stage, number=stage.number + 1, teacher=net)
     known = set(stage.reliable)
     try:
@@ -234,7 +239,6 @@ def _next_stage(
             return following
         return (yield from _ranked(learner, following, net, labelled, unlabelled))
     except (GeneratorExit, KeyboardInterrupt):
-        _put_off(learner, stage, run)  # it has ended: going on begins here
         learner.commit(net, run.curve)
         raise
 

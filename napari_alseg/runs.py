@@ -44,7 +44,7 @@ def read_run(folder: Path) -> Run:
     file = folder / "run.json"
     wanted = "give a folder that 'napari-alseg simulate --out' wrote"
     try:
-        run = json.loads(file.read_text())
+        run = json.loads(file.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise BadValue(f"{folder} holds no run.json; {wanted}") from None
     except ValueError as error:
@@ -65,13 +65,13 @@ def write_run(run: Run, out: Path) -> None:
     """Write ``run.json``, wholly or not at all; with a round also table and curve."""
     out.mkdir(parents=True, exist_ok=True)
     partial = out / "run.json.tmp"
-    with partial.open("w") as stream:
+    with partial.open("w", encoding="utf-8") as stream:
         stream.write(json.dumps(run, indent=1) + "\n")
         stream.flush()
         os.fsync(stream.fileno())
     partial.replace(out / "run.json")
     if run["rounds"]:
-        (out / "table.md").write_text(table(run))
+        (out / "table.md").write_text(table(run), encoding="utf-8")
         _draw(run, out / "curve.png")
 
 

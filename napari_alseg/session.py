@@ -136,7 +136,12 @@ def query(
     start = perf_counter()
     in_windows = settings.partition in systems.WINDOWS
     survey = _survey_windows if in_windows else _survey_regions
-    version, candidates = yield from survey(asked)
+    share = asked.scored()
+    version, candidates = yield from survey(asked, share)
+    if not candidates.open.any():  # chance may have drawn only what is done
+        rest = sorted(set(range(len(images))) - set(share))
+        if rest:
+            version, candidates = yield from survey(asked, rest)
     scored = perf_counter()
     picked = choose(asked, candidates)
     if in_windows:
@@ -153,7 +158,9 @@ def query(
     return selection
 
 
-def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
+def _survey_regions(
+    asked: Asking, scored: Sequence[int]
+) -> Task[tuple[int, Candidates]]:
     """Measure the regions of a partition; return its version and the candidates."""
     project, images, settings = asked.project, asked.images, asked.settings
     version = yield from make_regions(project, images, settings)
@@ -167,11 +174,13 @@ def _survey_regions(asked: Asking) -> Task[tuple[int, Candidates]]:
         measure = by_encoder(project, asked.following.network, asked.prediction)
     else:
         measure = by_looks(project)
-    candidates = yield from survey(project, images, asked.scored(), version, measure)
+    candidates = yield from survey(project, images, scored, version, measure)
     return version, still_open(project, images, version, candidates)
 
 
-def _survey_windows(asked: Asking) -> Task[tuple[int, Candidates]]:
+def _survey_windows(
+    asked: Asking, scored: Sequence[int]
+) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
     project, images, settings = asked.project, asked.images, asked.settings
     look = look_without_network(project, asked.rng)
@@ -180,7 +189,7 @@ def _survey_windows(asked: Asking) -> Task[tuple[int, Candidates]]:
             see, project, asked.network, settings, asked.prediction, **asked.about
         )
     candidates = yield from survey_windows(
-        project, images, asked.scored(), settings, asked.budget, look
+        project, images, scored, settings, asked.budget, look
     )
     version = project.partition_version(
         {

@@ -23,6 +23,9 @@ Protocol = Literal["pool", "added-images"]
 Schedule = Literal["rounds", "one-run"]
 
 
+MOST_EPOCHS = 10_000
+
+
 def _limited(default: Any, **limits: Any) -> Any:
     """Return a field whose limits the form shows and `check` enforces."""
     return field(default=default, metadata=limits)
@@ -303,7 +306,7 @@ class TrainingSettings:
 
     recipe: Recipe | None = field(default=None, metadata={"known": get_args(Recipe)})
     start: Start = field(default="encoder", metadata={"known": get_args(Start)})
-    epochs: int = _limited(20, min=1, max=10_000)
+    epochs: int = _limited(20, min=1, max=MOST_EPOCHS)
     minutes: float = _limited(0.0, min=0.0, max=100_000.0)
     batch_size: int = _limited(4, min=2, max=512)
     crop: int = _limited(512, min=32, max=4096)

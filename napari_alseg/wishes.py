@@ -26,6 +26,10 @@ class Wish:
     """A region of the shown image, to be told which others are like it."""
     rank: bool = True
     """Whether the pool may be ranked meanwhile."""
+    rest: bool = False
+    """Whether nothing is to be done before the next wish: another task is at work."""
+    others: int = 0
+    """Tasks so far that may have written over what was drawn."""
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,29 @@ def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many, monkey
     assert 2 in keeper.live.classes
 
 
+def test_what_others_have_written_over_is_drawn_again(answered):
+    label = np.full((48, 64), 3, np.uint8)
+
+    def overwrite():
+        answered.write_prediction("scene-00", label, 0)
+
+    told(answered, wish(1), overwrite, wish(2))
+    assert np.array_equal(answered.read_prediction("scene-00"), label)
+    told(answered, wish(1), overwrite, wish(2, others=1))
+    assert not np.array_equal(answered.read_prediction("scene-00"), label)
+
+
+def test_while_another_task_is_at_work_nothing_is_done(answered):
+    said = told(answered, wish(1, rest=True, rank=True))
+    assert said == []
+    inbox = Script(wish(1, rank=True))
+    said = begin(answered, inbox)
+    while not isinstance(next(said), News):
+        pass
+    inbox.urgent = [wish(2, rest=True)]
+    assert list(said) == []
+
+
 # --- meanwhile ------------------------------------------------------------------------
 
 

@@ -5,7 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+from conftest import (
+    TINY_LIVE,
+    TINY_NETWORK,
+    TINY_PREDICTION,
+    TINY_REGIONS,
+    TINY_TRAINING,
+)
 
 from napari_alseg import learning, session
 from napari_alseg.arrays import IGNORE, Bounds, finish
@@ -128,6 +134,20 @@ def test_a_warm_start_may_add_the_difficulty_branch(answered):
 
 
 # --- stopping and going on ------------------------------------------------------------
+
+
+def test_a_warm_start_passes_over_a_light_head(answered, truth):
+    learn(answered)
+    first = weights(answered)
+    answer(answered, ask(answered), truth)
+    live = replace(TINY_TRAINING, recipe="live")
+    finish(retrain(answered, TINY_LIVE, live, TINY_PREDICTION))
+    answer(answered, ask(answered), truth)
+    nothing = replace(TINY_TRAINING, start="last", learning_rate=1e-6)
+    learn(answered, nothing)
+    for name, array in weights(answered).items():
+        if name.endswith("weight"):
+            np.testing.assert_allclose(array, first[name], atol=1e-3)
 
 
 def stop_after(project, step, training=TINY_TRAINING):

@@ -173,3 +173,20 @@ def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch
     }
     assert card["stage"] == 2
     assert equal(kept, teacher)
+
+
+def test_few_labels_in_a_large_pool_are_no_error(labelled, monkeypatch):
+    """An epoch of the pool is many of the labelled images."""
+    monkeypatch.setattr(rectifying, "MOST_EPOCHS", 3)
+    report = learn(labelled)
+    assert report.curve[-1].step == 3 * 2  # of three images, two at a time
+
+
+def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
+    task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
+    for progress in task:
+        if "giving" in progress.message:
+            break
+    card = labelled.aside_card("unfinished")  # nobody has stopped it, it might crash
+    assert card["stage"] == 1
+    task.close()

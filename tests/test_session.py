@@ -7,7 +7,7 @@ import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg import learning, session
-from napari_alseg.arrays import IGNORE, Progress, finish
+from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
 from napari_alseg.errors import (
     BadValue,
     NothingToAsk,
@@ -132,7 +132,7 @@ def test_a_budget_below_one_region_is_refused(project):
 
 
 def test_an_empty_pool_is_refused(tmp_path):
-    with Project.create(tmp_path / "x.alseg", default_classes(["a"])) as empty:
+    with Project.create(tmp_path / "x.alseg", default_classes(["a", "b"])) as empty:
         with pytest.raises(NothingToAsk, match="holds no images"):
             ask(empty)
 
@@ -211,7 +211,7 @@ def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
     answer(project, ask(project), truth)
     learn(project)
     arrays, card = project.read_weights()
-    with Project.create(tmp_path / "other.alseg", default_classes(["a"])) as other:
+    with Project.create(tmp_path / "other.alseg", default_classes(["a", "b"])) as other:
         other.add_image("a", drawn[0].image)
         ask(other)
         other.commit_weights(1, arrays, card)
@@ -247,6 +247,32 @@ def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
     task.close()
     after, _ = project.read_weights()
     assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
+    project, truth, monkeypatch
+):
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    answer(project, ask(project), truth)
+    learn(project)
+    answer(project, ask(project), truth)
+    slow = replace(TINY_TRAINING, epochs=50, batch_size=2)
+    task = session.retrain(project, TINY_NETWORK, slow)
+    while next(task).done < 1:
+        pass
+    task.close()
+    assert project.latest_weights_round() == 1
+    assert project.aside_card("unfinished") is not None  # it can be gone on with
+
+
+def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):
+    """Chance draws half of the images; with one left it finds it all the same."""
+    *done, left = project.images()
+    for image in done:
+        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    for seed in range(4):
+        asked = ask(project, "1 regions", seed=seed, pool_share=0.25)
+        assert [region.image for region in asked.regions] == [left]
 
 
 def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):

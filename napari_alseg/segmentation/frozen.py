@@ -171,17 +171,19 @@ class FrozenFeatures(nn.Module):
         """
         if not self._fingerprint:
             self._fingerprint = _digest(self.state_dict().values())
-        each_image = [self._of(image[None]) for image in images]
-        return [
-            torch.cat(maps).to(images.device, torch.float32)
-            for maps in zip(*each_image, strict=True)
-        ]
+        with torch.autocast(images.device.type, enabled=False):
+            each_image = [self._of(image[None]) for image in images]
+            return [
+                torch.cat(maps).to(images.device, torch.float32)
+                for maps in zip(*each_image, strict=True)
+            ]
 
     def _of(self, image: ImageTensor) -> tuple[Tensor, ...]:
         """Features of one image (1, 3, h, w), half precision.
 
         Those of the encoder come from memory if they are there; the filters take less
-        time than they would take room.
+        time than they would take room. They are differences of what is nearly the same,
+        so that only the encoder computes in half precision.
         """
         key = self._fingerprint + _digest([image])
         kept = FEATURES.get(key)
@@ -235,7 +237,7 @@ class FrozenFeatures(nn.Module):
         totals = [_Moments() for _ in self.channels]
         for done, image in enumerate(images, 1):
             for moments, stage in zip(totals, self._stages(image), strict=True):
-                moments.add(stage[0].flatten(1).double().cpu())
+                moments.add(stage[0].flatten(1).cpu().double())
             yield Progress(done, count, "looking at the pool")
         for index, (moments, kept) in enumerate(
             zip(totals, self.channels, strict=True)
@@ -330,13 +332,11 @@ def pixel_features(
     across = (columns.float() + 0.5) / width * 2 - 1
     down = (rows.float() + 0.5) / height * 2 - 1
     places = torch.stack([across, down], -1)[None, None]  # (1, 1, N, 2)
-    found = [
-        functional.grid_sample(
-            each,
-            places.to(each.device),
-            align_corners=False,
-            padding_mode="border",
-        )[0, :, 0]
-        for each in maps
-    ]
+    found = []
+    for each in maps:
+        # Beyond the middle of the outermost cells there is nothing between two of them.
+        ends = 1 - 1 / torch.tensor([each.shape[-1], each.shape[-2]])
+        inside = places.clamp(-ends, ends).to(each.device)
+        sampled = functional.grid_sample(each, inside, align_corners=False)
+        found.append(sampled[0, :, 0])
     return torch.cat(found).T.half()

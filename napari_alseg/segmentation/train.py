@@ -96,6 +96,7 @@ class Run:
         self.time = 0.0
         self.step = 0
         self.curve: list[CurvePoint] = []
+        self._due: CurvePoint | None = None  # which is to be measured still
         self._seconds = 0.0
         self._parts = 1
         self._crop: int | None = None  # what fits into memory, if less than is set
@@ -142,6 +143,8 @@ class Run:
             if not self.curve:
                 yield from self._look_first(validation, lesson)
             self.network.train()
+            if self._due is not None:
+                yield from self._look(validation, lesson, until)
             while self.time < min(until, DONE):
                 full = False
                 try:
@@ -198,22 +201,43 @@ class Run:
                 pause = self.time >= min(until, DONE)
                 if not (due or pause) and monotonic() - reported < PAUSE:
                     continue
-                loss, total = _mean(losses, self.step), self._expected(lesson)
-                miou = None
+                point = CurvePoint(self.step, epoch, _mean(losses, self.step), None)
                 if due:
-                    miou = yield from _measure(
-                        self.network, validation, self.step, total
-                    )
-                    self.network.train()
-                    if self._best.offer(miou, self.network, last=until > DONE):
-                        self.time, pause, total = 1.0, True, self.step
-                self.curve.append(CurvePoint(self.step, epoch, loss, miou))
-                metrics = {"loss": loss} | ({} if miou is None else {"miou": miou})
-                yield Progress(self.step, total, "learning", metrics)
+                    self._due = point
+                    yield from self._look(validation, lesson, until)
+                else:
+                    yield self._told(point, lesson)
                 losses.clear()
                 reported = monotonic()
-                if pause:
+                if pause or self.time > DONE:
                     return
+
+    def _look(
+        self, validation: Sequence[Example], lesson: Lesson[B], until: float
+    ) -> Task[None]:
+        """Measure, and see whether these weights are the best and patience has run out.
+
+        A look that is stopped is made up for when the run goes on.
+        """
+        assert self._due is not None
+        total = self._expected(lesson)
+        miou = yield from _measure(self.network, validation, self.step, total)
+        self.network.train()
+        if self._best.offer(miou, self.network, last=until > DONE):
+            self.time = 1.0
+        point, self._due = replace(self._due, miou=miou), None
+        yield self._told(point, lesson)
+
+    def _told(self, point: CurvePoint, lesson: Lesson[B]) -> Progress:
+        """Add a point to the curve, and say it."""
+        self.curve.append(point)
+        metrics = {"loss": point.loss, "miou": point.miou}
+        return Progress(
+            self.step,
+            self._expected(lesson),
+            "learning",
+            {name: value for name, value in metrics.items() if value is not None},
+        )
 
     def _step(self, lesson: Lesson[B], batch: B) -> Tensor:
         """Learn from one batch, in parts if memory is short; its loss before that."""
@@ -316,7 +340,8 @@ class Run:
             "best": self._best.miou,
             "looks": self._best.looks,
             "steps_averaged": self._average.steps,
-            "curve": [list(astuple(point)) for point in self.curve],
+            "curve": [astuple(point) for point in self.curve],
+            "due": astuple(self._due) if self._due else None,
         }
         return arrays, card
 
@@ -368,6 +393,7 @@ class Run:
         self._best.miou, self._best.looks = card["best"], card["looks"]
         self._average.steps = card["steps_averaged"]
         self.curve = [CurvePoint(*point) for point in card["curve"]]
+        self._due = CurvePoint(*card["due"]) if card.get("due") else None
         self._lay_down()
 
 

@@ -137,9 +137,11 @@ def check_classes(classes: Sequence[LabelClass], where: str) -> None:
     BadClasses
         Saying in which table, and what is wrong.
     """
-    if not 1 <= len(classes) <= MAXIMUM_CLASSES:
+    if not 2 <= len(classes) <= MAXIMUM_CLASSES:
+        given = f"{len(classes)} class{'' if len(classes) == 1 else 'es'}"
         raise BadClasses(
-            f"{where} has {len(classes)} classes; give 1 to {MAXIMUM_CLASSES}"
+            f"{where} has {given}; give 2 to {MAXIMUM_CLASSES} (what is "
+            "none of the things you look for is a class, too: 'background')"
         )
     if not all(entry.name.strip() for entry in classes):
         raise BadClasses(f"{where} has a class without a name; name each class")

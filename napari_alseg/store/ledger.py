@@ -314,11 +314,19 @@ class Ledger:
                 )
 
     def replaceable(self, round: int) -> tuple[int, ...]:
-        """Open positions of a round that no event speaks of."""
+        """Open positions of a round that nobody has spoken of or painted in since."""
         found = self.rows(
             "SELECT position FROM regions WHERE round = ? AND state = 'open' "
             "AND position NOT IN (SELECT position FROM events WHERE round = ? "
-            "AND position IS NOT NULL) ORDER BY position",
+            "AND position IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM events "
+            "WHERE kind = 'stroke' AND standing = 'done' "
+            "AND time >= (SELECT time FROM rounds WHERE round = ?) "
+            "AND events.image = regions.image "
+            "AND events.row_start < regions.row_stop "
+            "AND regions.row_start < events.row_stop "
+            "AND events.column_start < regions.column_stop "
+            "AND regions.column_start < events.column_stop) ORDER BY position",
+            round,
             round,
             round,
         )

@@ -24,7 +24,7 @@ def user_name() -> str:
 def holder(lock: Path) -> dict[str, Any] | None:
     """Read who holds a lock; None if nobody does or the file makes no sense."""
     try:
-        found = json.loads(lock.read_text())
+        found = json.loads(lock.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     known = isinstance(found, dict) and {"user", "host", "pid", "time"} <= set(found)
@@ -71,7 +71,7 @@ def take(lock: Path) -> dict[str, Any]:
         "time": time.time(),
     }
     partial = lock.with_suffix(".partial")
-    partial.write_text(json.dumps(ours))
+    partial.write_text(json.dumps(ours), "utf-8")
     partial.replace(lock)
     return ours
 

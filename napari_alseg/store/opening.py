@@ -61,7 +61,7 @@ def attributes_of(path: Path) -> dict[str, Any]:
     """Read what the folder says it is."""
     nothing = f"{path} is no labelling project"
     try:
-        found = json.loads((path / "zarr.json").read_text())["attributes"]
+        found = json.loads((path / "zarr.json").read_text("utf-8"))["attributes"]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotAProject(
             f"{nothing}: it has no zarr.json; choose the folder of a project, or make "

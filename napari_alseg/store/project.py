@@ -624,6 +624,8 @@ class Project:
             return False
         if layout.map_parameters(self._known(name), map_name) != dict(parameters or {}):
             return False
+        if not self._weights(self._ledger.weights()[latest]).exists():
+            return False  # somebody deleted it; `verify` says so
         learnt = self.weights_time(latest)
         return layout.map_time(self._known(name), map_name) >= learnt
 

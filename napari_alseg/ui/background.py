@@ -8,6 +8,8 @@ from napari_alseg.arrays import Progress, Task
 from napari_alseg.worker import Worker
 
 CLOSE_MILLISECONDS = 10_000
+KILL_MILLISECONDS = 200
+"""Between two attempts to end a child that does not end by itself."""
 
 
 class _Driver(QThread):
@@ -92,9 +94,10 @@ class Background(QObject):
             driver.blockSignals(True)
             driver.stopping = True
             self.worker.stop()
-            if not driver.wait(patience):
+            ended = driver.wait(patience)
+            while not ended:  # the child may only be starting
                 self.worker.close(grace=0)
-                driver.wait()
+                ended = driver.wait(KILL_MILLISECONDS)
         self.worker.close()
 
     def _on_progressed(self, progress: Progress) -> None:

@@ -388,7 +388,7 @@ class Labelling(QObject):
     def answer(self, label: int) -> None:
         """Fill the current region with a class, and go to the next one.
 
-        With no region to answer, the class is picked for the brush.
+        With no region to answer on the shown image, the class is picked for the brush.
         """
         if self._layer is not None:
             self._layer.selected_label = label
@@ -464,10 +464,15 @@ class Labelling(QObject):
             self.failed.emit(str(error))
 
     def _open_position(self) -> int | None:
-        """Return the current position if its region waits for an answer."""
-        if self.position is None or self.states()[self.position] != "open":
+        """Return the current position if its region is shown and waits for an answer.
+
+        Nobody answers what is not to be seen.
+        """
+        region = self.region
+        if region is None or region.image != self.image:
             return None
-        return self.position
+        assert self.position is not None
+        return self.position if self.states()[self.position] == "open" else None
 
     def _commit(self, label: int | None) -> None:
         selection, position = self.selection, self.position

@@ -26,6 +26,8 @@ STARTING = ("loading the network", "looking at the pool", "reading the labels")
 """Progress that is told until the map knows all labels."""
 PAUSE = 20
 """Milliseconds in which several changes become one wish."""
+WRITING = ("Ask", "Look")
+"""Tasks that write predictions and maps of the network themselves; live waits."""
 
 
 class Living(QObject):
@@ -71,6 +73,8 @@ class Living(QObject):
         self._number = 0
         self._oldest = 0
         """News of earlier wishes are about another project or round."""
+        self._others = 0
+        """Other tasks that may have written over the maps; some are counted twice."""
         self._latest_query: QuerySettings | None = None
         self._sequence = 0
         """Event up to which labels were there when something was last wished for."""
@@ -132,6 +136,7 @@ class Living(QObject):
         """Say what is wanted now, once the window has come to rest."""
         labelling = self._labelling
         self.panel.set_able(labelling is not None and labelling.region is not None)
+        self._others += self._task() in WRITING
         if self.on:
             self._pause.start()
 
@@ -143,11 +148,10 @@ class Living(QObject):
             return
         self._sequence = labelling.project.sequence
         task = self._task()
-        if task in ("Ask", "Look"):
+        if task in WRITING:
             self.panel.set_map(f"Map: waits for {task}.")
-            return
         query = self._whole_query()
-        if query is None:
+        if query is None or (task in WRITING and not self.background.busy):
             return
         if not self.background.busy:
             following = self.background.worker.run(
@@ -173,6 +177,8 @@ class Living(QObject):
             query,
             self._similar_to[1] if self._similar_to else None,
             rank=not task,
+            rest=task in WRITING,
+            others=self._others,
         )
         self.background.worker.tell(wish)
 

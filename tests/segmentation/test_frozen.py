@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import TINY_LIVE
 from torch import nn
+from torch.nn import functional
 
 from napari_alseg.arrays import Progress, finish
 from napari_alseg.errors import BadValue
@@ -342,3 +343,24 @@ def test_features_of_the_same_weights_are_the_same_numbers():
     FEATURES.clear()
     for one, other in zip(before, second(image), strict=True):
         np.testing.assert_array_equal(one, other.numpy())
+
+
+def test_only_the_encoder_computes_in_half_precision():
+    """Filters are differences of what is nearly the same."""
+    features, (picture,) = frozen(), pictures(1)
+    finish(features.calibrate([picture], 1))
+    plain = features(picture)
+    FEATURES.clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        within = features(picture)
+    for one, other in zip(plain, within, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_beyond_the_outermost_cells_pixels_have_their_features():
+    generator = torch.Generator().manual_seed(3)
+    maps = [torch.randn(1, 2, 3, 5, generator=generator)]
+    rows, columns = (torch.tensor(each) for each in np.indices((12, 20)).reshape(2, -1))
+    found = pixel_features(maps, rows, columns, (12, 20)).float()
+    whole = functional.interpolate(maps[0], (12, 20), mode="bilinear")[0]
+    torch.testing.assert_close(found, whole.flatten(1).T, atol=2e-3, rtol=0)

@@ -318,6 +318,27 @@ def test_a_stopped_run_goes_on_exactly(
     assert [(p.step, p.miou) for p in again.curve] == points
 
 
+@pytest.mark.usefixtures("always_reporting")
+@pytest.mark.parametrize("epochs", [3, 10])
+def test_a_look_that_is_stopped_is_made_up_for(tiny_network, examples, quick, epochs):
+    """Stopped within a measurement, after the last step, too."""
+    whole = Run(deepcopy(tiny_network), quick)
+    lesson = lesson_of(whole.network, examples, quick)
+    finish(whole.learn(lesson, examples[:2]))
+    first = Run(deepcopy(tiny_network), quick)
+    task = first.learn(lesson, examples[:2])
+    while next(task).message != "measuring" or first.step < 3 * epochs:
+        pass
+    task.close()
+    arrays, card = first.state()
+    again = Run(deepcopy(tiny_network), quick)
+    again.go_on(arrays, json.loads(json.dumps(card)))
+    finish(again.learn(lesson, examples[:2]))
+    assert same(state(whole.network), state(again.network))
+    points = [(p.step, p.miou) for p in whole.curve]
+    assert [(p.step, p.miou) for p in again.curve] == points
+
+
 def test_a_run_may_pause_for_new_answers(tiny_network, examples, quick):
     """RIPU's schedule: the rates fall on, though the lesson is another."""
     run = Run(tiny_network, quick)

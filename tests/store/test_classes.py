@@ -14,6 +14,7 @@ from napari_alseg.store import (
 from napari_alseg.store.classes import colours
 
 HEAD = "value,name,red,green,blue\n"
+OTHER = LabelClass("other", (9, 9, 9))
 
 
 def written(tmp_path, text):
@@ -40,8 +41,8 @@ def test_keys_of_the_file_are_kept(tmp_path):
 
 
 def test_a_byte_order_mark_does_not_hide_a_column(tmp_path):
-    table = read_classes(written(tmp_path, f"\ufeff{HEAD}0,Sky,1,2,3\n"))
-    assert table.values == (0,)
+    table = read_classes(written(tmp_path, f"\ufeff{HEAD}0,Sky,1,2,3\n2,Road,1,2,3\n"))
+    assert table.values == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,8 @@ def test_a_byte_order_mark_does_not_hide_a_column(tmp_path):
         (f"{HEAD}0,Sky,1,2\n", "line 2: blue must be .* got ''"),
         (HEAD, "has 0 classes"),
         (f"{HEAD}255,ignore,0,0,0\n", "has 0 classes"),
-        (f"{HEAD}0,,1,2,3\n", "without a name"),
+        (f"{HEAD}1,nucleus,1,2,3\n", "has 1 class; .*'background'"),
+        (f"{HEAD}0,,1,2,3\n1,b,1,2,3\n", "without a name"),
     ],
 )
 def test_bad_tables_name_the_line(tmp_path, text, said):
@@ -69,7 +71,7 @@ def test_a_table_that_is_not_there(tmp_path):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 254), st.booleans())
+@given(st.integers(2, 254), st.booleans())
 def test_written_tables_read_back(tmp_path_factory, count, ignored):
     classes = default_classes([f"class, {i}" for i in range(count)])
     table = ClassTable(
@@ -103,7 +105,7 @@ def test_every_class_has_its_own_colour_and_none_napari_key():
     [
         ([LabelClass("a", (0, 0, 0)), LabelClass("a", (1, 1, 1))], "'a' twice"),
         ([LabelClass("a", (0, 0, 0), "q"), LabelClass("b", (1, 1, 1), "q")], "key 'q'"),
-        ([LabelClass("a", (0, 0, 300))], "0 to 255"),
+        ([LabelClass("a", (0, 0, 300)), OTHER], "0 to 255"),
         ([LabelClass(str(i), (0, 0, 0)) for i in range(255)], "has 255 classes"),
     ],
 )
@@ -114,7 +116,7 @@ def test_classes_that_contradict_one_another(classes, said):
 
 @pytest.mark.parametrize("key", ["s", "W", "ab", " "])
 def test_a_key_that_the_window_needs_or_that_is_none_is_refused(key):
-    classes = [LabelClass("a", (1, 2, 3), key)]
+    classes = [LabelClass("a", (1, 2, 3), key), OTHER]
     with pytest.raises(BadClasses, match="key"):
         check_classes(classes, "the table")
 

@@ -971,7 +971,7 @@ with Project.open(folder + "/x.alseg", "read") as project:
     print(int(project.read_map("a", "entropy").sum()), project.verify())
 for deed in (
     lambda: Project.open(folder + "/x.alseg"),
-    lambda: Project.create(folder + "/y.alseg", default_classes(["a"])),
+    lambda: Project.create(folder + "/y.alseg", default_classes(["a", "b"])),
     lambda: Project.open(folder + "/closed"),
 ):
     try:

@@ -63,9 +63,20 @@ def test_answered_skipped_and_undone_positions_keep_their_region(asked):
     assert len(regions) == 8
 
 
-def test_a_stroke_touches_no_position(asked):
-    asked.stroke("first", Bounds(0, 0, 2, 2), np.ones((2, 2), np.uint8))
+def test_what_somebody_has_begun_to_paint_is_not_replaced(asked):
+    region = asked.selection(1).regions[5]
+    corner = Bounds(*region.bounds[:2], *(edge + 1 for edge in region.bounds[:2]))
+    asked.stroke(region.image, corner, np.ones(corner.shape, np.uint8))
+    assert asked.replaceable(1) == (0, 1, 2, 3, 4, 6, 7)
+    asked.undo()
     assert asked.replaceable(1) == tuple(range(8))
+
+
+def test_what_was_painted_before_the_round_holds_no_region(asked):
+    asked.stroke("first", Bounds(0, 0, 6, 8), np.ones((6, 8), np.uint8))
+    assert asked.replaceable(1) == (4, 5, 6, 7)
+    asked.ask(replace(asked.selection(1), round=2))
+    assert asked.replaceable(2) == tuple(range(8))
 
 
 def test_what_was_undone_before_is_done_again_after(asked):

@@ -53,6 +53,22 @@ def test_a_class_key_fills_the_region_on_disk_and_goes_on(labelling):
     assert labelling.position == 1
 
 
+def test_a_region_that_is_not_on_screen_is_not_answered(labelling):
+    layer = layers.find(labelling.viewer, "annotation")
+    image = labelling.image
+    other = next(each for each in labelling.project.images() if each != image)
+    labelling.show(other)
+    layer = layers.find(labelling.viewer, "annotation")
+    for key in ("3", "w", "s"):
+        press(layer, key)
+    assert layer.selected_label == 3  # for the brush
+    assert labelling.states()[0] == "open"
+    assert (labelling.position, labelling.image) == (0, other)
+    labelling.show(image)
+    press(layers.find(labelling.viewer, "annotation"), "3")
+    assert labelling.states()[0] == "answered"
+
+
 def test_keys_work_whichever_layer_of_ours_is_active(labelling):
     for owner in (labelling.viewer, *layers.ours(labelling.viewer)):
         count = labelling.states().count("answered")
