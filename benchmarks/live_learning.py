@@ -139,7 +139,7 @@ def run(piece: Piece, data: Path, folder: Path, seed: int) -> None:
 def split(name: str, given: Path, out: Path) -> Path:
     """Return a data set with a train and a val folder, made of links if need be.
 
-    Of the nuclei every tenth image is taken, of the sections all; of these every third
+    Of the nuclei every eighth image is taken, of the sections all; of these every third
     measures.
     """
     if (given / name / "train").is_dir():

@@ -255,6 +255,9 @@ class Progress:
     """For example ``{"loss": 0.41}`` or ``{"miou": 0.55}``."""
 
 
+NOTE = "note: "
+"""What the message of a progress begins with that is to stay on screen."""
+
 Result = TypeVar("Result")
 Task: TypeAlias = Generator[Progress, None, Result]
 """Long work: yields its progress, returns its result, stops when closed."""

@@ -1,4 +1,4 @@
-"""The command line: every round of the window, without a window.
+"""The command line: make, ask, learn, rehearse; answering needs the window.
 
 Errors a user can put right are printed in one line and exit with code 2.
 """
@@ -336,12 +336,15 @@ def verify(project: Positional[Path], repair: bool = False) -> None:
     from .store import Project
 
     with Project.open(project, "write" if repair else "read") as opened:
-        problems = opened.verify(repair=repair)
-    for problem in problems:
+        found = opened.verify(repair=repair)
+        left = opened.verify() if repair else found
+    for problem in found:
         TERMINAL.say(problem)
-    done = "repaired" if repair else "found"
-    TERMINAL.say(f"{project}: {len(problems)} problems {done}")
-    if problems and not repair:
+    done = f"{len(found)} problems found"
+    if repair:
+        done += f", {len(found) - len(left)} repaired"
+    TERMINAL.say(f"{project}: {done}")
+    if left:
         raise SystemExit(1)
 
 

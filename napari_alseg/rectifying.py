@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from . import segmentation
-from .arrays import IGNORE, Progress, Task, to_labels, to_targets
+from .arrays import IGNORE, NOTE, Progress, Task, to_labels, to_targets
 from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
@@ -206,7 +206,7 @@ def _learn_stage(
     try:
         lesson = yield from _lesson(learner, stage, labelled, unlabelled)
         for progress in run.learn(lesson, learner.validation):
-            if not progress.message.startswith("note"):
+            if not progress.message.startswith(NOTE):
                 message = f"{progress.message} ({stage.number} of {last})"
                 progress = replace(progress, message=message)
             yield progress

@@ -1,9 +1,9 @@
 """A round: `query` asks, a person answers, `retrain` learns; `look` fills the maps.
 
 Each is a task (a generator of progress), so that the command line drives it in place
-and the window drives it in a child process. Torch tensors and NumPy arrays meet here
-and nowhere else. One image at a time flows through prediction, score and pooling;
-what grows with the pool is one row a region, never a map.
+and the window drives it in a child process. One image at a time flows through
+prediction, score and pooling; what grows with the pool is one row a region, never a
+map.
 """
 
 from collections.abc import Collection, Sequence

@@ -118,7 +118,7 @@ class QuerySettings:
         How much each pixel or region is worth: a row of the table of acquisitions.
     choice
         Which regions are taken: top, per-image, class-quota, class-stratified,
-        foreground, few-per-image or diverse.
+        foreground, few-per-image, diverse or everything.
     pool_share
         Share of the pool's images that is scored, drawn anew in each round.
     region_size
@@ -261,10 +261,11 @@ class TrainingSettings:
         'encoder': each round starts from the pretrained encoder and learns all labels
         anew; 'last': it goes on from the last weights that knew fewer labels.
     epochs
-        Passes over all images that have a label.
+        Passes over all images that have a label; over the whole pool for adaptation and
+        for each of the three networks of rectified. The recipe live has none.
     minutes
-        Learn no longer than this, with fewer epochs if need be; 0 sets no limit. How
-        far it comes then depends on the computer.
+        Take steps for no longer than this, with fewer epochs if need be; 0 sets no
+        limit. How far it comes then depends on the computer.
     batch_size
         Crops in a step; batch normalisation needs at least two.
     crop

@@ -8,6 +8,7 @@ ends when its standard input does - also when the parent is killed. Whatever a l
 prints in the child goes to standard error.
 """
 
+import logging
 import os
 import pickle
 import subprocess
@@ -24,7 +25,7 @@ from time import monotonic
 from typing import IO, Any, NamedTuple
 
 from . import errors
-from .arrays import Task
+from .arrays import NOTE, Progress, Task
 from .errors import AlsegError, TaskDied
 
 GRACE_SECONDS = 20.0
@@ -267,6 +268,18 @@ def _forward(stream: IO[bytes], put: Callable[[Any], None]) -> None:
 # --- in the child ---------------------------------------------------------------------
 
 
+class _Notes(logging.Handler):
+    """Hands on what our modules warn of, for the window to show."""
+
+    def __init__(self, reply: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._reply = reply
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say one warning."""
+        self._reply("progress", Progress(0, 0, NOTE + record.getMessage()))
+
+
 def _serve(
     request: Request,
     stopped: threading.Event,
@@ -332,6 +345,8 @@ def main() -> None:
     def reply(kind: str, value: Any) -> None:
         pickle.dump(Reply(kind, value), replies)
         replies.flush()
+
+    logging.getLogger("napari_alseg").addHandler(_Notes(reply))
 
     threading.Thread(
         target=_forward, args=(sys.stdin.buffer, receive), daemon=True

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from shutil import rmtree
 
 import numpy as np
 import pytest
@@ -136,6 +137,17 @@ def test_verify_finds_and_repairs_what_differs_from_the_ledger(run, made):
     with Project.open(made) as project:
         assert project.read_labels("scene-00")[3, 3] == 0
         assert project.read_labels("scene-00")[0, 0] == 2
+
+
+def test_verify_says_what_it_cannot_repair(run, made):
+    import zarr
+
+    folder = made / "images" / "scene-00" / "labels" / "annotation" / "0"
+    zarr.open_array(folder, mode="r+")[3, 3] = 5
+    rmtree(made / "images" / "scene-01" / "0")
+    code, out, _ = run("verify", made, "--repair")
+    assert code == 1
+    assert "2 problems found, 1 repaired" in out
 
 
 def fails(run, *arguments):

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from conftest import (
@@ -13,7 +14,7 @@ from conftest import (
     TINY_TRAINING,
 )
 
-from napari_alseg.arrays import Selection, finish
+from napari_alseg.arrays import NOTE, Selection, finish
 from napari_alseg.errors import NothingToLearn, TaskDied
 from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project
@@ -82,6 +83,16 @@ def test_an_error_of_ours_arrives_as_itself_and_the_child_lives_on(
     with pytest.raises(NothingToLearn, match="has a label yet"):
         finish(learn(worker, project_path))
     assert finish(ask(worker, project_path)).round == 1
+
+
+def test_a_warning_arrives_as_a_note(worker, project_path):
+    unknown = replace(TINY_LIVE, weights="imagenet")  # this encoder has none
+    finish(ask(worker, project_path))
+    label_something(project_path)
+    task = worker.run("retrain", project_path, network=unknown, training=TINY_TRAINING)
+    notes = [each.message for each in task if each.message.startswith(NOTE)]
+    assert len(notes) == 1
+    assert "starts from random weights" in notes[0]
 
 
 def test_a_bug_arrives_with_its_traceback(worker, project_path):

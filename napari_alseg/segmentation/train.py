@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from napari_alseg.arrays import Progress, Task
+from napari_alseg.arrays import NOTE, Progress, Task
 from napari_alseg.errors import BadValue, WeightsMismatch
 from napari_alseg.metrics import CurvePoint, scores
 from napari_alseg.settings import PredictionSettings, TrainingSettings, check
@@ -153,9 +153,7 @@ class Run:
                     full = True
                 if full:  # outside of the handler, which keeps the tensors alive
                     message = self._retreat(lesson)
-                    yield Progress(
-                        self.step, self._expected(lesson), f"note: {message}"
-                    )
+                    yield Progress(self.step, self._expected(lesson), NOTE + message)
         finally:
             self._lay_down()
 

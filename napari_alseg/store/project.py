@@ -928,9 +928,9 @@ class Project:
 
         Pixels are those an answer left labelled inside its region. A whole-region
         answer, or one accepted as it was painted, is one click; an answer with exact
-        pixels is one click for each class in it, and at least one. A region that was
-        answered twice counts its clicks and seconds twice, the rest once. Strokes
-        outside of answers and imported masks cost nothing here.
+        pixels is one click for each connected piece of a class in it, and at least
+        one. A region that was answered twice counts its clicks and seconds twice, the
+        rest once. Strokes outside of answers and imported masks cost nothing here.
         """
         return self._ledger.cost(round)
 

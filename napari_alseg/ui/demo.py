@@ -131,7 +131,7 @@ class Demonstration:
         curve = recorded["curve"]
         cost = self.labelling.project.cost()
         print(f"round {first.round}: asked {len(first.regions)} regions", end=" ")
-        print(f"in {len(first.images)} images, a spread of colours and textures")
+        print(f"in {len(first.images)} images, typical of what the encoder sees")
         print(f"answered {cost.regions} regions, {cost.pixels} pixels")
         print(f"mIoU on {VALIDATION} validation images: ", end="")
         print(f"{curve[0][3]:.1%} before learning, {recorded['miou']:.1%} after")

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_alseg.arrays import Progress
+from napari_alseg.arrays import NOTE, Progress
 from napari_alseg.errors import (
     AlsegError,
     Busy,
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 
 WIDTH = 400
-NOTE = "note: "
 """What the message of a progress begins with if it is to stay readable."""
 LEARNING = ("Learn", "Go on")
 

@@ -30,7 +30,7 @@ class LivePanel(QGroupBox):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Live", parent)
-        self._on = QCheckBox("On (Shift+&V)")
+        self._on = QCheckBox("On (Shift+V)")
         self._on.setToolTip(
             "A light model learns from each answer within two seconds; the maps of the "
             "shown image and the order of the questions follow"

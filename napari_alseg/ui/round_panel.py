@@ -37,7 +37,7 @@ class RoundPanel(QGroupBox):
         self.asking = AskingPanel()
         self._ask = QPushButton("&Ask")
         self._ask.setToolTip("Choose the next regions to label")
-        self._learn = QPushButton("&Learn")
+        self._learn = QPushButton("L&earn")
         self._learn.setToolTip("Train the network on all labels, in the background")
         self._go_on = QPushButton("&Go on learning")
         self._go_on.setToolTip(
@@ -45,7 +45,10 @@ class RoundPanel(QGroupBox):
             "Learn starts anew"
         )
         self._stop = QPushButton("S&top")
-        self._stop.setToolTip("End the running task; learning keeps the best so far")
+        self._stop.setToolTip(
+            "End the running task; learning keeps the best so far, if it is as good as "
+            "what is there"
+        )
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress")
         self.curve = Curve()

@@ -2,6 +2,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QAbstractButton
 
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
@@ -33,6 +35,17 @@ def test_without_a_project_only_new_and_open_can_be_pressed(dock):
     dock.ask()
     dock.answer(1)
     assert not dock.background.busy
+
+
+def test_no_two_things_of_the_window_have_the_same_letter(dock):
+    """Qt presses neither of two that have; napari's menus have theirs, too."""
+    window = dock.viewer.window._qt_window
+    texts = [action.text() for action in window.menuBar().actions()]
+    texts += [each.text() for each in dock.findChildren(QAbstractButton)]
+    keys = [QKeySequence.mnemonic(text).toString() for text in texts]
+    letters = [key for key in keys if key]
+    assert {"Alt+A", "Alt+E", "Alt+T", "Alt+G", "Alt+L"} <= set(letters)
+    assert len(set(letters)) == len(letters)
 
 
 def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path):
