@@ -225,7 +225,7 @@ def test_an_empty_folder(run, tmp_path):
     (tmp_path / "empty").mkdir()
     err = fails(
         run, "new", tmp_path / "x.alseg", "--images", tmp_path / "empty",
-        "--class-names", "a",
+        "--class-names", "a", "b",
     )  # fmt: skip
     assert "no image" in err
 
@@ -265,7 +265,7 @@ def test_no_room_on_the_disk(run, dataset, tmp_path):
     try:
         err = fails(
             run, "new", disk / "x.alseg", "--images", dataset / "train" / "images",
-            "--class-names", "a",
+            "--class-names", "a", "b",
         )  # fmt: skip
         assert "room" in err or "space" in err
         assert not (disk / "x.alseg").exists()

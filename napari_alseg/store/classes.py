@@ -110,12 +110,12 @@ def default_classes(names: Iterable[str]) -> tuple[LabelClass, ...]:
     Raises
     ------
     BadClasses
-        If a name comes twice or is empty, or there is none.
+        If a name comes twice or is empty, or there are fewer than two.
 
     Examples
     --------
-    >>> default_classes(["cell"])
-    (LabelClass(name='cell', colour=(230, 159, 0), key='1'),)
+    >>> default_classes(["cell", "background"])[0]
+    LabelClass(name='cell', colour=(230, 159, 0), key='1')
     """
     names = list(names)
     keys = default_keys(len(names))

@@ -72,8 +72,10 @@ class Project:
     --------
     >>> from tempfile import TemporaryDirectory
     >>> folder = TemporaryDirectory()
+    >>> path = Path(folder.name) / "cells.alseg"
     >>> cell = LabelClass("cell", (230, 159, 0), "1")
-    >>> with Project.create(Path(folder.name) / "cells.alseg", [cell]) as project:
+    >>> ground = LabelClass("background", (86, 180, 233), "2")
+    >>> with Project.create(path, [cell, ground]) as project:
     ...     name = project.add_image("first.png", np.zeros((4, 6, 3), np.uint8))
     ...     project.stroke(name, Bounds(0, 0, 1, 2), np.array([[1, 0]], np.uint8))
     ...     project.labelled_pixels()

@@ -396,13 +396,16 @@ def test_weights_for_other_classes_are_told(
                     return end.value
 
     worker.deed = really
-    dock.show_image(dock.project.images()[1])
+    asked = labelling.image
+    other = next(each for each in dock.project.images() if each != asked)
+    dock.show_image(other)
     wait_idle(qtbot, dock)
     (said,) = shown_errors
     assert said.startswith("Look: ") and "classes" in said
     dock.ask()
     wait_idle(qtbot, dock)
     assert len(shown_errors) == 2 and shown_errors[1].startswith("Ask: ")
+    dock.show_image(asked)
     dock.answer(1)
     assert labelling.states()[0] == "answered"
 
