@@ -88,14 +88,12 @@ def deep(_: int) -> Iterator[Piece]:
 def half(images: int) -> Iterator[Piece]:
     """Yield the three ways to learn from the labels that live asked, at half size."""
     asking = {"answers": "dominant", "size": "180x240", "region_size": 100}
-    for system in ("live", "random"):
-        totals = [each * images for each in EACH]
-        for piece in chain(system, totals):
-            yield replace(piece, asking=asking)
-        for total in totals if system == "live" else ():
-            before, deep = f"live-{total}", f"deep-{total}"
-            yield Piece(deep, "live", "1 regions", "partial", before, asking)
-            yield Piece(f"both-{total}", "live", "1 regions", "live", deep, asking)
+    for piece in microscopy(images):
+        yield replace(piece, asking=asking)
+    for total in (each * images for each in EACH):
+        before, deep = f"live-{total}", f"deep-{total}"
+        yield Piece(deep, "live", "1 regions", "partial", before, asking)
+        yield Piece(f"both-{total}", "live", "1 regions", "live", deep, asking)
 
 
 def microscopy(images: int) -> Iterator[Piece]:

@@ -337,7 +337,7 @@ def verify(project: Positional[Path], repair: bool = False) -> None:
 
     with Project.open(project, "write" if repair else "read") as opened:
         found = opened.verify(repair=repair)
-        left = opened.verify() if repair else found
+        left = opened.verify() if repair and found else found
     for problem in found:
         TERMINAL.say(problem)
     done = f"{len(found)} problems found"

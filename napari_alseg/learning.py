@@ -167,7 +167,7 @@ class Learner:
         """
         for number in range(self.plan.round, -1, -1):
             stored = self.project.read_weights(number)
-            if stored is None or _is_live(stored[1]):
+            if stored is None or is_light(stored[1]):
                 continue
             earlier = number < self.plan.round
             if earlier or stored[1].get("sequence", -1) < self.plan.sequence:
@@ -200,7 +200,7 @@ class Learner:
         return Report(number, tuple(curve), net.weights_source, scores)
 
 
-def _is_live(card: Mapping[str, Any]) -> bool:
+def is_light(card: Mapping[str, Any]) -> bool:
     """Whether weights are of a light head on a frozen encoder."""
     return str(card["network"]).startswith(segmentation.LIVE)
 
@@ -239,7 +239,7 @@ def learn_once(
     except (GeneratorExit, KeyboardInterrupt):
         if run.step:
             put_off()
-        if worth_keeping(project, plan.round, run.curve):
+        if worth_keeping(project, run.curve):
             learner.commit(net, run.curve)
         raise
     learner.commit(net, run.curve)
@@ -300,7 +300,7 @@ def _leaves_source(learner: Learner) -> bool:
     return free and learner.before() is not None
 
 
-def worth_keeping(project: Project, number: int, curve: Sequence[CurvePoint]) -> bool:
+def worth_keeping(project: Project, curve: Sequence[CurvePoint]) -> bool:
     """Whether a stopped training may take the place of the latest network.
 
     It must be as good on the validation images; without any, an epoch must be over.

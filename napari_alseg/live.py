@@ -14,7 +14,7 @@ import torch
 from . import segmentation
 from .arrays import Progress, Task, to_targets
 from .errors import WeightsMismatch
-from .learning import Learner, no_labels
+from .learning import Learner, is_light, no_labels
 from .metrics import CurvePoint, Report
 from .segmentation import CALIBRATED_WITH, LIVE, LiveBody, Network, Samples
 from .settings import (
@@ -351,7 +351,7 @@ def latest_deep(project: Project) -> tuple[int, int] | None:
     The moment tells two trainings of one round apart. None if no network did.
     """
     for number in reversed(project.weights_rounds()):
-        if not str(project.weights_card(number)["network"]).startswith(LIVE):
+        if not is_light(project.weights_card(number)):
             return number, project.weights_time(number)
     return None
 

@@ -214,7 +214,7 @@ def _learn_stage(
         _put_off(learner, stage, run)
         if stage.teacher is not None:
             learner.commit(stage.teacher, run.curve)
-        elif worth_keeping(learner.project, plan.round, run.curve):
+        elif worth_keeping(learner.project, run.curve):
             learner.commit(net, run.curve)
         raise
     return run

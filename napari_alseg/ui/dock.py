@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
 
 WIDTH = 400
-"""What the message of a progress begins with if it is to stay readable."""
 LEARNING = ("Learn", "Go on")
 
 
