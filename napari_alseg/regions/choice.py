@@ -581,14 +581,6 @@ def _greedy_windows(score, tops, blocked, count, block_radius):  # type: ignore[
 
 
 @njit(nogil=True)
-def _block(blocked, row, column, radius):  # type: ignore[no-untyped-def]
-    height, width = blocked.shape
-    for i in range(max(row - radius, 0), min(row + radius + 1, height)):
-        for j in range(max(column - radius, 0), min(column + radius + 1, width)):
-            blocked[i, j] = True
-
-
-@njit(nogil=True)
 def _tournament(values):  # type: ignore[no-untyped-def]
     """Return a binary tree of maxima, its root at 1, and where its leaves begin."""
     leaves = 1

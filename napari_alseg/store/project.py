@@ -568,10 +568,6 @@ class Project:
         with self._writing():
             layout.write_labels(self._folder(name), PSEUDO, labels, self.classes, round)
 
-    def pseudo_round(self, name: str) -> int | None:
-        """Round whose network gave the pseudo labels, None if there are none."""
-        return layout.label_round(self._known(name), PSEUDO)
-
     def clear_pseudo_labels(self) -> None:
         """Take the pseudo labels of all images away, and their weights."""
         with self._writing():

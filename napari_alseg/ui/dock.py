@@ -1,5 +1,8 @@
 """The dock: the one place that connects panels, layers, labels and long work."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +100,7 @@ class ActiveLearningDock(QWidget):
             self.scores_panel,
             self.why_panel,
             self.round_panel.value,
-            lambda: self._writable() and not self.background.busy,
+            self._may_start,
             lambda: self.living.on,
             self,
         )
@@ -209,17 +212,22 @@ class ActiveLearningDock(QWidget):
         self.labelling.visibility_changed.connect(self.looking.note_visible)
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
-        self._show_settings_of_round()
+        self._show_settings()
         self.looking.open(self.labelling)
         self.living.open(self.labelling)
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
 
-    def _show_settings_of_round(self) -> None:
-        """Show how the latest round was asked, so that the next is asked alike."""
-        selection = self.project.selection() if self.project else None
-        if self.project is None or selection is None:
+    def _show_settings(self) -> None:
+        """Show how was asked and learnt last, so that it goes on alike."""
+        if self.project is None:
+            return
+        if learning := self.project.settings.get("learning"):
+            with suppress(TypeError, ValueError):  # of a version with other settings
+                self.round_panel.set_learning(**learning)
+        selection = self.project.selection()
+        if selection is None:
             return
         asked = self.project.metrics(selection.round).get("query", {})
         settings = QuerySettings(selection.system, selection.budget, **asked)
@@ -301,14 +309,17 @@ class ActiveLearningDock(QWidget):
 
     def learn(self) -> None:
         """Train the network on all labels, in the background."""
-        self._start(
-            "Learn",
-            "retrain",
-            network=self.round_panel.network.value(),
-            training=self.round_panel.training.value(),
-            recipe=self.round_panel.training.terms(),
-            prediction=self._prediction(),
-        )
+        if self._may_start():
+            learning = self.round_panel.learning()
+            self.attempt(self._remember, learning)
+            prediction = self._prediction()
+            self._start("Learn", "retrain", **learning, prediction=prediction)
+
+    def _remember(self, learning: Mapping[str, Any]) -> None:
+        """Keep in the project how is learnt, for its next window."""
+        if self.project is not None:
+            saved = {name: asdict(settings) for name, settings in learning.items()}
+            self.project.save_settings(self.project.settings | {"learning": saved})
 
     def go_on(self) -> None:
         """Go on with the training that was stopped, as it was begun."""
@@ -323,9 +334,7 @@ class ActiveLearningDock(QWidget):
 
     def _start(self, name: str, task: str, **arguments: Any) -> None:
         """Start a task of the session on the open project."""
-        if self.project is None or self.labelling is None or self.background.busy:
-            return
-        if self.project.read_only:
+        if self.project is None or self.labelling is None or not self._may_start():
             return
         self.attempt(self.labelling.save_strokes)
         path = self.project.path
@@ -474,6 +483,9 @@ class ActiveLearningDock(QWidget):
         self.scores_panel.set_image(image)
         self.looking.refresh()
         self.looking.look()
+
+    def _may_start(self) -> bool:
+        return self._writable() and not self.background.busy
 
     def _writable(self) -> bool:
         return self.project is not None and not self.project.read_only

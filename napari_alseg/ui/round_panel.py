@@ -1,5 +1,8 @@
 """One round: what to ask, Ask, Learn, how far it is, Stop."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QGroupBox,
@@ -16,6 +19,8 @@ from napari_alseg.arrays import Progress
 from napari_alseg.settings import (
     NetworkSettings,
     QuerySettings,
+    RecipeSettings,
+    TrainingSettings,
 )
 
 from .asking_panel import AskingPanel
@@ -89,6 +94,25 @@ class RoundPanel(QGroupBox):
     def set_value(self, settings: QuerySettings) -> None:
         """Show these settings."""
         self.asking.set_value(settings)
+
+    def learning(self) -> dict[str, Any]:
+        """Return the settings by which Learn would learn."""
+        return {
+            "network": self.network.value(),
+            "training": self.training.value(),
+            "recipe": self.training.terms(),
+        }
+
+    def set_learning(
+        self,
+        network: Mapping[str, Any],
+        training: Mapping[str, Any],
+        recipe: Mapping[str, Any],
+    ) -> None:
+        """Show settings by which was learnt, each as JSON values."""
+        self.network.set_value(NetworkSettings(**network))
+        self.training.set_value(TrainingSettings(**training))
+        self.training.set_terms(RecipeSettings(**recipe))
 
     def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
         """Enable what can be pressed now, and offer to go on if learning can."""

@@ -117,6 +117,10 @@ class TrainingPanel(QWidget):
         """Return how much the special terms of the recipe count."""
         return self._terms.value()
 
+    def set_terms(self, terms: RecipeSettings) -> None:
+        """Show how much the special terms of the recipe count."""
+        self._terms.set_value(terms)
+
     @property
     def recipe(self) -> Recipe:
         """What Learn would take, also where the system decides."""

@@ -550,7 +550,6 @@ def test_pseudo_labels_are_no_answers(asked, path):
     before = [asked.read_labels(name) for name in asked.images()]
     events, cost = asked.events(), asked.cost()
     assert asked.read_pseudo_labels("first") is None
-    assert asked.pseudo_round("first") is None
     asked.clear_pseudo_labels()
     labels = np.full((6, 8), 2, np.uint8)
     labels[0, 0] = 0
@@ -558,7 +557,6 @@ def test_pseudo_labels_are_no_answers(asked, path):
         asked.write_pseudo_labels("first", labels * (number == 2), number)
         asked.write_map("first", "pseudo-weight", np.full((6, 8), 0.5, "f4"), number)
     np.testing.assert_array_equal(asked.read_pseudo_labels("first"), labels)
-    assert asked.pseudo_round("first") == 2
     assert asked.read_pseudo_labels("second") is None
     for name, expected in zip(asked.images(), before, strict=True):
         np.testing.assert_array_equal(asked.read_labels(name), expected)
@@ -583,7 +581,6 @@ def test_pseudo_labels_are_taken_away(asked, path):
     asked.clear_pseudo_labels()
     for name in asked.images():
         assert asked.read_pseudo_labels(name) is None
-        assert asked.pseudo_round(name) is None
         assert asked.map_names(name) == ("entropy",)
         np.testing.assert_array_equal(asked.read_prediction(name), labels)
         group = zarr.open_group(path / "images" / name / "labels", mode="r")

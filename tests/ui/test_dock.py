@@ -6,7 +6,12 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton
 
 from napari_alseg.sample_data import CLASSES
-from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
+from napari_alseg.settings import (
+    NetworkSettings,
+    QuerySettings,
+    RecipeSettings,
+    TrainingSettings,
+)
 from napari_alseg.store import ClassTable, Project, read_classes
 from napari_alseg.systems import completed
 from napari_alseg.ui import layers
@@ -316,6 +321,32 @@ def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, labelling, qtbot)
     (arguments,) = (a for task, a in worker.asked if task == "retrain")
     assert arguments["training"] == wanted
     assert arguments["recipe"] == RecipeSettings()
+
+
+def test_a_project_remembers_how_it_learnt(dock, worker, asked_path, tmp_path, qtbot):
+    dock.open_project(asked_path)
+    panel = dock.round_panel
+    panel.network.set_value(TINY_NETWORK)
+    panel.training.set_value(TrainingSettings("consistency", epochs=7))
+    panel.training.set_terms(RecipeSettings(consistency=2.0))
+    wanted = panel.learning()
+    dock.learn()
+    wait_idle(qtbot, dock)
+    panel.training.set_value(TrainingSettings())
+    panel.training.set_terms(RecipeSettings())
+    panel.network.set_value(NetworkSettings())
+    dock.open_project(asked_path)
+    assert panel.learning() == wanted
+
+
+def test_settings_of_another_version_do_not_keep_a_project_shut(dock, asked_path):
+    usual = dock.round_panel.learning()
+    with Project.open(asked_path) as project:
+        learning = {"network": {"depth": 9}, "training": {}, "recipe": {}}
+        project.save_settings({"learning": learning})
+    dock.open_project(asked_path)
+    assert dock.labelling is not None
+    assert dock.round_panel.learning() == usual
 
 
 def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
