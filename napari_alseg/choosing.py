@@ -89,7 +89,7 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
     free, known = candidates.of(rows), candidates.of(~candidates.open)
     costs, limit = _costs(asked, free)
     if asked.budget.unit == "images":
-        picked = _choose_images(asked, free)
+        picked = _choose_images(asked, free, known)
     elif asked.spread:
         choose_first = (
             regions.choose_spread if asked.following is None else regions.choose_typical
@@ -186,19 +186,33 @@ def _costs(asked: Asking, candidates: Candidates) -> tuple[np.ndarray, float]:
             return np.ones(len(pixels)), asked.budget.amount
 
 
-def _choose_images(asked: Asking, candidates: Candidates) -> np.ndarray:
-    """Pick whole images by the mean of their regions; return all their candidates."""
-    images, member = np.unique(candidates.image, return_inverse=True)
-    measured = candidates.features if asked.spread else candidates.score[:, None]
-    total = np.zeros((len(images), measured.shape[1]), np.float32)
-    np.add.at(total, member, measured)
-    mean = total / np.bincount(member)[:, None].astype(np.float32)
-    costs, count = np.ones(len(images)), asked.budget.amount
+def _choose_images(
+    asked: Asking, candidates: Candidates, known: Candidates
+) -> np.ndarray:
+    """Pick whole images by the mean of their regions; return all their candidates.
+
+    Whatever the choice is, images are ranked; only a core-set compares them.
+    """
+    compared = asked.acquisition.name == "core-set"
+    member, mean = _means(candidates, features=asked.spread or compared)
+    costs, count = np.ones(len(mean)), asked.budget.amount
     if asked.spread:
         picked = regions.choose_spread(mean, costs, count, asked.rng)
+    elif compared:
+        _, there = _means(known, features=True)
+        picked = regions.choose_diverse(mean, costs, count, known=there)
     else:
         picked = regions.choose_top(mean[:, 0], costs, count)
     return np.flatnonzero(np.isin(member, picked))
+
+
+def _means(candidates: Candidates, *, features: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the image each candidate is of, 0..n - 1, and the mean of each image."""
+    images, member = np.unique(candidates.image, return_inverse=True)
+    measured = candidates.features if features else candidates.score[:, None]
+    total = np.zeros((len(images), measured.shape[1]), np.float32)
+    np.add.at(total, member, measured)
+    return member, total / np.bincount(member)[:, None].astype(np.float32)
 
 
 def selection_of(

@@ -5,11 +5,14 @@ Errors a user can put right are printed in one line and exit with code 2.
 
 import logging
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 import tyro
@@ -36,14 +39,33 @@ from .worker import PATIENT_THREADS
 Result = TypeVar("Result")
 
 
+@contextmanager
+def _interruptions() -> Iterator[Event]:
+    """Note the first Ctrl-C, for the next pause of a task; a second ends at once."""
+    asked = Event()
+
+    def note(*_: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, usual)
+
+    usual = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def drive(task: Task[Result], console: Console) -> Result:
     """Run a task with a progress bar; Ctrl-C stops it and keeps what it has."""
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, TimeElapsedColumn(), console=console) as bar:
+    bar_of = Bar(*columns, TimeElapsedColumn(), console=console)
+    with bar_of as bar, _interruptions() as interrupted:
         line, message = None, None
         try:
             while True:
                 progress = next(task)
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
                 if line is None or progress.message != message:
                     message = progress.message
                     line = bar.add_task(message)

@@ -69,8 +69,10 @@ class Group:
     points: tuple[Point, ...]
     iou: dict[str, Spread | None]
     """Of the last round, by class; None where the class is absent."""
+    full: Spread | None
+    """Last mIoU of `full`, by exact answers, under the same training."""
     share_of_full: Spread | None
-    """Last mIoU over that of `full` under the same training."""
+    """Last mIoU over that of `full`."""
     area: Spread | None
     """Mean mIoU over the shares of pixels that all groups have in common."""
     gain: Spread | None
@@ -214,8 +216,12 @@ def _key(run: Run) -> str:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """Name each group by its system, and by what tells it from its namesakes."""
-    names = []
+    """Name each group by its system, and by what tells it from its namesakes.
+
+    That is what all of them have, each with another value, unless some would still
+    have one name.
+    """
+    short, whole = [], []
     for run in runs:
         namesakes = [_settings(other) for other in runs if _same_system(run, other)]
         differing = [
@@ -226,11 +232,18 @@ def _names(runs: Sequence[Run]) -> list[str]:
         if "recipe" in differing and "training.recipe" in differing:
             differing.remove("training.recipe")  # it is the same, where it was given
         shared = [name for name in differing if all(name in n for n in namesakes)]
-        told = ", ".join(
-            f"{_in_words(name)} {_settings(run)[name]}" for name in shared or differing
-        )
-        names.append(run["system"] + (f" ({told})" if told else ""))
-    return names
+        short.append(_name(run, shared or differing))
+        whole.append(_name(run, differing))
+    return [
+        long if short.count(name) > 1 else name
+        for name, long in zip(short, whole, strict=True)
+    ]
+
+
+def _name(run: Run, settings: Sequence[str]) -> str:
+    """Return the system of a run, and some of its settings."""
+    told = ", ".join(f"{_in_words(name)} {_settings(run)[name]}" for name in settings)
+    return f"{run['system']} ({told})" if told else str(run["system"])
 
 
 def _in_words(name: str) -> str:
@@ -266,8 +279,8 @@ def _training(run: Run) -> dict[str, Any]:
 def _random_twin(run: Run, other: Run) -> bool:
     """Whether another run differs only in asking the same regions at random.
 
-    The recipe may be another. Where rounds go on from earlier ones, those of each may
-    be of its own system.
+    The recipe may be another, and its terms with it. Where rounds go on from earlier
+    ones, those of each may be of its own system.
     """
     if other["system"] != "random" or _is_full(other):
         return False
@@ -277,10 +290,12 @@ def _random_twin(run: Run, other: Run) -> bool:
     free = ["system", "recipe", "difficulty", "training.recipe"]
     if _goes_on(run) and _goes_on(other):
         free.append("after.system")
+    alike = run["recipe"] == other["recipe"]
+    apart = ("asking.",) if alike else ("asking.", "terms.")
     return all(
         mine.get(name) == others.get(name)
         for name in {*mine, *others}
-        if name not in free and not name.startswith(("asking.", "terms."))
+        if name not in free and not name.startswith(apart)
     )
 
 
@@ -303,26 +318,34 @@ def _group(
     names: Sequence[str],
     common: tuple[float, float] | None,
 ) -> Group:
-    last = [run["rounds"][-1] for run in runs]
+    ended = _furthest(runs)
+    last = [run["rounds"][-1] for run in ended]
     iou: dict[str, Spread | None] = {}
     for label in runs[0]["classes"]:
         values = [row["iou"][label] for row in last if row["iou"][label] is not None]
         iou[label] = spread(values) if values else None
-    upper = _upper_bound(runs[0], sets)
-    shares = [_final(run) / bound for run, bound in _paired(runs, upper)]
+    bounds = list(_paired(ended, _upper_bound(runs[0], sets)))
+    shares = [_final(run) / bound for run, bound in bounds if bound]
     twin = _twin(runs[0], sets)
-    gains = [_final(run) - bound for run, bound in _paired(runs, twin)]
+    gains = [_final(run) - bound for run, bound in _paired(ended, twin)]
     areas = [area for run in runs if (area := _area(run, common)) is not None]
     return Group(
         name,
         runs,
         tuple(_points(runs)),
         iou,
+        spread([bound for _, bound in bounds]) if bounds else None,
         spread(shares) if shares else None,
         spread(areas) if areas else None,
         spread(gains) if gains else None,
         names[sets.index(twin)] if twin else "",
     )
+
+
+def _furthest(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that have done most rounds: no others are at the last point."""
+    most = max(len(run["rounds"]) for run in runs)
+    return [run for run in runs if len(run["rounds"]) == most]
 
 
 def _final(run: Run) -> float:
@@ -351,7 +374,7 @@ def _seconds(run: Run) -> list[float]:
 
 
 def _upper_bound(run: Run, sets: Sequence[tuple[Run, ...]]) -> tuple[Run, ...] | None:
-    """Return the runs of `full` under the same training.
+    """Return the runs of `full`, by exact answers, under the same training.
 
     Of several, those with the same recipe and the same source.
     """
@@ -359,7 +382,8 @@ def _upper_bound(run: Run, sets: Sequence[tuple[Run, ...]]) -> tuple[Run, ...] |
     fitting = [
         runs
         for runs in sets
-        if runs[0]["system"] == "full" and runs[0]["rounds"][-1]["fraction"] == 1
+        if runs[0]["system"] == "full" and runs[0]["answers"] == "exact"
+        if runs[0]["rounds"][-1]["fraction"] == 1
         if _training(runs[0]) | {"source": ""} == mine
     ]
     return max(fitting, key=lambda runs: _likeness(runs[0], run), default=None)
@@ -386,8 +410,8 @@ def _paired(
     """Yield each run with the other's last mIoU: its own seed's, or else the mean."""
     if not others:
         return
-    mean = float(np.mean([_final(other) for other in others]))
-    of_seed = {other["seed"]: _final(other) for other in others}
+    of_seed = {other["seed"]: _final(other) for other in _furthest(others)}
+    mean = float(np.mean(list(of_seed.values())))
     for run in runs:
         yield run, of_seed.get(run["seed"], mean)
 
@@ -443,6 +467,13 @@ def _incomparable(groups: Sequence[Group]) -> Iterator[str]:
             f"the recipe of learning is {_told(values)}; a difference in mIoU may come "
             "from learning as well as from asking"
         )
+    terms = [group.run.get("terms", {}) for group in groups]
+    for name in dict.fromkeys(name for each in terms for name in each):
+        values = _by_value(groups, [each.get(name) for each in terms])
+        if len(values) > 1:
+            yield (
+                f"the recipe's {name} is {_told(values)}; what is learnt depends on it"
+            )
     values = _by_value(groups, [group.run["answers"] for group in groups])
     if len(values) > 1:
         yield f"the answers are {_told(values)}; clicks and mIoU depend on it"

@@ -177,4 +177,5 @@ def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.n
     scaled: np.ndarray = resize(
         array, size, order=order, preserve_range=True, anti_aliasing=smooth
     )
-    return np.asarray(scaled, array.dtype)
+    whole = np.issubdtype(array.dtype, np.integer)
+    return (scaled.round() if whole else scaled).astype(array.dtype)

@@ -133,12 +133,16 @@ class Learner:
     """What every recipe does with a project."""
 
     def __init__(
-        self, project: Project, plan: Plan, prediction: PredictionSettings
+        self,
+        project: Project,
+        plan: Plan,
+        prediction: PredictionSettings,
+        spent: float = 0.0,
     ) -> None:
         self.project = project
         self.plan = plan
         self.prediction = prediction
-        self.begun = perf_counter()
+        self._begun = perf_counter() - spent  # seconds before it was stopped count
         self.labelled = project.labelled(plan.sequence)
         """Images of the pool with a label at the moment of the plan."""
         self.validation = self.examples(project.images("validation"))
@@ -180,15 +184,18 @@ class Learner:
         arrays, card = segmentation.state(net), segmentation.card(net)
         card |= {"sequence": self.plan.sequence, **about}
         self.project.commit_weights(number, arrays, card)
-        self.project.record(number, "train_seconds", perf_counter() - self.begun)
+        self.project.record(number, "train_seconds", self._seconds())
         self.project.record(number, "curve", [list(_row(point)) for point in curve])
 
     def put_off(
         self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
     ) -> None:
         """Keep what is needed to go on."""
-        whole = {"plan": self.plan.card(), **card}
+        whole = {"plan": self.plan.card(), "seconds": self._seconds(), **card}
         self.project.write_aside("unfinished", arrays, whole)
+
+    def _seconds(self) -> float:
+        return perf_counter() - self._begun
 
     def report(self, net: Network, curve: Sequence[CurvePoint]) -> Task[Report]:
         """Measure the finished network."""
@@ -197,6 +204,7 @@ class Learner:
         if scores is not None:
             project.record(number, "miou", scores.mean)
             project.record(number, "iou", list(scores.iou))
+        project.record(number, "learnt", net.weights_source)
         return Report(number, tuple(curve), net.weights_source, scores)
 
 
@@ -236,18 +244,19 @@ def learn_once(
 
     try:
         yield from run.learn(lesson, learner.validation, until=until)
-    except (GeneratorExit, KeyboardInterrupt):
-        if run.step:
+    except (GeneratorExit, KeyboardInterrupt) as stop:
+        # A step that was interrupted is half done: there is no going on exactly.
+        if run.step and isinstance(stop, GeneratorExit):
             put_off()
         if worth_keeping(project, run.curve):
             learner.commit(net, run.curve)
         raise
+    put_off()  # measuring may be stopped, too
     learner.commit(net, run.curve)
+    report = yield from learner.report(net, run.curve)
     if run.ended:
         project.clear_aside("unfinished")
-    else:
-        put_off()
-    return (yield from learner.report(net, run.curve))
+    return report
 
 
 LESSONS: dict[str, Callable[..., Lesson[Any]]] = {

@@ -144,8 +144,10 @@ def _how_to_read(comparison: Comparison) -> Iterator[Block]:
     yield Items(
         (
             "A number with ± is a mean over seeds and its sample standard deviation; "
-            "one without has a single seed. mIoU is the mean over the classes that "
-            "occur in the images it is measured on.",
+            "one without has a single seed; of seeds that have come differently far, "
+            "the last round is that of the furthest. mIoU is the mean over the "
+            "classes that occur in the truth or in the prediction of the images it is "
+            "measured on: one that is seen where it is not counts as 0.",
             "A click: an answer with one class for the whole region is one, and so is "
             "a skip; exact pixels are one for every connected piece of one class in "
             "the region, at least one. No outline is drawn and no corner of a polygon "
@@ -155,10 +157,10 @@ def _how_to_read(comparison: Comparison) -> Iterator[Block]:
             "region of one click holds hundreds. Hold clicks and images against it, "
             "and the rare classes: thin and small things are seldom the most frequent "
             "class of a region, so answers of one class a region hardly teach them.",
-            "Of full: the last mIoU over that of 'full', which labels every pixel, "
-            "with the same network, size and training; of the same seed where there "
-            "is one, and by the same recipe if any: the first lines of this page say "
-            "whose recipe is another.",
+            "Of full: the last mIoU over that of 'full', which labels every pixel "
+            "exactly, with the same network, size and training; of the same seed "
+            "where there is one, and by the same recipe if any: the first lines of "
+            "this page say whose recipe is another.",
             spans,
             "Gain over random: the last mIoU less that of the runs that ask the same "
             "kind of regions at random, in points of %, seed by seed. All else is "
@@ -269,7 +271,7 @@ def _beside_published(comparison: Comparison) -> Iterator[Block]:
                 comparison.dataset,
                 labelled,
                 _spread(last.miou),
-                _full_of(group),
+                _spread(group.full),
                 _spread(group.share_of_full),
             )
         )
@@ -295,13 +297,6 @@ def _as_published(result: Published) -> tuple[str, ...]:
     share = "none" if result.full is None else f"{100 * last.miou / result.full:.1f}"
     reached = f"{last.miou:g}" + (f" ({before})" if before else "")
     return f"{result.dataset}, {result.network}", last.budget, reached, full, share
-
-
-def _full_of(group: Group) -> str:
-    """Return what `full` reaches under the training of a group."""
-    share = group.share_of_full
-    mean = group.points[-1].miou.mean
-    return "none" if share is None else f"{100 * mean / share.mean:.1f}"
 
 
 def _ours(group: Group) -> dict[str, str]:

@@ -94,11 +94,13 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
             break
         stage = yield from _next_stage(learner, stage, run, labelled, unlabelled)
     net, curve = run.network, run.curve
+    _put_off(learner, stage, run)  # weighing and measuring may be stopped, too
     learner.commit(net, curve)
-    project.clear_aside("unfinished")
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
-    return (yield from learner.report(net, curve))
+    report = yield from learner.report(net, curve)
+    project.clear_aside("unfinished")
+    return report
 
 
 def _never(learner: Learner) -> list[int]:
@@ -175,15 +177,16 @@ def _training(
 ) -> TrainingSettings:
     """Let each stage take as many steps as an epoch of the whole pool, times epochs.
 
-    Three trainings share the time that one may take.
+    All trainings share the time that one may take.
     """
     training = learner.plan.training
     images = (learner.labelled, stage.reliable, unlabelled)[stage.number - 1]
-    pool = len(learner.project.images())
+    more = len(learner.project.images()) / len(images)
     return replace(
         training,
-        epochs=min(ceil(training.epochs * pool / len(images)), MOST_EPOCHS),
-        minutes=training.minutes / STAGES,
+        epochs=min(ceil(training.epochs * more), MOST_EPOCHS),
+        validate_every=min(ceil(training.validate_every * more), MOST_EPOCHS),
+        minutes=training.minutes / (STAGES if unlabelled else 1),
     )
 
 
@@ -210,8 +213,9 @@ def _learn_stage(
                 message = f"{progress.message} ({stage.number} of {last})"
                 progress = replace(progress, message=message)
             yield progress
-    except (GeneratorExit, KeyboardInterrupt):
-        _put_off(learner, stage, run)
+    except (GeneratorExit, KeyboardInterrupt) as stop:
+        if isinstance(stop, GeneratorExit):  # a step was not interrupted half-way
+            _put_off(learner, stage, run)
         if stage.teacher is not None:
             learner.commit(stage.teacher, run.curve)
         elif worth_keeping(learner.project, run.curve):

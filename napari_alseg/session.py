@@ -183,13 +183,13 @@ def _survey_windows(
 ) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
     project, images, settings = asked.project, asked.images, asked.settings
-    look = look_without_network(project, asked.rng)
+    look = look_without_network(project)
     if asked.network is not None:
         look = partial(
             see, project, asked.network, settings, asked.prediction, **asked.about
         )
     candidates = yield from survey_windows(
-        project, images, scored, settings, asked.budget, look
+        project, images, scored, settings, asked.budget, look, asked.rng
     )
     version = project.partition_version(
         {
@@ -357,12 +357,18 @@ def retrain(
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"
         )
+    spent = 0.0
     if resume and unfinished and unfinished[1]["plan"]["round"] == number:
-        plan = Plan.of(unfinished[1]["plan"])
+        plan, spent = Plan.of(unfinished[1]["plan"]), unfinished[1]["seconds"]
     elif not begin:
         unfinished = None  # of another round: what was asked since counts
+    if plan.network.difficulty and plan.training.recipe != "difficulty":
+        raise BadValue(
+            f"the recipe {plan.training.recipe!r} does not teach the branch of the "
+            "network's 'difficulty': take the recipe 'difficulty', or leave it out"
+        )
     yield Progress(0, 1, "loading the network")
-    learner = Learner(project, plan, prediction or PredictionSettings())
+    learner = Learner(project, plan, prediction or PredictionSettings(), spent)
     if plan.training.recipe == "live":
         return (yield from learn_live(learner, live or LiveSettings()))
     if plan.training.recipe == "rectified":

@@ -118,7 +118,8 @@ class QuerySettings:
         How much each pixel or region is worth: a row of the table of acquisitions.
     choice
         Which regions are taken: top, per-image, class-quota, class-stratified,
-        foreground, few-per-image, diverse or everything.
+        foreground, few-per-image, diverse or everything. A budget in images ranks
+        whole images instead, by the mean of their regions.
     pool_share
         Share of the pool's images that is scored, drawn anew in each round.
     region_size
@@ -238,7 +239,8 @@ class NetworkSettings:
     weights
         Where the encoder starts: 'imagenet', 'random' or the path of a file.
     difficulty
-        A second branch learns where the network errs (DEAL).
+        A second branch learns where the network errs (DEAL); the recipe 'difficulty'
+        brings it, and no other teaches it.
     """
 
     network: str = "deeplabv3plus"
@@ -319,7 +321,7 @@ class TrainingSettings:
     scale: float = _limited(1.33, min=1.0, max=4.0)
     flip: bool = True
     jitter: float = _limited(0.2, min=0.0, max=1.0)
-    validate_every: int = _limited(2, min=1, max=1000)
+    validate_every: int = _limited(2, min=1, max=MOST_EPOCHS)
     patience: int = _limited(0, min=0, max=1000)
     average: float = _limited(0.0, min=0.0, max=0.9999)
     device: Device = "auto"

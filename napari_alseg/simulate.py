@@ -161,6 +161,7 @@ def simulate(
     before = read_run(after) if after else None
     run = _described(dataset, simulation, network, training, source, before)
     run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
+    _refuse_unteachable(run)
     if run["recipe"] == "live":
         run["live"] = asdict(live)
     run = _there(run, out, resume)
@@ -176,13 +177,17 @@ def simulate(
                 yield from create_rehearsal(path, dataset, size, source)
             else:
                 _copy_project(after, path)
+            with Project.open(path) as project:
+                stages_of(project, simulation, run)
+                _refuse_nothing_to_measure(project)
         except AlsegError:  # nothing is begun: the same folder may be used again
+            shutil.rmtree(path, ignore_errors=True)
             (out / "run.json").unlink()
             raise
     with Project.open(path) as project:
         run["classes"] = [entry.name for entry in project.classes]
         run["pool"] = _pool(project)
-        oracle = Oracle(truth_of(project, dataset, size), simulation.answers)
+        truth = truth_of(project, dataset, size)
         stages = stages_of(project, simulation, run)
         done = {row["round"] for row in run["rounds"]}
         for stage in (stage for stage in stages if stage.round not in done):
@@ -190,9 +195,11 @@ def simulate(
             first = run["recipe"] == "live" and not project.weights_rounds()
             encoder = network if first else None
             selection = yield from _asked(project, stage, prediction, encoder)
+            in_full = stage.kind == "initial"
+            oracle = Oracle(truth, "exact" if in_full else simulation.answers)
             answers = _answered(project, selection, oracle)
             if "learnt" not in project.metrics(stage.round):
-                report = yield from session.retrain(
+                yield from session.retrain(
                     project,
                     network,
                     replace(training, recipe=_recipe_at(stage, run)),
@@ -203,7 +210,6 @@ def simulate(
                     resume=_stopped(project, stage),
                     part=stage.part,
                 )
-                project.record(stage.round, "learnt", report.weights_source)
             scores = yield from _final_scores(project, prediction)
             run["weights"] = project.metrics(stage.round)["learnt"]
             run["rounds"].append(_row(project, stage, run, answers, scores))
@@ -256,6 +262,36 @@ def _refuse_misfits(
                 "a single training learns for a while before it first asks: give a "
                 "source, or initial images"
             )
+        if source is not None and training.source_free and simulation.initial_images:
+            raise BadValue(
+                "a single training leaves its source only once: without source_free "
+                "it may also have initial images"
+            )
+
+
+def _refuse_unteachable(run: Run) -> None:
+    """Refuse answers or a recipe from which the parts of the system learn nothing."""
+    asking, recipe = run["asking"], run["recipe"]
+    if run["answers"] == "dominant" and asking["partition"] == "image":
+        raise BadValue(
+            "answers 'dominant' would give a whole image a single class; take exact "
+            "answers, or a partition with smaller regions"
+        )
+    needs = systems.acquisition(asking["acquisition"]).needs
+    if "difficulty" in needs and recipe != "difficulty":
+        raise BadValue(
+            f"{run['system']} asks where the network thinks itself wrong, which the "
+            f"recipe {recipe!r} does not teach it; take the recipe 'difficulty'"
+        )
+
+
+def _refuse_nothing_to_measure(project: Project) -> None:
+    """Refuse a data set whose images that measure have no class anywhere."""
+    if not any(project.read_labels(image).any() for image in project.images("test")):
+        raise BadValue(
+            "no image that measures has a pixel of a class in its mask, so there is no "
+            "mIoU: look at the masks and at classes.csv"
+        )
 
 
 def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> Recipe:

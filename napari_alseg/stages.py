@@ -68,7 +68,8 @@ def _whole_trainings(
     """Yield the stages, each with a training of its own."""
     first = run["after"]["round"] if run["after"] else 0
     number, initial = first, simulation.initial_images
-    if run["source"] and not initial and not run["after"]:
+    alone = not initial or run["training"]["source_free"]
+    if run["source"] and alone and not run["after"]:
         yield Stage("source", 0)
     waiting = _drawn(project, simulation.seed, first)
     rounds, added = run["planned_rounds"], simulation.added_images

@@ -416,7 +416,7 @@ def candidates_of(
 
 def open_images(project: Project, images: Sequence[str]) -> Mask:
     """Return which images of the pool may be asked as a whole; bool (n,)."""
-    closed = project.closed_windows(("image",))
+    closed = project.closed_regions(("image",))
     known = project.labelled_pixels()
     shapes = [project.info(image).shape for image in images]
     return np.array(
@@ -435,12 +435,18 @@ def joined(rows: Iterable[Candidates]) -> Candidates:
 def still_open(
     project: Project, images: Sequence[str], version: int, candidates: Candidates
 ) -> Candidates:
-    """Close the candidates that somebody answered while the pool was scored."""
+    """Close what somebody answered while the pool was scored, and done images.
+
+    An image that was answered or skipped as a whole is not asked again in parts: what
+    it has no label for is void.
+    """
     place = {image: index for index, image in enumerate(images)}
+    done = [place[i] for i in project.closed_regions(("image",)) if i in place]
     asked = project.asked_regions(version)
     codes = [place[i] << 32 | r for i in asked if i in place for r in asked[i]]
     of_rows = candidates.image.astype(np.int64) << 32 | candidates.region
-    return candidates._replace(open=candidates.open & ~np.isin(of_rows, codes))
+    closed = np.isin(of_rows, codes) | np.isin(candidates.image, done)
+    return candidates._replace(open=candidates.open & ~closed)
 
 
 # --- windows --------------------------------------------------------------------------
@@ -460,9 +466,10 @@ def blocked_centres(project: Project, query: QuerySettings) -> Callable[[str], M
     """Return what tells, for an image, where no window may be centred.
 
     RIPU blocks around each window of all earlier rounds; so do we around those that
-    were answered or skipped. Labelled pixels are no centres either.
+    were answered or skipped. Labelled pixels are no centres either, nor is any pixel
+    of an image that was answered or skipped as a whole.
     """
-    closed = project.closed_windows(systems.WINDOWS)
+    closed = project.closed_regions(("image", *systems.WINDOWS))
     labelled = set(project.labelled())
     reach = block_radius(query) - window_radius(query)
 
@@ -491,11 +498,13 @@ def survey_windows(
     query: QuerySettings,
     budget: Budget,
     look: Callable[[str], Seen],
+    rng: np.random.Generator,
 ) -> Task[Candidates]:
     """Find the best windows of each image; a window's score is that of its centre.
 
-    An image proposes a little more than its equal share of the budget, and several
-    times of it if the choice ranks over the whole pool.
+    Where nothing gives pixels a score, chance does. An image proposes a little more
+    than its equal share of the budget, and several times of it if the choice ranks
+    over the whole pool.
     """
     radius = window_radius(query)
     blocked = blocked_centres(project, query)
@@ -504,10 +513,13 @@ def survey_windows(
     for done, index in enumerate(scored, 1):
         image = images[index]
         seen = look(image)
-        assert isinstance(seen.score, np.ndarray)
+        score = seen.score
+        if not isinstance(score, np.ndarray):
+            score = rng.random(project.info(image).shape)
         centres, _ = regions.choose_windows(
-            seen.score, radius, count, blocked(image), block_radius(query)
+            score, radius, count, blocked(image), block_radius(query)
         )
+        seen = replace(seen, score=score)
         rows.append(_window_rows(project, image, index, centres, radius, seen))
         yield Progress(done, len(scored), "scoring the pool")
     return joined(rows)
@@ -572,16 +584,14 @@ def _window_rows(
     )
 
 
-def look_without_network(
-    project: Project, rng: np.random.Generator
-) -> Callable[[str], Seen]:
-    """Score pixels by chance and describe them by their colours."""
+def look_without_network(project: Project) -> Callable[[str], Seen]:
+    """Give pixels no score, and describe them by their colours."""
 
     def look(image: str) -> Seen:
         pixels = project.read_image(image)
         colours = pixels.transpose(2, 0, 1).astype(np.float32) / 255
         nothing = np.empty((0, *pixels.shape[:2]), np.float32)
-        return Seen(rng.random(pixels.shape[:2]), (), nothing, colours)
+        return Seen(None, (), nothing, colours)
 
     return look
 

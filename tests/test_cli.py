@@ -1,14 +1,16 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from shutil import rmtree
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from napari_alseg import cli
-from napari_alseg.arrays import Bounds
+from napari_alseg.arrays import Bounds, Progress
 from napari_alseg.store import Project
 
 TINY = [
@@ -290,3 +292,28 @@ def test_help_and_compare_load_no_torch(arguments):
     )
     ended = subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     assert ended.returncode == 0
+
+
+def test_an_interruption_waits_for_the_end_of_a_step_and_a_second_does_not():
+    done = []
+
+    def task(presses):
+        try:
+            for step in range(3):
+                for _ in range(presses):
+                    signal.raise_signal(signal.SIGINT)
+                done.append(step)  # a step is never left half done
+                yield Progress(step, 3, "working")
+        except GeneratorExit:
+            done.append("closed")
+            raise
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        cli.drive(task(1), Console(quiet=True))
+    assert done == [0, "closed"]
+    done.clear()
+    with pytest.raises(KeyboardInterrupt):
+        cli.drive(task(2), Console(quiet=True))
+    assert done == []
+    assert signal.getsignal(signal.SIGINT) is before

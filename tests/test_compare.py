@@ -428,3 +428,71 @@ def test_an_unfinished_seed_counts_where_it_has_come(tmp_path):
     ]
     (group,) = compare(folders).groups
     assert [point.miou.seeds for point in group.points] == [2, 1]
+
+
+def test_seeds_that_came_less_far_do_not_count_at_the_end(tmp_path):
+    """Hand-worked: 0.6 of 0.8 and 0.6 less 0.5, by the one seed that is at the end."""
+    folders = [
+        full(tmp_path / "full", 0.8),
+        made(tmp_path / "random", "random", rounds=((0.01, 0.3), (0.1, 0.5))),
+        made(tmp_path / "a"),
+        made(
+            tmp_path / "b",
+            seed=1,
+            rounds=((0.01, 0.2),),
+            planned_rounds=2,
+            finished=False,
+        ),
+    ]
+    group = by_name(compare(folders))["entropy"]
+    assert group.points[-1].miou == Spread(0.6, None, 1)
+    assert group.full == Spread(0.8, None, 1)
+    assert group.share_of_full.mean == pytest.approx(0.75)
+    assert group.gain.mean == pytest.approx(0.1)
+    assert group.iou["sky"].mean == pytest.approx(1.1)
+
+
+def test_full_by_one_class_a_region_is_no_upper_bound(tmp_path):
+    folders = [
+        full(tmp_path / "a", 0.7, answers="dominant"),
+        full(tmp_path / "b", 0.8),
+        made(tmp_path / "c", answers="dominant"),
+    ]
+    groups = by_name(compare(folders))
+    assert groups["entropy"].share_of_full.mean == pytest.approx(0.6 / 0.8)
+    without = by_name(compare([folders[0], folders[2]]))
+    assert without["entropy"].share_of_full is None
+
+
+def test_random_by_other_terms_of_the_same_recipe_is_no_baseline(tmp_path):
+    def of(name, system, weight, last):
+        return made(
+            tmp_path / name,
+            system,
+            recipe="consistency",
+            terms={"consistency": weight},
+            rounds=((0.01, 0.3), (0.1, last)),
+        )
+
+    folders = [of("a", "random", 0.0, 0.4), of("b", "random", 1.0, 0.5)]
+    comparison = compare([*folders, of("c", "entropy", 1.0, 0.6)])
+    assert by_name(comparison)["entropy"].gain.mean == pytest.approx(0.1)
+    assert any("consistency is 0.0" in text for text in comparison.warnings)
+
+
+def test_no_two_groups_have_one_name(tmp_path):
+    folders = [
+        made(tmp_path / "a", asking={"region_size": 400}),
+        made(tmp_path / "b", asking={"region_size": 200}),
+        made(tmp_path / "c", asking={"partition": "grid"}),
+    ]
+    names = [group.name for group in compare(folders).groups]
+    assert len(set(names)) == 3
+    assert any("region size 200" in name for name in names)
+
+
+def test_where_full_learnt_nothing_there_is_no_share(tmp_path):
+    folders = [full(tmp_path / "full", 0.0), made(tmp_path / "a")]
+    group = by_name(compare(folders))["entropy"]
+    assert group.share_of_full is None
+    assert group.full == Spread(0.0, None, 1)

@@ -1,5 +1,6 @@
 """`retrain` by every recipe, on tiny scenes."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -14,11 +15,11 @@ from conftest import (
 )
 
 from napari_alseg import learning, session
-from napari_alseg.arrays import IGNORE, Bounds, finish
-from napari_alseg.errors import NothingToLearn
+from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
+from napari_alseg.errors import BadValue, NothingToLearn
 from napari_alseg.learning import Examples, Plan
 from napari_alseg.oracle import Oracle
-from napari_alseg.segmentation import Adaptation, Partial, predict
+from napari_alseg.segmentation import Adaptation, Partial, Run, predict
 from napari_alseg.session import retrain
 from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
 
@@ -357,3 +358,54 @@ def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeyp
     task.close()
     learn(answered, training, part=(0.5, 1.0), resume=True)
     assert equal(whole, weights(answered))
+
+
+def stop_while_measuring(project, monkeypatch, module, **arguments):
+    """Stop when all is learnt and only the last measurement is left."""
+
+    def never_ends(*_):
+        yield Progress(0, 1, "measuring at last")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "measure_scores", never_ends)
+        task = retrain(
+            project, TINY_NETWORK, TINY_TRAINING, TINY_PREDICTION, **arguments
+        )
+        for progress in task:
+            if progress.message == "measuring at last":
+                break
+        task.close()
+
+
+def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
+    answered, truth, monkeypatch
+):
+    learn(answered, part=(0.0, 0.5))
+    answer(answered, ask(answered), truth)
+    stop_while_measuring(answered, monkeypatch, learning, part=(0.5, 1.0))
+    whole = weights(answered)
+    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
+    report = learn(answered, part=(0.5, 1.0), resume=True)
+    assert report.scores is not None
+    assert equal(whole, weights(answered))
+    assert answered.aside_card("unfinished") is None
+
+
+def test_seconds_before_a_stop_count(answered, monkeypatch):
+    """A clock that moves on by a second whenever it is looked at."""
+    monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
+    clock = itertools.count()
+    monkeypatch.setattr(learning, "perf_counter", lambda: next(clock))
+    learn(answered)
+    at_once = answered.metrics(1)["train_seconds"]
+    stop_after(answered, 2)
+    before = answered.read_aside("unfinished")[1]["seconds"]
+    learn(answered, resume=True)
+    assert before > 0
+    assert answered.metrics(1)["train_seconds"] == at_once + before
+
+
+def test_a_branch_that_nothing_teaches_is_refused(answered):
+    network = replace(TINY_NETWORK, difficulty=True)
+    with pytest.raises(BadValue, match="take the recipe 'difficulty'"):
+        finish(retrain(answered, network, TINY_TRAINING, TINY_PREDICTION))

@@ -9,7 +9,7 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_TRAINING
 from napari_alseg import rectifying
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import BadValue, NothingToLearn, UnknownName
-from napari_alseg.segmentation import pairs
+from napari_alseg.segmentation import Run, pairs
 from napari_alseg.session import query, retrain
 from napari_alseg.settings import QuerySettings, RecipeSettings
 from napari_alseg.store import PSEUDO_WEIGHT
@@ -190,3 +190,48 @@ def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
     card = labelled.aside_card("unfinished")  # nobody has stopped it, it might crash
     assert card["stage"] == 1
     task.close()
+
+
+def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
+    learn(labelled)
+    whole, _ = labelled.read_weights()
+    task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
+    for progress in task:
+        if "weighing" in progress.message:
+            break
+    task.close()
+    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
+    assert learn(labelled, resume=True).scores is not None
+    assert equal(whole, labelled.read_weights()[0])
+    assert labelled.aside_card("unfinished") is None
+
+
+def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):
+    """An epoch of few images is short: two of the pool's are four of half of it."""
+    made = []
+
+    class Spy(Run):
+        def __init__(self, network, settings, seed):
+            super().__init__(network, settings, seed)
+            made.append(settings)
+
+    monkeypatch.setattr(rectifying, "Run", Spy)
+    learn(labelled, replace(RECTIFIED, epochs=4, validate_every=2, minutes=3.0))
+    assert [each.epochs for each in made] == [8, 16, 6]
+    assert [each.validate_every for each in made] == [4, 8, 3]
+    assert {each.minutes for each in made} == {1.0}
+
+
+def test_a_single_stage_has_all_the_time(project, truth, monkeypatch):
+    made = []
+
+    class Spy(Run):
+        def __init__(self, network, settings, seed):
+            super().__init__(network, settings, seed)
+            made.append(settings.minutes)
+
+    monkeypatch.setattr(rectifying, "Run", Spy)
+    for image in project.images():
+        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    learn(project, replace(RECTIFIED, minutes=3.0))
+    assert made == [3.0]

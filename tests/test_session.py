@@ -311,7 +311,7 @@ def test_a_system_of_deal_learns_where_the_network_errs(project, truth):
 def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth):
     answer(project, ask(project), truth)
     learn(project)
-    with pytest.raises(BadValue, match="learn anew"):
+    with pytest.raises(BadValue, match="learn by the recipe 'difficulty'"):
         ask(project, "1 images", "deal-ds", region_size=None)
 
 

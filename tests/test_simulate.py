@@ -137,6 +137,11 @@ def test_images_and_masks_are_resized_alike(dataset, tmp_path):
         assert {project.info(image).shape for image in project.images()} == {(32, 48)}
 
 
+def test_resizing_makes_an_image_neither_darker_nor_brighter(rng):
+    image = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    assert abs(resized(image, (48, 64), 1).mean() - image.mean()) < 0.1
+
+
 def test_a_resized_mask_has_no_new_values(rng):
     mask = rng.choice([1, 5], (40, 60)).astype(np.uint8)
     small = resized(mask, (13, 17), order=0)
@@ -465,6 +470,63 @@ def test_a_run_goes_on_only_from_a_finished_one_on_the_same_data(dataset, tmp_pa
 
 
 # --- protocols ------------------------------------------------------------------------
+
+
+def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_path):
+    run = rehearse(
+        dataset, tmp_path / "run", answers="dominant", initial_images=2, rounds=1
+    )
+    initial, asked = run["rounds"]
+    assert initial["clicks"] > 2
+    assert asked["clicks"] - initial["clicks"] == asked["regions"] - 2
+    with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
+        for image in project.selection(1).images:
+            labels = project.read_labels(image)
+            assert labels.all()
+            assert len(np.unique(labels)) > 1
+        assert set(project.selection(2).images).isdisjoint(project.selection(1).images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"answers": "dominant", "partition": "image"}, "a single class"),
+        ({"system": "deal-ds", "training": replace(TINY_TRAINING, recipe="partial")},
+         "take the recipe 'difficulty'"),
+    ],
+)  # fmt: skip
+def test_what_teaches_nothing_is_refused(dataset, tmp_path, changes, told):
+    with pytest.raises(BadValue, match=told):
+        rehearse(
+            dataset, tmp_path / "run", budget="1 image", region_size=None, **changes
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_plan_that_cannot_be_leaves_nothing(dataset, tmp_path):
+    with pytest.raises(BadValue, match="give at least one round"):
+        rehearse(dataset, tmp_path / "run", rounds=0)
+    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+
+
+def test_images_that_measure_nothing_are_refused_at_once(dataset, tmp_path):
+    masks = {each: imageio.imread(each) for each in (dataset / "val/masks").iterdir()}
+    for file, mask in masks.items():
+        imageio.imwrite(file, np.full_like(mask, 255))
+    with pytest.raises(BadValue, match="no image that measures"):
+        rehearse(dataset, tmp_path / "run", rounds=1)
+    for file, mask in masks.items():
+        imageio.imwrite(file, mask)
+    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+
+
+def test_what_leaves_its_source_learns_it_alone_first(dataset, source, tmp_path):
+    free = replace(TINY_TRAINING, recipe="adaptation", source_free=True)
+    settings = {"initial_images": 1, "rounds": 1, "training": free, "source": source}
+    run = rehearse(dataset, tmp_path / "run", **settings)
+    assert [row["stage"] for row in run["rounds"]] == ["source", "initial", "asked"]
+    with pytest.raises(BadValue, match="leaves its source only once"):
+        rehearse(dataset, tmp_path / "one", schedule="one-run", **settings)
 
 
 def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):

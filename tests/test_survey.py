@@ -364,3 +364,51 @@ def test_a_map_follows_the_parameters_of_the_query(learnt):
 def test_what_gives_no_map_is_refused(learnt):
     with pytest.raises(BadValue, match="no map; maps are entropy"):
         finish(session.look(learnt, learnt.images()[0], ["random"]))
+
+
+@pytest.mark.parametrize("choice", ["top", "class-quota", "class-stratified"])
+def test_chance_finds_windows_also_where_a_network_sees_classes(learnt, choice):
+    asked = ask(learnt, "random", "6 regions", partition="windows", choice=choice)
+    assert len(asked.regions) == 6
+
+
+@pytest.mark.parametrize("partition", ["superpixels", "grid", "windows"])
+def test_an_image_that_is_done_is_not_asked_again_in_parts(learnt, partition):
+    """What it has no label for was looked at, and is void."""
+    done = ask(learnt, "random", "3 images", partition="image", region_size=None)
+    first, second, skipped = done.images
+    for position in (0, 1):
+        half = np.zeros((48, 64), np.uint8)
+        half[:, :32] = 1
+        learnt.answer_all(done.round, {position: half})
+    learnt.skip(done.round, 2)
+    again = ask(learnt, "entropy", "400 regions", partition=partition)
+    assert set(again.images) == set(learnt.images()) - {first, second, skipped}
+
+
+def test_a_core_set_of_images_compares_images(learnt):
+    """The second image is the one farthest from the first, by their mean features."""
+    asked = ask(learnt, "coreset", "3 images")
+    assert len(asked.images) == 3
+    images = learnt.images()
+    query = systems.completed(QuerySettings("coreset", "3 images", **TINY_REGIONS))
+    measure = survey.by_network(
+        learnt, network_of(learnt, None), query, TINY_PREDICTION, None
+    )
+    version = asked.regions[0].partition
+    rows = finish(survey.survey(learnt, images, range(4), version, measure))
+    rows = session.still_open(learnt, images, version, rows)
+    means = np.array(
+        [rows.features[(rows.image == at) & rows.open].mean(0) for at in range(4)]
+    )
+    known = np.array(
+        [
+            rows.features[(rows.image == at) & ~rows.open].mean(0)
+            for at in range(4)
+            if ((rows.image == at) & ~rows.open).any()
+        ]
+    )
+    distances = np.linalg.norm(means[:, None] - known, axis=-1).min(1)
+    assert images[int(distances.argmax())] in asked.images
+    nearest = images[int(distances.argmin())]
+    assert nearest not in ask(learnt, "coreset", "1 images").images

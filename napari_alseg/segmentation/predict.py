@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -163,8 +164,18 @@ def _retreat(
 
 
 def _on_cpu(network: Network) -> Network | None:
-    """Return a copy on the CPU; None if it is there already."""
-    return None if network.device.type == "cpu" else deepcopy(network).to("cpu")
+    """Return a copy on the CPU; None if it is there already.
+
+    No other copy is made on the way: there is no memory for it.
+    """
+    if network.device.type == "cpu":
+        return None
+    here: dict[int, Any] = {
+        id(each): torch.nn.Parameter(each.detach().cpu(), each.requires_grad)
+        for each in network.parameters()
+    }
+    here |= {id(each): each.cpu() for each in network.buffers()}
+    return deepcopy(network, here)
 
 
 def _moved(prediction: Prediction, device: torch.device) -> Prediction:
@@ -205,8 +216,8 @@ def _check(
         )
     if "difficulty" in needs and network.difficulty is None:
         raise BadValue(
-            "this network has not learnt where it errs; set the network's 'difficulty' "
-            "(the systems of DEAL do) and learn anew"
+            "this network has not learnt where it errs: learn by the recipe "
+            "'difficulty', as the systems of DEAL do, and ask again"
         )
 
 

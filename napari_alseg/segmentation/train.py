@@ -143,12 +143,13 @@ class Run:
             if not self.curve:
                 yield from self._look_first(validation, lesson)
             self.network.train()
-            if self._due is not None:
-                yield from self._look(validation, lesson, until)
-            while self.time < min(until, DONE):
+            while self._due is not None or self.time < min(until, DONE):
                 full = False
                 try:
-                    yield from self._steps(lesson, validation, until)
+                    if self._due is not None:
+                        yield from self._look(validation, lesson, until)
+                    else:
+                        yield from self._steps(lesson, validation, until)
                 except torch.OutOfMemoryError:
                     full = True
                 if full:  # outside of the handler, which keeps the tensors alive
@@ -280,6 +281,8 @@ class Run:
         """Need less memory from now on; say how."""
         for parameter in self.network.parameters():
             parameter.grad = None
+        if self.step == 0:  # it may have made some of its moments, not all
+            self._optimiser = _optimiser(self.network, self.settings)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         size = lesson.settings.batch_size

@@ -727,7 +727,7 @@ class Project:
             asked[name].add(region)
         return dict(asked)
 
-    def closed_windows(
+    def closed_regions(
         self, partitions: Container[str]
     ) -> dict[str, list[tuple[Bounds, dict[str, Any]]]]:
         """Return the regions of these partitions that must not be asked again.

@@ -348,7 +348,7 @@ def test_difficulty_of_tiles_leaves_no_seams(pointwise):
 
 
 def test_a_network_that_has_not_learnt_where_it_errs_says_so(tiny_network, image):
-    with pytest.raises(BadValue, match=r"has not learnt where it errs; .* learn anew"):
+    with pytest.raises(BadValue, match=r"has not learnt where it errs: learn by the recipe"):
         predict(tiny_network, image, WHOLE, needs={"difficulty"})
 
 
@@ -524,3 +524,22 @@ def test_the_cpu_is_the_last_resort(tiny_network, image, caplog, monkeypatch):
     torch.testing.assert_close(found.mirrored, whole.mirrored)
     assert "the CPU looks at this image" in caplog.text
     assert network.body.most == (1, 1)  # the network itself stays where it is
+
+
+def test_what_the_cpu_takes_over_is_a_copy(tiny_network, image, monkeypatch):
+    """Each tensor is moved by itself, so the full memory holds no second network."""
+    module = sys.modules[predict.__module__]
+    assert module._on_cpu(tiny_network) is None
+    moved, whole = [], torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda t: moved.append(t) or whole(t))
+    elsewhere = torch.device("cuda")
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, "device", property(lambda self: elsewhere))
+        copy = module._on_cpu(tiny_network)
+    tensors = [*tiny_network.parameters(), *tiny_network.buffers()]
+    assert len(moved) == len(tensors)
+    assert {id(each) for each in copy.parameters()}.isdisjoint(map(id, tensors))
+    torch.testing.assert_close(
+        predict(copy, image, WHOLE).probability,
+        predict(tiny_network, image, WHOLE).probability,
+    )

@@ -22,6 +22,7 @@ from napari_alseg.segmentation import (
     partial_cross_entropy,
     predict,
     state,
+    train,
 )
 from napari_alseg.segmentation.train import _optimiser, _set_rates
 from napari_alseg.settings import (
@@ -594,3 +595,46 @@ def test_a_run_that_was_stopped_remembers_which_crops_fit(
     lesson = lesson_of(other, examples, settings)
     finish(again.learn(lesson, until=0.2))
     assert lesson.settings.crop == 256
+
+
+def test_a_full_memory_while_measuring_repeats_the_look(
+    tiny_network, examples, quick, monkeypatch
+):
+    """No look is lost, and no step is taken twice."""
+    settings = replace(quick, batch_size=4, epochs=2, validate_every=1)
+    expected = Run(deepcopy(tiny_network), settings)
+    finish(expected.learn(lesson_of(tiny_network, examples, settings), examples[:1]))
+    whole, full = train._measure, iter((False, True, False, False))
+
+    def measure(*arguments):
+        if next(full):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return (yield from whole(*arguments))
+
+    monkeypatch.setattr(train, "_measure", measure)
+    run = Run(tiny_network, settings)
+    lesson = lesson_of(tiny_network, examples, settings)
+    messages = [each.message for each in run.learn(lesson, examples[:1])]
+    assert sum("memory is full" in each for each in messages) == 1
+    looked = [point.step for point in run.curve if point.miou is not None]
+    assert looked == [p.step for p in expected.curve if p.miou is not None]
+    assert run.step == expected.step
+
+
+def test_a_memory_that_is_full_in_the_first_step_leaves_no_half_moments(
+    tiny_network, examples, quick, monkeypatch
+):
+    settings = replace(quick, batch_size=4, epochs=1)
+    run = Run(tiny_network, settings)
+    steps, whole = iter((True, False)), torch.optim.AdamW.step
+
+    def step(self, *arguments):
+        if next(steps, False):
+            parameter = self.param_groups[0]["params"][0]
+            self.state[parameter]["step"] = torch.zeros(())  # and no moments
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return whole(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    finish(run.learn(lesson_of(tiny_network, examples, settings)))
+    assert run.ended

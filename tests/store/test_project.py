@@ -524,7 +524,7 @@ def test_a_map_is_fresh_with_its_own_weights_and_parameters_only(asked):
     assert not asked.has_fresh_map("first", "ripu", {"radius": 2})
 
 
-def test_closed_windows_are_those_answered_or_skipped_of_these_partitions(asked):
+def test_closed_regions_are_those_answered_or_skipped_of_these_partitions(asked):
     settings = {"partition": "windows", "window": 1, "round": 2}
     version = asked.partition_version(settings)
     windows = np.zeros((6, 8), np.int32)
@@ -539,9 +539,9 @@ def test_closed_windows_are_those_answered_or_skipped_of_these_partitions(asked)
     asked.answer(1, 0, label=1)  # of another partition
     asked.answer(2, 0, label=1)
     asked.skip(2, 2)
-    found = asked.closed_windows(("windows", "pixels"))
+    found = asked.closed_regions(("windows", "pixels"))
     assert found == {"first": [(boxes[0], settings), (boxes[2], settings)]}
-    assert asked.closed_windows(("pixels",)) == {}
+    assert asked.closed_regions(("pixels",)) == {}
 
 
 def test_pseudo_labels_are_no_answers(asked, path):
