@@ -99,8 +99,9 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
         picked = _pick(asked, free, known.features, costs, limit)
     if len(picked) == 0:
         raise NothingToAsk(
-            f"a budget of {asked.budget} is less than one region ({costs.min():.0f} "
-            "pixels at least); give a larger budget or make smaller regions"
+            f"a budget of {asked.budget} is less than the region that would be asked "
+            f"first; the open ones have {free.pixels.min()} to {free.pixels.max()} "
+            "pixels: give a larger budget or make smaller regions"
         )
     chosen: np.ndarray = rows[picked]
     return chosen

@@ -145,7 +145,8 @@ def new(
     with Project.open(project, "read") as made:
         TERMINAL.say(
             f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
-            f"{len(made.images('validation'))} validation images"
+            f"{len(made.images('validation'))} validation images, "
+            f"{len(made.images('source'))} source images"
         )
     TERMINAL.say(f"next: napari-alseg query {project}")
 
@@ -262,9 +263,12 @@ def simulate(
         For example 0,1,2: one run after the other, each in OUT/seed-N. Without it,
         one run with --seed, in OUT itself.
     source
-        Labelled images of another domain (RIPU): a data set, or images/ and masks/.
+        Labelled images of another domain (a data set, or images/ and masks/), never
+        asked: they teach the first network; the recipe 'adaptation' (RIPU) goes on
+        learning from them, the others do not.
     after
-        Begin with a copy of this finished run: its labels, network, rounds and costs.
+        Begin with a copy of this finished run on the same data with the same network:
+        its labels, rounds and costs.
     resume
         Go on with what is in OUT, as if it had never been stopped; begin where
         nothing is there.
@@ -434,6 +438,9 @@ def main() -> None:
     except KeyboardInterrupt:
         TERMINAL.progress.print("stopped")
         raise SystemExit(130) from None
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import BadValue
 from .metrics import area_under_curve
-from .runs import Run, read_run, wanted
+from .runs import Run, or_none, read_run, wanted
 
 COSTS = ("pixels", "regions", "images", "clicks", "seconds")
 """What mIoU is held against."""
@@ -36,6 +36,8 @@ SHAPES = (
     "window",
 )
 """Settings of asking that say what a region is."""
+FEW = 4
+"""As many groups are named one by one."""
 DEPTH = 3
 """Folders below a named one in which runs are looked for."""
 
@@ -197,12 +199,18 @@ def _refuse_other_data(runs: dict[Path, Run]) -> None:
             ("the data set", run["dataset"], runs[first]["dataset"]),
             ("the classes", run["classes"], runs[first]["classes"]),
             ("images", run["pool"]["images"], runs[first]["pool"]["images"]),
+            ("files that add up to", _files(run), _files(runs[first])),
         ):
-            if here != there:
+            if here != there and not (what.startswith("files") and "" in (here, there)):
                 raise BadValue(
                     f"{folder} has {what} {here}, {first} has {there}; compare runs of "
                     "one data set"
                 )
+
+
+def _files(run: Run) -> str:
+    """Return what tells the files of data sets apart; empty of an older run."""
+    return str(run.get("files", {}).get("dataset", ""))
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -242,7 +250,8 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _name(run: Run, settings: Sequence[str]) -> str:
     """Return the system of a run, and some of its settings."""
-    told = ", ".join(f"{_in_words(name)} {_settings(run)[name]}" for name in settings)
+    known = _settings(run)
+    told = ", ".join(f"{_in_words(name)} {or_none(known[name])}" for name in settings)
     return f"{run['system']} ({told})" if told else str(run["system"])
 
 
@@ -502,9 +511,14 @@ def _by_value(groups: Sequence[Group], values: Sequence[Any]) -> dict[str, list[
     """Return the names of groups by what each has."""
     found: dict[str, list[str]] = defaultdict(list)
     for group, value in zip(groups, values, strict=True):
-        found["none" if value in ("", None) else str(value)].append(group.name)
+        found[or_none(value)].append(group.name)
     return found
 
 
 def _told(values: dict[str, list[str]]) -> str:
-    return "; ".join(f"{value} ({', '.join(names)})" for value, names in values.items())
+    """Say who has which value; of many groups only those that differ from most."""
+    most = max(values, key=lambda value: len(values[value]))
+    others = {most: ["all others"]} if len(values[most]) > FEW else {}
+    return "; ".join(
+        f"{value} ({', '.join(names)})" for value, names in (values | others).items()
+    )

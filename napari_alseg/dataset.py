@@ -9,6 +9,7 @@ is measured on ``val/``, and learning never looks at it.
 
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from .store import (
     ClassTable,
     Project,
     Split,
+    domain_folder,
     paired,
     read_classes,
     read_image,
@@ -83,6 +85,8 @@ def create_rehearsal(
     if source is not None:
         folder, own = _domain(source, table)
         parts.append((folder, "source", own))
+    for folder, _, _ in parts:
+        list(paired(folder))  # what is missing is said before anything is made
     unfinished = path.with_name(path.name + ".importing")
     shutil.rmtree(unfinished, ignore_errors=True)
     with swept_on_failure(unfinished):
@@ -99,6 +103,21 @@ def splits(dataset: Path) -> dict[str, Split]:
     return {"train": "pool", "val": "test"}
 
 
+def fingerprint(folder: Path) -> str:
+    """Return what tells a data set, or a domain, from others of the same name.
+
+    It is made of the names and sizes of its images and masks, which takes no time.
+    """
+    files = sorted(
+        file
+        for part in ("", "train", "val", "test")
+        for kind in ("images", "masks")
+        for file in (folder / part / kind).glob("*")
+    )
+    told = [f"{file.relative_to(folder)} {file.stat().st_size}" for file in files]
+    return sha256("\n".join(told).encode()).hexdigest()[:12]
+
+
 def _domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
     """Return the folder with the images of another domain, and how its masks name them.
 
@@ -107,7 +126,7 @@ def _domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
     BadClasses
         If it comes with other classes.
     """
-    folder = source / "train" if (source / "train").is_dir() else source
+    folder = domain_folder(source)
     if not (source / "classes.csv").is_file():
         return folder, table
     own = read_classes(source / "classes.csv")

@@ -14,7 +14,8 @@ from . import published
 from .compare import COSTS, Comparison, Group, Spread
 from .figure import Series, curves
 from .published import Published
-from .runs import percent, wanted
+from .runs import or_none, percent, wanted
+from .store import writing
 
 AXES = {
     "pixels": "asked pixels (% of the pool)",
@@ -70,14 +71,14 @@ Block: TypeAlias = Heading | Text | Items | Grid | Picture
 
 def write_pages(comparison: Comparison, out: Path) -> None:
     """Write ``compare.html``, ``compare.md`` and the figures that this one shows."""
-    out.mkdir(parents=True, exist_ok=True)
     parts = list(blocks(comparison))
-    for part in parts:
-        if isinstance(part, Picture):
-            (out / part.file).write_text(part.svg, encoding="utf-8")
-    (out / "compare.md").write_text(markdown(parts), encoding="utf-8")
-    title = f"Runs on {comparison.dataset}"
-    (out / "compare.html").write_text(html(parts, title), encoding="utf-8")
+    files = {part.file: part.svg for part in parts if isinstance(part, Picture)}
+    files["compare.md"] = markdown(parts)
+    files["compare.html"] = html(parts, f"Runs on {comparison.dataset}")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (out / name).write_text(text, encoding="utf-8")
 
 
 # --- what the page says ---------------------------------------------------------------
@@ -339,7 +340,7 @@ def _settings(comparison: Comparison) -> Iterator[Block]:
     """Yield what all runs share, and what tells them apart."""
     groups = comparison.groups
     flat = [wanted(group.run) for group in groups]
-    hidden = ("format", "seed", "after.seed")
+    hidden = ("format", "seed", "after", "after.seed")
     names = dict.fromkeys(n for each in flat for n in each if n not in hidden)
     same = [n for n in names if all(e.get(n) == flat[0].get(n) for e in flat)]
     differing = [name for name in names if name not in same]
@@ -348,20 +349,16 @@ def _settings(comparison: Comparison) -> Iterator[Block]:
         (
             group.name,
             ", ".join(str(run["seed"]) for run in group.runs),
-            *(_value(each.get(name)) for name in differing),
+            *(or_none(each.get(name)) for name in differing),
         )
         for group, each in zip(groups, flat, strict=True)
     )
     yield Grid("What tells the runs apart", head, tuple(rows))
-    shared = tuple((name, _value(flat[0].get(name))) for name in same)
+    shared = tuple((name, or_none(flat[0].get(name))) for name in same)
     yield Grid("What all runs share", ("setting", "value"), shared)
     versions = groups[0].run["versions"]
     told = ", ".join(f"{name} {number}" for name, number in versions.items())
     yield Text(f"Made on {groups[0].run['device']} with {told}.")
-
-
-def _value(value: Any) -> str:
-    return "none" if value in (None, "") else str(value)
 
 
 def _costs(costs: dict[str, float]) -> tuple[str, ...]:

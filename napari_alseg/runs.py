@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from .errors import BadValue, NewerFormat
+from .store import writing
 
 FORMAT = 2
 FOUND = (
@@ -26,6 +27,9 @@ FOUND = (
     "versions",
 )
 """Entries that say what was found; all others say what was wanted."""
+
+NEEDED = ("system", "dataset", "seed", "asking", "training", *FOUND)
+"""Entries without which there is no run."""
 
 Run: TypeAlias = dict[str, Any]
 """What a run.json holds."""
@@ -58,21 +62,25 @@ def read_run(folder: Path) -> Run:
             f"{file} has format {run['format']}, this napari-alseg reads formats up to "
             f"{FORMAT}; update napari-alseg"
         )
+    missing = [name for name in NEEDED if name not in run]
+    if missing:
+        raise BadValue(f"{file} lacks {', '.join(missing)}; simulate again")
     return run
 
 
 def write_run(run: Run, out: Path) -> None:
     """Write ``run.json``, wholly or not at all; with a round also table and curve."""
-    out.mkdir(parents=True, exist_ok=True)
-    partial = out / "run.json.tmp"
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(json.dumps(run, indent=1) + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(out / "run.json")
-    if run["rounds"]:
-        (out / "table.md").write_text(table(run), encoding="utf-8")
-        _draw(run, out / "curve.png")
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        partial = out / "run.json.tmp"
+        with partial.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(run, indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(out / "run.json")
+        if run["rounds"]:
+            (out / "table.md").write_text(table(run), encoding="utf-8")
+            _draw(run, out / "curve.png")
 
 
 def flat(entries: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -140,6 +148,11 @@ def table(run: Run) -> str:
 def percent(value: float | None) -> str:
     """Write a number of 0..1 in per cent; None is a class that does not occur."""
     return "absent" if value is None else f"{100 * value:.1f}"
+
+
+def or_none(value: Any) -> str:
+    """Write a setting; what is empty is none."""
+    return "none" if value in (None, "") else str(value)
 
 
 def _draw(run: Run, path: Path) -> None:

@@ -86,13 +86,23 @@ class Budget:
 
         Regions and images stay whole: the rounds together ask all of them.
 
+        Raises
+        ------
+        BadValue
+            If there are fewer regions or images than parts.
+
         Examples
         --------
         >>> [str(share) for share in Budget.parse("1101 regions").shares(4)]
         ['275 regions', '275 regions', '275 regions', '276 regions']
         """
-        if self.unit not in ("regions", "images") or self.amount < parts:
+        if self.unit not in ("regions", "images"):
             return [Budget(self.amount / parts, self.unit)] * parts
+        if self.amount < parts:
+            raise BadValue(
+                f"{self} cannot be shared among {parts} rounds: give a larger budget "
+                "or fewer rounds"
+            )
         ends = [self.amount * part // parts for part in range(parts + 1)]
         return [Budget(last - first, self.unit) for first, last in pairwise(ends)]
 
@@ -455,8 +465,10 @@ class SimulationSettings(QuerySettings):
     system
         Name of a row of the table of systems; 'full' gives the upper bound.
     budget
-        All that may be asked, shared equally among the rounds; with added images, what
-        each round may ask of the images that join it.
+        Most that may be asked, shared equally among the rounds, beside the initial
+        images and what was asked in a run begun after; with added images, what each
+        round may ask of the images that join it. Regions are asked whole, so a little
+        may be left. 'full' asks everything.
     seed
         Seed of asking and of learning.
     rounds

@@ -10,15 +10,15 @@ limit in minutes makes the result depend on how long it took.
 
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from . import __version__, published, segmentation, session, systems
-from .arrays import Selection, Task
-from .dataset import create_rehearsal, parse_size, truth_of
+from .arrays import LabelMap, Selection, Task
+from .dataset import create_rehearsal, fingerprint, parse_size, truth_of
 from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
 from .oracle import Answers, Oracle
@@ -40,6 +40,7 @@ from .store import Project, paired
 
 OF_ANSWERS: tuple[Recipe, ...] = ("rectified", "live")
 """Recipes that begin with answers of the pool, and learn them as a whole."""
+NETWORK = ("network", "encoder", "pretrained")
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
 
 
@@ -57,11 +58,12 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     (0, 1, 2)
     """
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isdigit() for part in parts) or len(set(parts)) < len(parts):
+    seeds = [int(part) for part in parts if part.isdecimal()]
+    if len(set(seeds)) < len(parts):
         raise BadValue(
             f"seeds are different whole numbers, for example 0,1,2; got {text!r}"
         )
-    return tuple(map(int, parts))
+    return tuple(seeds)
 
 
 def simulate_seeds(
@@ -84,7 +86,14 @@ def simulate_seeds(
         If it holds ``seed-N``, each seed begins after the run of its own seed.
     **others
         As `simulate` takes them.
+
+    Raises
+    ------
+    BadValue
+        If `out` is itself a run.
     """
+    if (out / "run.json").exists():
+        raise BadValue(f"{out} holds a single run; give another folder for all seeds")
     runs = []
     for seed in seeds:
         of_seed = after / f"seed-{seed}" if after else None
@@ -161,7 +170,13 @@ def simulate(
     before = read_run(after) if after else None
     run = _described(dataset, simulation, network, training, source, before)
     run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
+    run["files"] = {
+        "dataset": fingerprint(dataset),
+        "source": fingerprint(source) if source else "",
+    }
     _refuse_unteachable(run)
+    if before is not None:
+        _refuse_other_data(run, before)
     if run["recipe"] == "live":
         run["live"] = asdict(live)
     run = _there(run, out, resume)
@@ -171,6 +186,7 @@ def simulate(
     if not path.exists():
         if after is None and (simulation.initial_images or simulation.added_images):
             refuse_too_many(run, len(list(paired(dataset / "train"))))
+        segmentation.build(network, classes=2)  # unknown names are refused here
         write_run(run, out)
         try:
             if after is None:
@@ -179,7 +195,7 @@ def simulate(
                 _copy_project(after, path)
             with Project.open(path) as project:
                 stages_of(project, simulation, run)
-                _refuse_nothing_to_measure(project)
+                _refuse_void(project, truth_of(project, dataset, size))
         except AlsegError:  # nothing is begun: the same folder may be used again
             shutil.rmtree(path, ignore_errors=True)
             (out / "run.json").unlink()
@@ -245,6 +261,8 @@ def _refuse_misfits(
             f"{simulation.added_images}: give how many images join in each round, "
             "above zero, with the protocol added-images and only with it"
         )
+    if training.source_free and source is None:
+        raise BadValue("source_free leaves a source that is not there: give a source")
     if simulation.schedule == "one-run":
         if after is not None:
             raise BadValue(
@@ -272,6 +290,8 @@ def _refuse_misfits(
 def _refuse_unteachable(run: Run) -> None:
     """Refuse answers or a recipe from which the parts of the system learn nothing."""
     asking, recipe = run["asking"], run["recipe"]
+    if run["protocol"] == "pool" and run["planned_rounds"]:
+        Budget.parse(run["budget"]).shares(run["planned_rounds"])
     if run["answers"] == "dominant" and asking["partition"] == "image":
         raise BadValue(
             "answers 'dominant' would give a whole image a single class; take exact "
@@ -285,13 +305,17 @@ def _refuse_unteachable(run: Run) -> None:
         )
 
 
-def _refuse_nothing_to_measure(project: Project) -> None:
-    """Refuse a data set whose images that measure have no class anywhere."""
-    if not any(project.read_labels(image).any() for image in project.images("test")):
-        raise BadValue(
-            "no image that measures has a pixel of a class in its mask, so there is no "
-            "mIoU: look at the masks and at classes.csv"
-        )
+def _refuse_void(project: Project, truth: Callable[[str], LabelMap]) -> None:
+    """Refuse a data set that has no class anywhere to learn, or to measure."""
+    for images, labels, what in (
+        (project.images(), truth, "is learnt from"),
+        (project.images("test"), project.read_labels, "measures"),
+    ):
+        if not any(labels(image).any() for image in images):
+            raise BadValue(
+                f"no image that {what} has a pixel of a class in its mask: look at the "
+                "masks and at classes.csv"
+            )
 
 
 def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> Recipe:
@@ -345,7 +369,6 @@ def _described(
         "versions": versions(),
     }
     if before is not None:
-        _refuse_other_data(run, before)
         run["after"] = {
             "system": before["system"],
             "seed": before["seed"],
@@ -356,15 +379,18 @@ def _described(
 
 
 def _refuse_other_data(run: Run, before: Run) -> None:
-    """Refuse to begin after a run that is not finished or was made of other data."""
+    """Refuse to begin after a run that is not finished or has other data or network.
+
+    One curve is drawn through both.
+    """
     if not before["finished"]:
         raise BadValue(
             "the run to begin after has not come to its end; finish it with --resume"
         )
-    for name in ("dataset", "size", "source"):
-        if run[name] != before[name]:
+    for name in ("dataset", "files", "size", "source", *NETWORK):
+        if run[name] != before.get(name):
             raise BadValue(
-                f"the run to begin after has {name} {before[name]!r}, this one "
+                f"the run to begin after has {name} {before.get(name)!r}, this one "
                 f"{run[name]!r}; give the same"
             )
 

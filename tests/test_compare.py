@@ -496,3 +496,32 @@ def test_where_full_learnt_nothing_there_is_no_share(tmp_path):
     group = by_name(compare(folders))["entropy"]
     assert group.share_of_full is None
     assert group.full == Spread(0.0, None, 1)
+
+
+def test_data_sets_of_one_name_are_told_apart_by_their_files(tmp_path):
+    folders = [
+        made(tmp_path / name, seed=seed, files={"dataset": files, "source": ""})
+        for seed, (name, files) in enumerate([("a", "1f"), ("b", "1f"), ("c", "2e")])
+    ]
+    assert len(compare(folders[:2]).groups) == 1
+    with pytest.raises(BadValue, match=r"files that add up to 2e, .* has 1f"):
+        compare(folders)
+
+
+def test_of_many_groups_only_the_exceptions_are_named(tmp_path):
+    folders = [
+        made(tmp_path / name, name, training={"epochs": 9 if name == "bald" else 20})
+        for name in ("entropy", "margin", "bvsb", "bald", "coreset", "random")
+    ]
+    (told,) = (t for t in compare(folders).warnings if "training.epochs" in t)
+    assert "20 (all others)" in told
+    assert "9 (bald)" in told
+
+
+def test_a_run_that_lacks_something_is_refused(tmp_path):
+    folder = made(tmp_path / "a")
+    run = json.loads((folder / "run.json").read_text())
+    del run["rounds"]
+    (folder / "run.json").write_text(json.dumps(run))
+    with pytest.raises(BadValue, match="lacks rounds; simulate again"):
+        compare([folder])

@@ -10,6 +10,7 @@ from test_compare import full, made
 
 from napari_alseg import published
 from napari_alseg.compare import COSTS, compare
+from napari_alseg.errors import CannotWrite
 from napari_alseg.figure import DARK, LIGHT, Axis, Series, axis_of, curves
 from napari_alseg.page import _plain, blocks, html, markdown, write_pages
 
@@ -286,3 +287,9 @@ def test_published_numbers_of_images_do_not_stand_for_regions():
     ]
     assert published.of("entropy", "superpixels") == ()
     assert len(published.of("ripu-ra", "windows")) == 6
+
+
+def test_a_page_where_no_folder_can_be_is_refused(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CannotWrite, match="choose a folder"):
+        write_pages(compare([made(tmp_path / "run")]), tmp_path / "file")

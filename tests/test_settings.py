@@ -44,7 +44,7 @@ def test_rounds_ask_all_of_a_budget_of_whole_regions():
         assert all(amount == int(amount) for amount in amounts)
 
 
-@pytest.mark.parametrize("text", ["1000000 regions", "0.0001%", "2 images"])
+@pytest.mark.parametrize("text", ["1000000 regions", "0.0001%", "4 images"])
 def test_a_share_of_a_budget_can_be_written_and_read(text):
     for share in Budget.parse(text).shares(3):
         assert Budget.parse(str(share)).amount == pytest.approx(share.amount, rel=1e-5)
@@ -54,3 +54,8 @@ def test_limits_are_enforced_with_the_name_and_the_value():
     with pytest.raises(BadValue, match="epochs must be from 1 to 10000, got 0"):
         check(TrainingSettings(epochs=0))
     assert check(TrainingSettings(epochs=1)).epochs == 1
+
+
+def test_fewer_regions_than_rounds_are_refused():
+    with pytest.raises(BadValue, match="2 images cannot be shared among 3 rounds"):
+        Budget.parse("2 images").shares(3)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -12,9 +13,11 @@ from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
 from napari_alseg.dataset import parse_size, resized
 from napari_alseg.errors import (
+    AlsegError,
     BadClasses,
     BadValue,
     Busy,
+    CannotWrite,
     EmptyFolder,
     MaskMismatch,
     UnknownName,
@@ -31,7 +34,7 @@ TINY = {
     "training": TINY_TRAINING,
     "prediction": TINY_PREDICTION,
 }
-ARGUMENTS = ("training", "source", "after", "resume")
+ARGUMENTS = ("network", "training", "source", "after", "resume")
 
 
 def begin(dataset, out, **changes):
@@ -411,7 +414,64 @@ def test_a_run_that_is_older_than_a_setting_is_resumed_while_that_is_off(
     assert rehearse(dataset, tmp_path / "run", rounds=1, resume=True) == known
 
 
+def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path):
+    rehearse(dataset, tmp_path / "run", rounds=1)
+    other = shutil.copytree(dataset, tmp_path / "elsewhere" / dataset.name)
+    assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
+    next((other / "train" / "masks").iterdir()).write_bytes(b"something else")
+    with pytest.raises(BadValue, match=r"files\.dataset was"):
+        rehearse(other, tmp_path / "run", rounds=1, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"network": replace(TINY_NETWORK, encoder="resnet8")}, "resnet8"),
+        ({"source": Path("nowhere")}, "nowhere"),
+        ({"budget": "1 region"}, "cannot be shared among 2 rounds"),
+        ({"training": replace(TINY_TRAINING, source_free=True)}, "give a source"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_made(
+    dataset, tmp_path, changes, told
+):
+    with pytest.raises(AlsegError, match=told):
+        rehearse(dataset, tmp_path / "run", **changes)
+    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+
+
+def test_masks_without_any_class_teach_nothing(dataset, tmp_path):
+    for file in (dataset / "train/masks").iterdir():
+        imageio.imwrite(file, np.full_like(imageio.imread(file), 255))
+    with pytest.raises(BadValue, match="no image that is learnt from"):
+        rehearse(dataset, tmp_path / "run", rounds=1)
+
+
+def test_a_run_where_no_folder_can_be_is_refused(dataset, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CannotWrite, match="choose a folder"):
+        rehearse(dataset, tmp_path / "file", rounds=1)
+
+
 # --- seeds, and one run after another -------------------------------------------------
+
+
+def test_seeds_do_not_lie_within_a_single_run(dataset, tmp_path):
+    settings = SimulationSettings(budget="10%", rounds=1, **TINY_REGIONS)
+    rehearse(dataset, tmp_path / "run", rounds=1)
+    with pytest.raises(BadValue, match="holds a single run"):
+        finish(simulate_seeds(dataset, tmp_path / "run", (0, 1), settings, **TINY))
+
+
+def test_a_run_does_not_go_on_with_another_network(dataset, tmp_path):
+    rehearse(dataset, tmp_path / "first", rounds=1)
+    with pytest.raises(BadValue, match="begin after has network 'deeplabv3plus'"):
+        rehearse(
+            dataset,
+            tmp_path / "second",
+            after=tmp_path / "first",
+            network=replace(TINY_NETWORK, network="fpn"),
+        )
 
 
 def test_each_seed_has_its_folder(dataset, tmp_path):
@@ -429,7 +489,7 @@ def test_seeds_are_read():
     assert parse_seeds(" ") == ()
 
 
-@pytest.mark.parametrize("text", ["0,,1", "-1", "a", "1,1", "0 1"])
+@pytest.mark.parametrize("text", ["0,,1", "-1", "a", "1,1", "1,01", "²", "0 1"])
 def test_seeds_that_are_none_are_refused(text):
     with pytest.raises(BadValue, match="0,1,2"):
         parse_seeds(text)

@@ -11,11 +11,13 @@ from .creating import (
     class_table,
     create_from_arrays,
     create_from_folder,
+    domain_folder,
     paired,
     swept_on_failure,
 )
 from .importing import image_files, pair_masks, read_image, read_mask, stem
 from .ledger import Cost, Event, ImageInfo
+from .opening import writing
 from .project import PSEUDO_WEIGHT, Project, Split
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "create_from_arrays",
     "create_from_folder",
     "default_classes",
+    "domain_folder",
     "image_files",
     "pair_masks",
     "paired",
@@ -40,4 +43,5 @@ __all__ = [
     "stem",
     "swept_on_failure",
     "write_classes",
+    "writing",
 ]

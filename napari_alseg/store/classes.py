@@ -218,6 +218,8 @@ def read_classes(path: str | Path) -> ClassTable:
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Line number and cells of each row that is not empty."""
+    if not path.parent.is_dir():
+        raise BadClasses(f"{path.parent} is no folder, so it holds no {path.name}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

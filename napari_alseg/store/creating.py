@@ -71,8 +71,8 @@ def create_from_folder(
     validation : Path, optional
         A folder with ``images/`` and ``masks/``: never asked, never learnt from.
     source : Path, optional
-        Another domain, as a folder with ``images/`` and ``masks/``: learnt from by the
-        recipe *adaptation*, never asked.
+        Another domain, as a folder with ``images/`` and ``masks/`` or a data set that
+        has one in ``train/``: learnt from by the recipe *adaptation*, never asked.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def create_from_folder(
     masks = pair_masks(files, labels) if labels else {}
     entries = [_Entry(stem(f), f, masks.get(stem(f)), "pool") for f in files]
     entries += _labelled(validation, "validation")
-    entries += _labelled(source, "source")
+    entries += _labelled(source and domain_folder(source), "source")
     return (yield from _create(path, entries, table))
 
 
@@ -112,8 +112,13 @@ def create_from_arrays(
         for name, array in images.items()
     ]
     entries += _labelled(validation, "validation")
-    entries += _labelled(source, "source")
+    entries += _labelled(source and domain_folder(source), "source")
     return (yield from _create(path, entries, table))
+
+
+def domain_folder(source: Path) -> Path:
+    """Return the folder of a domain's images and masks: itself, or its ``train/``."""
+    return source / "train" if (source / "train").is_dir() else source
 
 
 def _files(images: Path) -> list[Path]:
