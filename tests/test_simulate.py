@@ -558,7 +558,7 @@ def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_p
 def test_what_teaches_nothing_is_refused(dataset, tmp_path, changes, told):
     with pytest.raises(BadValue, match=told):
         rehearse(
-            dataset, tmp_path / "run", budget="1 image", region_size=None, **changes
+            dataset, tmp_path / "run", budget="2 images", region_size=None, **changes
         )
     assert not (tmp_path / "run").exists()
 
@@ -590,7 +590,7 @@ def test_what_leaves_its_source_learns_it_alone_first(dataset, source, tmp_path)
 
 
 def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
-    settings = {"initial_images": 2, "rounds": 1, "budget": "1 image"}
+    settings = {"initial_images": 2, "rounds": 1, "budget": "2 images"}
     deal = {"system": "deal-ds", "region_size": None}
     run = rehearse(dataset, tmp_path / "run", **settings, **deal)
     assert [row["stage"] for row in run["rounds"]] == ["initial", "asked"]
