@@ -10,7 +10,7 @@ from conftest import TINY_PREDICTION, TINY_REGIONS
 from torch import nn
 
 from napari_alseg import choosing, segmentation, session, survey, systems
-from napari_alseg.arrays import finish
+from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import BadValue, NothingToAsk
 from napari_alseg.oracle import Oracle
 from napari_alseg.segmentation import Network
@@ -386,29 +386,27 @@ def test_an_image_that_is_done_is_not_asked_again_in_parts(learnt, partition):
     assert set(again.images) == set(learnt.images()) - {first, second, skipped}
 
 
-def test_a_core_set_of_images_compares_images(learnt):
-    """The second image is the one farthest from the first, by their mean features."""
-    asked = ask(learnt, "coreset", "3 images")
-    assert len(asked.images) == 3
+def test_a_core_set_of_images_compares_images(learnt, truth):
+    """The first image is the farthest from those with a label, by mean features."""
+    for done in learnt.images()[:2]:
+        learnt.stroke(done, Bounds(0, 0, 48, 64), truth[done])
+    (image,) = ask(learnt, "coreset", "1 images").images
     images = learnt.images()
-    query = systems.completed(QuerySettings("coreset", "3 images", **TINY_REGIONS))
-    measure = survey.by_network(
-        learnt, network_of(learnt, None), query, TINY_PREDICTION, None
-    )
-    version = asked.regions[0].partition
+    query = systems.completed(QuerySettings("coreset", "1 images", **TINY_REGIONS))
+    network = network_of(learnt, None)
+    measure = survey.by_network(learnt, network, query, TINY_PREDICTION, None)
+    version = learnt.selection().regions[0].partition
     rows = finish(survey.survey(learnt, images, range(4), version, measure))
-    rows = session.still_open(learnt, images, version, rows)
-    means = np.array(
-        [rows.features[(rows.image == at) & rows.open].mean(0) for at in range(4)]
-    )
-    known = np.array(
-        [
-            rows.features[(rows.image == at) & ~rows.open].mean(0)
-            for at in range(4)
-            if ((rows.image == at) & ~rows.open).any()
-        ]
-    )
-    distances = np.linalg.norm(means[:, None] - known, axis=-1).min(1)
-    assert images[int(distances.argmax())] in asked.images
-    nearest = images[int(distances.argmin())]
-    assert nearest not in ask(learnt, "coreset", "1 images").images
+
+    def means(chosen):
+        there = [(rows.image == at) & chosen for at in range(4)]
+        return {at: rows.features[t].mean(0) for at, t in enumerate(there) if t.any()}
+
+    known = list(means(~rows.open).values())
+    distances = {
+        at: min(np.linalg.norm(mean - each) for each in known)
+        for at, mean in means(rows.open).items()
+    }
+    farthest = max(distances, key=distances.__getitem__)
+    assert image == images[farthest]
+    assert farthest > min(distances), "where all are worth the same, the first is taken"
