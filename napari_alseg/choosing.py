@@ -81,8 +81,8 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
     rows = np.flatnonzero(candidates.open)
     if len(rows) == 0:
         raise NothingToAsk(
-            "every region of the pool is labelled, answered or skipped: add images, "
-            "or undo a skipped region to be asked it again"
+            "every region of the pool is labelled, answered or skipped: ask smaller "
+            "regions, or undo a skipped one to be asked it again"
         )
     if asked.settings.choice == "everything":
         return rows

@@ -106,7 +106,7 @@ def query(
     prediction = check(prediction or PredictionSettings())
     images = project.images()
     if not images:
-        raise NothingToAsk(f"{project.path.name} holds no images; add some first")
+        raise NothingToAsk(f"{project.path.name} holds no images; make a new project")
     if among is not None:
         wanted = set(among)
         unknown = sorted(wanted - set(images))

@@ -163,7 +163,7 @@ class Rectified(Partial):
         if not len(unlabelled):
             raise NothingToLearn(
                 "no image is without labels, so that there are no pseudo labels to "
-                "learn from; add images, or take the recipe 'partial'"
+                "learn from; take the recipe 'partial'"
             )
         if held is None:
             held = finish(classes_held(unlabelled))
