@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
-from threading import Event
+from threading import Event, current_thread, main_thread
 from typing import Any, TypeVar
 
 import tyro
@@ -40,15 +40,22 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def _interruptions() -> Iterator[Event]:
-    """Note the first Ctrl-C, for the next pause of a task; a second ends at once."""
-    asked = Event()
+def _interruptions(console: Console) -> Iterator[Event]:
+    """Note the first Ctrl-C, for the next pause of a task; a second ends at once.
+
+    Where Ctrl-C is ignored, or belongs to another thread, it is left as it is.
+    """
+    asked, usual = Event(), signal.getsignal(signal.SIGINT)
+    if not callable(usual) or current_thread() is not main_thread():
+        yield asked
+        return
 
     def note(*_: Any) -> None:
         asked.set()
         signal.signal(signal.SIGINT, usual)
+        console.print("stopping after this step; Ctrl-C again ends at once")
 
-    usual = signal.signal(signal.SIGINT, note)
+    signal.signal(signal.SIGINT, note)
     try:
         yield asked
     finally:
@@ -59,7 +66,7 @@ def drive(task: Task[Result], console: Console) -> Result:
     """Run a task with a progress bar; Ctrl-C stops it and keeps what it has."""
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
     bar_of = Bar(*columns, TimeElapsedColumn(), console=console)
-    with bar_of as bar, _interruptions() as interrupted:
+    with bar_of as bar, _interruptions(console) as interrupted:
         line, message = None, None
         try:
             while True:
@@ -77,6 +84,8 @@ def drive(task: Task[Result], console: Console) -> Result:
                     description=f"{message} {text}".strip(),
                 )
         except StopIteration as end:
+            if interrupted.is_set():  # who drives may have more tasks
+                raise KeyboardInterrupt from None
             return end.value  # type: ignore[no-any-return]
         finally:
             task.close()
@@ -127,7 +136,8 @@ def new(
     validation
         Folder with images/ and masks/ that measures the network; never asked.
     source
-        Folder with images/ and masks/ of another domain, to learn from; never asked.
+        Labelled images of another domain (a data set, or images/ and masks/), to learn
+        from; never asked.
     """
     from .store import Project, class_table, create_from_folder
 
@@ -264,8 +274,8 @@ def simulate(
         one run with --seed, in OUT itself.
     source
         Labelled images of another domain (a data set, or images/ and masks/), never
-        asked: they teach the first network; the recipe 'adaptation' (RIPU) goes on
-        learning from them, the others do not.
+        asked: without initial images they teach the first network; the recipe
+        'adaptation' (RIPU) goes on learning from them, the others do not.
     after
         Begin with a copy of this finished run on the same data with the same network:
         its labels, rounds and costs.
@@ -438,7 +448,7 @@ def main() -> None:
     except KeyboardInterrupt:
         TERMINAL.progress.print("stopped")
         raise SystemExit(130) from None
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # whoever read our output, a page of help, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
 

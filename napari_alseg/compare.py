@@ -18,13 +18,12 @@ import numpy as np
 from .errors import BadValue
 from .metrics import area_under_curve
 from .runs import Run, or_none, read_run, wanted
+from .settings import OF_COMPUTER, TERMS
 
 COSTS = ("pixels", "regions", "images", "clicks", "seconds")
 """What mIoU is held against."""
 TRAINING = ("network", "encoder", "pretrained", "size", "source")
 """Settings, beside those named ``training.``, that mIoU depends on."""
-OF_COMPUTER = ("training.device", "training.compile")
-"""Settings of the training that only say where and how fast it runs."""
 SHAPES = (
     "partition",
     "region_size",
@@ -199,24 +198,25 @@ def _refuse_other_data(runs: dict[Path, Run]) -> None:
             ("the data set", run["dataset"], runs[first]["dataset"]),
             ("the classes", run["classes"], runs[first]["classes"]),
             ("images", run["pool"]["images"], runs[first]["pool"]["images"]),
-            ("files that add up to", _files(run), _files(runs[first])),
         ):
-            if here != there and not (what.startswith("files") and "" in (here, there)):
+            if here != there:
                 raise BadValue(
                     f"{folder} has {what} {here}, {first} has {there}; compare runs of "
                     "one data set"
                 )
-
-
-def _files(run: Run) -> str:
-    """Return what tells the files of data sets apart; empty of an older run."""
-    return str(run.get("files", {}).get("dataset", ""))
+    files = {run["files"]["dataset"]: f for f, run in runs.items() if "files" in run}
+    if len(files) > 1:  # older runs do not say
+        raise BadValue(
+            f"the data sets of {' and '.join(map(str, files.values()))} have one name "
+            "and other files; compare runs of one data set"
+        )
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return all settings but the seed, by flat name."""
-    apart = ("format", "seed", "after.seed")
-    return {name: each for name, each in wanted(run).items() if name not in apart}
+    """Return all settings but the seed that are given, by flat name."""
+    apart = ("format", "seed", "after.seed", "files.dataset", "files.source")
+    given = {name: each for name, each in wanted(run).items() if each not in ("", None)}
+    return {name: each for name, each in given.items() if name not in apart}
 
 
 def _key(run: Run) -> str:
@@ -280,7 +280,7 @@ def _training(run: Run) -> dict[str, Any]:
         name: value
         for name, value in _settings(run).items()
         if name in TRAINING
-        or (name.startswith("training.") and name not in OF_COMPUTER)
+        or (name.startswith("training.") and name[9:] not in OF_COMPUTER)
         if name != "training.recipe"
     }
 
@@ -333,7 +333,8 @@ def _group(
     for label in runs[0]["classes"]:
         values = [row["iou"][label] for row in last if row["iou"][label] is not None]
         iou[label] = spread(values) if values else None
-    bounds = list(_paired(ended, _upper_bound(runs[0], sets)))
+    upper = _upper_bound(runs[0], sets)
+    bounds = list(_paired(ended, upper))
     shares = [_final(run) / bound for run, bound in bounds if bound]
     twin = _twin(runs[0], sets)
     gains = [_final(run) - bound for run, bound in _paired(ended, twin)]
@@ -343,7 +344,7 @@ def _group(
         runs,
         tuple(_points(runs)),
         iou,
-        spread([bound for _, bound in bounds]) if bounds else None,
+        spread([_final(each) for each in _furthest(upper)]) if upper else None,
         spread(shares) if shares else None,
         spread(areas) if areas else None,
         spread(gains) if gains else None,
@@ -476,9 +477,10 @@ def _incomparable(groups: Sequence[Group]) -> Iterator[str]:
             f"the recipe of learning is {_told(values)}; a difference in mIoU may come "
             "from learning as well as from asking"
         )
-    terms = [group.run.get("terms", {}) for group in groups]
-    for name in dict.fromkeys(name for each in terms for name in each):
-        values = _by_value(groups, [each.get(name) for each in terms])
+    recipes = {group.run["recipe"] for group in groups}
+    for name in (name for recipe in recipes for name in TERMS[recipe]):
+        terms = [group.run["terms"].get(name) for group in groups]
+        values = _by_value(groups, terms)
         if len(values) > 1:
             yield (
                 f"the recipe's {name} is {_told(values)}; what is learnt depends on it"

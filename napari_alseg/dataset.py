@@ -16,12 +16,13 @@ import numpy as np
 from skimage.transform import resize
 
 from .arrays import LabelMap, Progress, Task
-from .errors import BadClasses, BadValue, MaskMismatch
+from .errors import BadValue, MaskMismatch
 from .store import (
     ClassTable,
     Project,
     Split,
-    domain_folder,
+    domain,
+    image_files,
     paired,
     read_classes,
     read_image,
@@ -83,7 +84,7 @@ def create_rehearsal(
         (dataset / folder, split, table) for folder, split in splits(dataset).items()
     ]
     if source is not None:
-        folder, own = _domain(source, table)
+        folder, own = domain(source, table)
         parts.append((folder, "source", own))
     for folder, _, _ in parts:
         list(paired(folder))  # what is missing is said before anything is made
@@ -106,37 +107,19 @@ def splits(dataset: Path) -> dict[str, Split]:
 def fingerprint(folder: Path) -> str:
     """Return what tells a data set, or a domain, from others of the same name.
 
-    It is made of the names and sizes of its images and masks, which takes no time.
+    It is made of the names and sizes of its images and masks and of what the classes
+    are, which takes no time.
     """
-    files = sorted(
-        file
-        for part in ("", "train", "val", "test")
-        for kind in ("images", "masks")
-        for file in (folder / part / kind).glob("*")
-    )
-    told = [f"{file.relative_to(folder)} {file.stat().st_size}" for file in files]
+    told = []
+    for part in ("", "train", "val", "test"):
+        for kind in ("images", "masks"):
+            inner = folder / part / kind
+            for file in image_files(inner) if inner.is_dir() else ():
+                size = file.stat().st_size if file.is_file() else "folder"
+                told.append(f"{part}/{kind}/{file.name} {size}")
+    table = folder / "classes.csv"
+    told.append(table.read_text("utf-8-sig") if table.is_file() else "")
     return sha256("\n".join(told).encode()).hexdigest()[:12]
-
-
-def _domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
-    """Return the folder with the images of another domain, and how its masks name them.
-
-    Raises
-    ------
-    BadClasses
-        If it comes with other classes.
-    """
-    folder = domain_folder(source)
-    if not (source / "classes.csv").is_file():
-        return folder, table
-    own = read_classes(source / "classes.csv")
-    names = [entry.name for entry in table.classes]
-    if [entry.name for entry in own.classes] != names:
-        raise BadClasses(
-            f"{source / 'classes.csv'} names other classes than the data set: a source "
-            f"has the same ones in the same order, {', '.join(names)}"
-        )
-    return folder, own
 
 
 def _add(

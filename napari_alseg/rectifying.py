@@ -29,8 +29,8 @@ from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
 from .segmentation import Example, Lesson, Network, Run, pairs, pseudo
-from .settings import MOST_EPOCHS, TrainingSettings
-from .store import PSEUDO_WEIGHT
+from .settings import MOST_EPOCHS, RecipeSettings, TrainingSettings
+from .store import PSEUDO_WEIGHT, Project
 
 STAGES = 3
 LEAST_UNLABELLED = 0.25
@@ -76,7 +76,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     project, plan = learner.project, learner.plan
     if not learner.labelled:
         raise no_labels(project)
-    _never(learner)  # unknown names are refused before anything is learnt
+    never_paired(project, plan.recipe)  # unknown names are refused at once
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if unfinished is None:
@@ -103,7 +103,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     return report
 
 
-def _never(learner: Learner) -> list[int]:
+def never_paired(project: Project, recipe: RecipeSettings) -> list[int]:
     """Return the indices of the classes that make no pair.
 
     Raises
@@ -111,8 +111,8 @@ def _never(learner: Learner) -> list[int]:
     UnknownName
         If the project has no such class.
     """
-    names = [entry.name for entry in learner.project.classes]
-    wanted = [name.strip() for name in learner.plan.recipe.never.split(",")]
+    names = [entry.name for entry in project.classes]
+    wanted = [name.strip() for name in recipe.never.split(",")]
     for name in filter(None, wanted):
         if name not in names:
             raise UnknownName("class", name, names)
@@ -146,7 +146,8 @@ def _lesson(
     weight = segmentation.class_weights(labelled, classes, balance)
     training = _training(learner, stage, unlabelled)
     if stage.teacher is None:
-        held = yield from pairs.classes_held(labelled, _never(learner))
+        never = never_paired(learner.project, plan.recipe)
+        held = yield from pairs.classes_held(labelled, never)
         return segmentation.Pairwise(
             labelled,
             training,
@@ -274,7 +275,8 @@ def _ranked(
     for index in range(len(labelled)):
         losses.append(pseudo.class_losses(net, labelled[index], anchors, settings))
         yield Progress(index + 1, len(labelled), "comparing labels")
-    held = yield from pairs.classes_held(labelled, _never(learner))
+    never = never_paired(learner.project, learner.plan.recipe)
+    held = yield from pairs.classes_held(labelled, never)
     guessed = PseudoExamples(learner.project, unlabelled, learner.plan.sequence)
     scores = []
     for index in range(len(guessed)):
@@ -301,7 +303,7 @@ def _write_weights(
     guessed = PseudoExamples(project, unlabelled, plan.sequence)
     place = {image: index for index, image in enumerate(labelled.images)}
     numbers = np.random.default_rng([plan.seed, plan.round]).random(len(unlabelled))
-    never = _never(learner)
+    never = never_paired(project, plan.recipe)
     for index, image in enumerate(unlabelled):
         example = guessed[index]
         held = pairs.shares(example.targets) >= pairs.LEAST_SHARE

@@ -107,7 +107,7 @@ def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     """Return settings that two runs do not share, by flat name; None for a missing one.
 
     A setting that only one of them has, as it is younger than the other, is no
-    difference while it is off.
+    difference while it is off; nor are files that one of them does not know.
 
     Examples
     --------
@@ -118,8 +118,9 @@ def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     different = {}
     for name in dict.fromkeys([*here, *there]):
         pair = here.get(name), there.get(name)
-        off = not any(pair) and not (name in here and name in there)
-        if pair[0] != pair[1] and not off:
+        both = name in here and name in there
+        unknown = not both and (not any(pair) or name.startswith("files."))
+        if pair[0] != pair[1] and not unknown:
             different[name] = pair
     return different
 

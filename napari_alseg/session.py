@@ -38,6 +38,7 @@ from .settings import (
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
+    Recipe,
     RecipeSettings,
     TrainingSettings,
     check,
@@ -104,6 +105,7 @@ def query(
     """
     settings = systems.completed(check(settings))
     prediction = check(prediction or PredictionSettings())
+    systems.refuse_unfit_budget(str(settings.partition), Budget.parse(settings.budget))
     images = project.images()
     if not images:
         raise NothingToAsk(f"{project.path.name} holds no images; make a new project")
@@ -335,7 +337,8 @@ def retrain(
     NothingToLearn
         If no image has a label, or there is nothing to go on with.
     BadValue
-        If a part is asked of the recipe 'rectified', which has stages of its own.
+        If a part is asked of the recipe 'rectified', which has stages of its own; or
+        the network has a difficulty branch and another recipe than that.
     """
     begin, end = part
     number = project.latest_round
@@ -359,14 +362,12 @@ def retrain(
         )
     spent = 0.0
     if resume and unfinished and unfinished[1]["plan"]["round"] == number:
-        plan, spent = Plan.of(unfinished[1]["plan"]), unfinished[1]["seconds"]
+        plan = Plan.of(unfinished[1]["plan"])
+        spent = unfinished[1].get("seconds", 0.0)  # older ones lack it
     elif not begin:
         unfinished = None  # of another round: what was asked since counts
-    if plan.network.difficulty and plan.training.recipe != "difficulty":
-        raise BadValue(
-            f"the recipe {plan.training.recipe!r} does not teach the branch of the "
-            "network's 'difficulty': take the recipe 'difficulty', or leave it out"
-        )
+    if plan.network.difficulty:
+        refuse_untaught_branch(plan.training.recipe)
     yield Progress(0, 1, "loading the network")
     learner = Learner(project, plan, prediction or PredictionSettings(), spent)
     if plan.training.recipe == "live":
@@ -379,3 +380,18 @@ def retrain(
             )
         return (yield from learn_rectified(learner, unfinished))
     return (yield from learn_once(learner, unfinished, end))
+
+
+def refuse_untaught_branch(recipe: Recipe | None) -> None:
+    """Refuse a difficulty branch that the recipe does not teach.
+
+    Raises
+    ------
+    BadValue
+        Naming the recipe that does.
+    """
+    if recipe != "difficulty":
+        raise BadValue(
+            f"the recipe {recipe!r} does not teach the branch of the network's "
+            "'difficulty': take the recipe 'difficulty', or leave the branch out"
+        )

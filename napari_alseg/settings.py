@@ -128,8 +128,9 @@ class QuerySettings:
         How much each pixel or region is worth: a row of the table of acquisitions.
     choice
         Which regions are taken: top, per-image, class-quota, class-stratified,
-        foreground, few-per-image, diverse or everything. A budget in images ranks
-        whole images instead, by the mean of their regions.
+        foreground, few-per-image, diverse or everything. Where a budget in images
+        leaves a choice, whole images are ranked by the mean of their regions instead,
+        and a core-set is one of images.
     pool_share
         Share of the pool's images that is scored, drawn anew in each round.
     region_size
@@ -340,6 +341,10 @@ class TrainingSettings:
     source_free: bool = False
 
 
+OF_COMPUTER = ("device", "compile")
+"""Settings of the training that only say where and how fast it runs."""
+
+
 @dataclass(frozen=True)
 class RecipeSettings:
     """How much the special terms of the recipes count.
@@ -373,6 +378,17 @@ class RecipeSettings:
     threshold: float = _limited(0.05, min=0.0, max=1.0)
     similarity: float = _limited(1.0, min=0.0, max=100.0)
     never: str = ""
+
+
+TERMS: dict[Recipe, tuple[str, ...]] = {
+    "partial": (),
+    "consistency": ("consistency",),
+    "difficulty": ("difficulty", "void_is_right"),
+    "adaptation": ("local_consistency", "negative", "threshold"),
+    "rectified": ("similarity", "never"),
+    "live": (),
+}
+"""The `RecipeSettings` that each recipe takes."""
 
 
 @dataclass(frozen=True)
@@ -466,9 +482,9 @@ class SimulationSettings(QuerySettings):
         Name of a row of the table of systems; 'full' gives the upper bound.
     budget
         Most that may be asked, shared equally among the rounds, beside the initial
-        images and what was asked in a run begun after; with added images, what each
-        round may ask of the images that join it. Regions are asked whole, so a little
-        may be left. 'full' asks everything.
+        images and what was asked in the run that this one begins after; with added
+        images, what each round may ask of the images that join it. Regions are asked
+        whole, so a little may be left. 'full' asks everything.
     seed
         Seed of asking and of learning.
     rounds

@@ -22,6 +22,7 @@ from .dataset import create_rehearsal, fingerprint, parse_size, truth_of
 from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
 from .oracle import Answers, Oracle
+from .rectifying import never_paired
 from .runs import FORMAT, Run, differences, read_run, write_run
 from .settings import (
     Budget,
@@ -41,6 +42,7 @@ from .store import Project, paired
 OF_ANSWERS: tuple[Recipe, ...] = ("rectified", "live")
 """Recipes that begin with answers of the pool, and learn them as a whole."""
 NETWORK = ("network", "encoder", "pretrained")
+"""What a run must have in common with the one that it begins after."""
 PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "zarr")
 
 
@@ -174,7 +176,7 @@ def simulate(
         "dataset": fingerprint(dataset),
         "source": fingerprint(source) if source else "",
     }
-    _refuse_unteachable(run)
+    _refuse_unfit(run)
     if before is not None:
         _refuse_other_data(run, before)
     if run["recipe"] == "live":
@@ -195,6 +197,7 @@ def simulate(
                 _copy_project(after, path)
             with Project.open(path) as project:
                 stages_of(project, simulation, run)
+                never_paired(project, recipe)
                 _refuse_void(project, truth_of(project, dataset, size))
         except AlsegError:  # nothing is begun: the same folder may be used again
             shutil.rmtree(path, ignore_errors=True)
@@ -261,15 +264,18 @@ def _refuse_misfits(
             f"{simulation.added_images}: give how many images join in each round, "
             "above zero, with the protocol added-images and only with it"
         )
-    if training.source_free and source is None:
-        raise BadValue("source_free leaves a source that is not there: give a source")
+    recipe = _recipe_of(simulation, training)
+    if training.source_free and (source is None or recipe != "adaptation"):
+        raise BadValue(
+            "source_free leaves a source after the first network: give a source, and "
+            f"take the recipe 'adaptation' instead of {recipe!r}"
+        )
     if simulation.schedule == "one-run":
         if after is not None:
             raise BadValue(
                 "a single training cannot begin after another run; take the schedule "
                 "rounds"
             )
-        recipe = _recipe_of(simulation, training)
         if recipe in OF_ANSWERS:
             raise BadValue(
                 f"the recipe {recipe!r} has no single training that could pause to "
@@ -287,11 +293,15 @@ def _refuse_misfits(
             )
 
 
-def _refuse_unteachable(run: Run) -> None:
-    """Refuse answers or a recipe from which the parts of the system learn nothing."""
+def _refuse_unfit(run: Run) -> None:
+    """Refuse a budget, answers or a recipe that do not go with what is asked."""
     asking, recipe = run["asking"], run["recipe"]
+    budget = Budget.parse(run["budget"])
+    systems.refuse_unfit_budget(asking["partition"], budget)
     if run["protocol"] == "pool" and run["planned_rounds"]:
-        Budget.parse(run["budget"]).shares(run["planned_rounds"])
+        budget.shares(run["planned_rounds"])
+    if run["difficulty"]:
+        session.refuse_untaught_branch(recipe)
     if run["answers"] == "dominant" and asking["partition"] == "image":
         raise BadValue(
             "answers 'dominant' would give a whole image a single class; take exact "

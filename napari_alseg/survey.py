@@ -28,7 +28,6 @@ from .arrays import (
     WindowCentres,
     to_labels,
 )
-from .errors import BadValue
 from .segmentation import Network
 from .settings import Budget, PredictionSettings, QuerySettings
 from .store import Project
@@ -540,13 +539,8 @@ def _proposals(
             total = budget.amount / 100 * pool / area
         case "px/image":
             total = budget.amount * len(images) / area
-        case "regions":
+        case "regions" | "images":
             total = budget.amount
-        case "images":
-            raise BadValue(
-                f"{query.partition} are asked by regions or pixels, not by images: "
-                f"write '40 regions', '1%' or '100 px/image' instead of '{budget}'"
-            )
     share = ceil(total / scored) + 1
     if query.choice == "per-image":
         return share

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .arrays import Prediction, PredictionField, Selection
 from .errors import BadValue, UnknownName
-from .settings import QuerySettings, Recipe, check, default
+from .settings import Budget, QuerySettings, Recipe, check, default
 
 if TYPE_CHECKING:
     from .arrays import ScoreTensor
@@ -615,6 +615,21 @@ def _refuse_misfits(where: Partition, what: Acquisition, which: Choice) -> None:
         raise BadValue(
             "core-set compares regions with one another and has no score to choose "
             f"{which.name!r} by: take the choice 'diverse'"
+        )
+
+
+def refuse_unfit_budget(partition: str, budget: Budget) -> None:
+    """Refuse a budget in images where regions are not there before they are scored.
+
+    Raises
+    ------
+    BadValue
+        Naming the units that there are.
+    """
+    if partition in WINDOWS and budget.unit == "images":
+        raise BadValue(
+            f"{partition} are asked by regions or pixels, not by images: write "
+            f"'40 regions', '1%' or '100 px/image' instead of '{budget}'"
         )
 
 

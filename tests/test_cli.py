@@ -317,3 +317,37 @@ def test_an_interruption_waits_for_the_end_of_a_step_and_a_second_does_not():
         cli.drive(task(2), Console(quiet=True))
     assert done == []
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interruption_at_the_very_end_is_not_lost():
+    def task():
+        signal.raise_signal(signal.SIGINT)
+        return 5
+        yield
+
+    with pytest.raises(KeyboardInterrupt):
+        cli.drive(task(), Console(quiet=True))
+
+
+def test_where_interruptions_are_ignored_they_stay_so():
+    """As in a job that a script has put into the background."""
+
+    def task():
+        signal.raise_signal(signal.SIGINT)
+        yield Progress(0, 1, "working")
+        return 5
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert cli.drive(task(), Console(quiet=True)) == 5
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "napari_alseg.cli", "query", "--help"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        assert b"Traceback" not in process.stderr.read()

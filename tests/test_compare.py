@@ -504,8 +504,13 @@ def test_data_sets_of_one_name_are_told_apart_by_their_files(tmp_path):
         for seed, (name, files) in enumerate([("a", "1f"), ("b", "1f"), ("c", "2e")])
     ]
     assert len(compare(folders[:2]).groups) == 1
-    with pytest.raises(BadValue, match=r"files that add up to 2e, .* has 1f"):
+    with pytest.raises(BadValue, match="one name and other files"):
         compare(folders)
+    older = made(tmp_path / "older", seed=3)
+    (group,) = compare([older, *folders[:2]]).groups
+    assert len(group.runs) == 3
+    with pytest.raises(BadValue, match="one name and other files"):
+        compare([older, *folders[1:]])
 
 
 def test_of_many_groups_only_the_exceptions_are_named(tmp_path):
@@ -525,3 +530,19 @@ def test_a_run_that_lacks_something_is_refused(tmp_path):
     (folder / "run.json").write_text(json.dumps(run))
     with pytest.raises(BadValue, match="lacks rounds; simulate again"):
         compare([folder])
+
+
+def test_a_single_full_has_no_deviation(tmp_path):
+    runs = [made(tmp_path / str(seed), seed=seed) for seed in (0, 1, 2)]
+    group = by_name(compare([full(tmp_path / "full", 0.8), *runs]))["entropy"]
+    assert group.full == Spread(0.8, None, 1)
+    assert group.share_of_full.seeds == 3
+
+
+def test_terms_of_other_recipes_do_not_matter(tmp_path):
+    folders = [
+        made(tmp_path / str(weight), terms={"similarity": weight}, seed=weight)
+        for weight in (0, 1)
+    ]
+    told = compare(folders).warnings
+    assert not any("the recipe's similarity" in text for text in told)

@@ -127,7 +127,7 @@ def test_open_regions_return_to_the_pool(project):
 
 
 def test_a_budget_below_one_region_is_refused(project):
-    with pytest.raises(NothingToAsk, match="less than one region"):
+    with pytest.raises(NothingToAsk, match="less than the region"):
         ask(project, "0.001%")
 
 

@@ -24,7 +24,7 @@ from napari_alseg.errors import (
 )
 from napari_alseg.oracle import Oracle, clicks
 from napari_alseg.runs import FORMAT, differences, read_run
-from napari_alseg.settings import QuerySettings, SimulationSettings
+from napari_alseg.settings import QuerySettings, RecipeSettings, SimulationSettings
 from napari_alseg.simulate import parse_seeds, simulate, simulate_seeds
 from napari_alseg.store import Project
 from napari_alseg.systems import completed
@@ -34,7 +34,7 @@ TINY = {
     "training": TINY_TRAINING,
     "prediction": TINY_PREDICTION,
 }
-ARGUMENTS = ("network", "training", "source", "after", "resume")
+ARGUMENTS = ("network", "training", "recipe", "source", "after", "resume")
 
 
 def begin(dataset, out, **changes):
@@ -410,6 +410,8 @@ def test_a_run_that_is_older_than_a_setting_is_resumed_while_that_is_off(
     assert differences(known, run) == {}
     run["terms"]["never"] = "sky"
     assert differences(known, run) == {"terms.never": (None, "sky")}
+    del run["terms"]["never"], known["files"]
+    assert differences(known, run) == {}
     (tmp_path / "run" / "run.json").write_text(json.dumps(known))
     assert rehearse(dataset, tmp_path / "run", rounds=1, resume=True) == known
 
@@ -418,7 +420,9 @@ def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path
     rehearse(dataset, tmp_path / "run", rounds=1)
     other = shutil.copytree(dataset, tmp_path / "elsewhere" / dataset.name)
     assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
-    next((other / "train" / "masks").iterdir()).write_bytes(b"something else")
+    (other / "train" / "masks" / "Thumbs.db").write_bytes(b"seen")
+    assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
+    next((other / "train" / "masks").glob("*.png")).write_bytes(b"something else")
     with pytest.raises(BadValue, match=r"files\.dataset was"):
         rehearse(other, tmp_path / "run", rounds=1, resume=True)
 
@@ -430,6 +434,20 @@ def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path
         ({"source": Path("nowhere")}, "nowhere"),
         ({"budget": "1 region"}, "cannot be shared among 2 rounds"),
         ({"training": replace(TINY_TRAINING, source_free=True)}, "give a source"),
+        ({"network": replace(TINY_NETWORK, difficulty=True)}, "leave the branch out"),
+        (
+            {"system": "ripu-ra", "budget": "4 images", "region_size": None},
+            "not by images",
+        ),
+        (
+            {
+                "recipe": RecipeSettings(never="glass"),
+                "system": "cisc-r",
+                "budget": "2 images",
+                "region_size": None,
+            },
+            "glass",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_made(
@@ -590,7 +608,7 @@ def test_what_leaves_its_source_learns_it_alone_first(dataset, source, tmp_path)
 
 
 def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
-    settings = {"initial_images": 2, "rounds": 1, "budget": "2 images"}
+    settings = {"initial_images": 2, "rounds": 1, "budget": "1 image"}
     deal = {"system": "deal-ds", "region_size": None}
     run = rehearse(dataset, tmp_path / "run", **settings, **deal)
     assert [row["stage"] for row in run["rounds"]] == ["initial", "asked"]

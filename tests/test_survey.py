@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,11 +11,16 @@ from conftest import TINY_PREDICTION, TINY_REGIONS
 from torch import nn
 
 from napari_alseg import choosing, segmentation, session, survey, systems
-from napari_alseg.arrays import Bounds, finish
+from napari_alseg.arrays import finish
 from napari_alseg.errors import BadValue, NothingToAsk
 from napari_alseg.oracle import Oracle
 from napari_alseg.segmentation import Network
-from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
+from napari_alseg.settings import (
+    Budget,
+    NetworkSettings,
+    PredictionSettings,
+    QuerySettings,
+)
 from napari_alseg.store import Project
 
 NAMES = [name for name in systems.SYSTEMS if name != "full"]
@@ -386,27 +392,30 @@ def test_an_image_that_is_done_is_not_asked_again_in_parts(learnt, partition):
     assert set(again.images) == set(learnt.images()) - {first, second, skipped}
 
 
-def test_a_core_set_of_images_compares_images(learnt, truth):
-    """The first image is the farthest from those with a label, by mean features."""
-    for done in learnt.images()[:2]:
-        learnt.stroke(done, Bounds(0, 0, 48, 64), truth[done])
-    (image,) = ask(learnt, "coreset", "1 images").images
-    images = learnt.images()
-    query = systems.completed(QuerySettings("coreset", "1 images", **TINY_REGIONS))
-    network = network_of(learnt, None)
-    measure = survey.by_network(learnt, network, query, TINY_PREDICTION, None)
-    version = learnt.selection().regions[0].partition
-    rows = finish(survey.survey(learnt, images, range(4), version, measure))
-
-    def means(chosen):
-        there = [(rows.image == at) & chosen for at in range(4)]
-        return {at: rows.features[t].mean(0) for at, t in enumerate(there) if t.any()}
-
-    known = list(means(~rows.open).values())
-    distances = {
-        at: min(np.linalg.norm(mean - each) for each in known)
-        for at, mean in means(rows.open).items()
-    }
-    farthest = max(distances, key=distances.__getitem__)
-    assert image == images[farthest]
-    assert farthest > min(distances), "where all are worth the same, the first is taken"
+def test_a_core_set_of_images_compares_images():
+    """Mean features 1, 5 and 9 beside a labelled 6: 1 is farthest, then 9."""
+    features = np.array([[0], [2], [5], [5], [8], [10], [6]], np.float32)
+    rows = len(features)
+    candidates = survey.Candidates(
+        image=np.array([0, 0, 1, 1, 2, 2, 3], np.int32),
+        region=np.arange(1, rows + 1, dtype=np.int32),
+        pixels=np.ones(rows, int),
+        centre=np.zeros((rows, 2), int),
+        open=np.arange(rows) < 6,
+        score=np.zeros(rows),
+        probability=np.empty((rows, 0), np.float32),
+        terms=np.empty((rows, 0), np.float32),
+        features=features,
+    )
+    for count, images in ((1, {0}), (2, {0, 2})):
+        asked = SimpleNamespace(
+            settings=QuerySettings("coreset", choice="diverse"),
+            budget=Budget(count, "images"),
+            acquisition=systems.acquisition("core-set"),
+            spread=False,
+        )
+        picked = choosing._choose_images(
+            asked, candidates.of(candidates.open), candidates.of(~candidates.open)
+        )
+        assert set(candidates.image[picked].tolist()) == images
+        assert len(picked) == 2 * count

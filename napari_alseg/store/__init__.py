@@ -11,7 +11,7 @@ from .creating import (
     class_table,
     create_from_arrays,
     create_from_folder,
-    domain_folder,
+    domain,
     paired,
     swept_on_failure,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "create_from_arrays",
     "create_from_folder",
     "default_classes",
-    "domain_folder",
+    "domain",
     "image_files",
     "pair_masks",
     "paired",

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from napari_alseg.arrays import LabelMap, Progress, Task
-from napari_alseg.errors import BadValue, EmptyFolder, MaskMismatch
+from napari_alseg.errors import BadClasses, BadValue, EmptyFolder, MaskMismatch
 
 from .classes import ClassTable, default_classes, read_classes
 from .importing import image_files, pair_masks, read_image, read_mask, stem
@@ -27,6 +27,8 @@ class _Entry(NamedTuple):
     image: Path | np.ndarray
     mask: Path | None
     split: Split
+    table: ClassTable
+    """How its mask names the classes."""
 
 
 def class_table(csv: Path | None, names: Sequence[str]) -> ClassTable:
@@ -81,9 +83,9 @@ def create_from_folder(
     """
     files = _files(images)
     masks = pair_masks(files, labels) if labels else {}
-    entries = [_Entry(stem(f), f, masks.get(stem(f)), "pool") for f in files]
-    entries += _labelled(validation, "validation")
-    entries += _labelled(source and domain_folder(source), "source")
+    entries = [_Entry(stem(f), f, masks.get(stem(f)), "pool", table) for f in files]
+    entries += _labelled(validation, "validation", table)
+    entries += _of_domain(source, table)
     return (yield from _create(path, entries, table))
 
 
@@ -108,17 +110,48 @@ def create_from_arrays(
     if not images:
         raise BadValue("no image layer is open; open images first, or give a folder")
     entries = [
-        _Entry(name, _plane(name, array), None, "pool")
+        _Entry(name, _plane(name, array), None, "pool", table)
         for name, array in images.items()
     ]
-    entries += _labelled(validation, "validation")
-    entries += _labelled(source and domain_folder(source), "source")
+    entries += _labelled(validation, "validation", table)
+    entries += _of_domain(source, table)
     return (yield from _create(path, entries, table))
 
 
-def domain_folder(source: Path) -> Path:
-    """Return the folder of a domain's images and masks: itself, or its ``train/``."""
-    return source / "train" if (source / "train").is_dir() else source
+def domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
+    """Return the folder with the images of another domain, and how its masks name them.
+
+    Parameters
+    ----------
+    source : Path
+        A data set, of which it is ``train/``; or a folder with ``images/`` and
+        ``masks/``. A ``classes.csv`` in it says how its masks name the classes.
+    table : ClassTable
+        The classes, and how masks name them where there is none.
+
+    Raises
+    ------
+    BadClasses
+        If it comes with other classes.
+    """
+    folder = source / "train" if (source / "train").is_dir() else source
+    if not (source / "classes.csv").is_file():
+        return folder, table
+    own = read_classes(source / "classes.csv")
+    names = [entry.name for entry in table.classes]
+    if [entry.name for entry in own.classes] != names:
+        raise BadClasses(
+            f"{source / 'classes.csv'} names other classes than the data set: a source "
+            f"has the same ones in the same order, {', '.join(names)}"
+        )
+    return folder, own
+
+
+def _of_domain(source: Path | None, table: ClassTable) -> Iterator[_Entry]:
+    """Yield the images of another domain."""
+    if source is not None:
+        folder, own = domain(source, table)
+        yield from _labelled(folder, "source", own)
 
 
 def _files(images: Path) -> list[Path]:
@@ -128,7 +161,7 @@ def _files(images: Path) -> list[Path]:
     return image_files(images)
 
 
-def _labelled(folder: Path | None, split: Split) -> Iterator[_Entry]:
+def _labelled(folder: Path | None, split: Split, table: ClassTable) -> Iterator[_Entry]:
     """Yield the images of a folder for a split, each of which needs a mask."""
     if folder is None:
         return
@@ -138,7 +171,7 @@ def _labelled(folder: Path | None, split: Split) -> Iterator[_Entry]:
                 f"{folder} has no folder {part!r}; {split} needs images/ and masks/"
             )
     for image, mask in paired(folder):
-        yield _Entry(stem(image), image, mask, split)
+        yield _Entry(stem(image), image, mask, split, table)
 
 
 def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -186,15 +219,15 @@ def _create(path: Path, entries: Iterable[_Entry], table: ClassTable) -> Task[Pa
                 entry.name,
                 image,
                 split=entry.split,
-                labels=_labels(entry, table),
+                labels=_labels(entry),
                 source=str(entry.image) if isinstance(entry.image, Path) else "",
             )
             yield Progress(done, len(entries), "adding images")
     return path
 
 
-def _labels(entry: _Entry, table: ClassTable) -> LabelMap | None:
-    return None if entry.mask is None else read_mask(entry.mask, table)
+def _labels(entry: _Entry) -> LabelMap | None:
+    return None if entry.mask is None else read_mask(entry.mask, entry.table)
 
 
 @contextmanager

@@ -23,12 +23,13 @@ from qtpy.QtWidgets import (
 from napari_alseg.arrays import NOTE, Progress
 from napari_alseg.errors import (
     AlsegError,
+    BadValue,
     Busy,
     CannotWrite,
     NothingToAsk,
     WeightsMismatch,
 )
-from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.settings import OF_COMPUTER, PredictionSettings, QuerySettings
 from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.systems import recipe_after
 from napari_alseg.worker import Worker
@@ -224,7 +225,7 @@ class ActiveLearningDock(QWidget):
         if self.project is None:
             return
         if learning := self.project.settings.get("learning"):
-            with suppress(TypeError, ValueError):  # of a version with other settings
+            with suppress(TypeError, BadValue):  # of a version with other settings
                 self.round_panel.set_learning(**learning)
         selection = self.project.selection()
         if selection is None:
@@ -319,6 +320,8 @@ class ActiveLearningDock(QWidget):
         """Keep in the project how is learnt, for its next window."""
         if self.project is not None:
             saved = {name: asdict(settings) for name, settings in learning.items()}
+            for name in OF_COMPUTER:  # the project may be opened on another
+                del saved["training"][name]
             self.project.save_settings(self.project.settings | {"learning": saved})
 
     def go_on(self) -> None:

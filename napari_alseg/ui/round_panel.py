@@ -1,6 +1,7 @@
 """One round: what to ask, Ask, Learn, how far it is, Stop."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from qtpy.QtCore import Qt, Signal
@@ -21,6 +22,7 @@ from napari_alseg.settings import (
     QuerySettings,
     RecipeSettings,
     TrainingSettings,
+    check,
 )
 
 from .asking_panel import AskingPanel
@@ -109,10 +111,22 @@ class RoundPanel(QGroupBox):
         training: Mapping[str, Any],
         recipe: Mapping[str, Any],
     ) -> None:
-        """Show settings by which was learnt, each as JSON values."""
-        self.network.set_value(NetworkSettings(**network))
-        self.training.set_value(TrainingSettings(**training))
-        self.training.set_terms(RecipeSettings(**recipe))
+        """Show settings by which was learnt, each as JSON values; or none of them.
+
+        What is not given of the training stays as it is.
+
+        Raises
+        ------
+        TypeError, BadValue
+            If one is unknown or out of its limits.
+        """
+        now = asdict(self.training.value())
+        which = NetworkSettings(**network)
+        how = check(TrainingSettings(**now | dict(training)))
+        terms = check(RecipeSettings(**recipe))
+        self.network.set_value(which)
+        self.training.set_value(how)
+        self.training.set_terms(terms)
 
     def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
         """Enable what can be pressed now, and offer to go on if learning can."""

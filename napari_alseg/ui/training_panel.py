@@ -12,41 +12,41 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_alseg.settings import Recipe, RecipeSettings, TrainingSettings
+from napari_alseg.settings import (
+    TERMS,
+    Recipe,
+    RecipeSettings,
+    TrainingSettings,
+)
 
 from .forms import SettingsForm
 
 AS_SYSTEM = "as the system has it"
-RECIPES: dict[Recipe, tuple[str, str, tuple[str, ...]]] = {
-    "partial": ("labels alone", "Learns from the labels alone.", ()),
+RECIPES: dict[Recipe, tuple[str, str]] = {
+    "partial": ("labels alone", "Learns from the labels alone."),
     "consistency": (
         "consistency (EquAL)",
         "Also learns to see the same in an image and in its mirror image.",
-        ("consistency",),
     ),
     "difficulty": (
         "difficulty (DEAL)",
         "A second branch learns where the network errs.",
-        ("difficulty", "void_is_right"),
     ),
     "adaptation": (
         "adaptation (RIPU)",
         "Also learns from source images of another domain, and from the whole pool.",
-        ("local_consistency", "negative", "threshold"),
     ),
     "rectified": (
         "rectified (CISC-R)",
         "Also learns from images without labels: it gives them pseudo labels, and "
         "trusts these as far as they resemble labelled images.",
-        ("similarity", "never"),
     ),
     "live": (
         "live (light head)",
         "Learns only a light head on the encoder, from all labels, in seconds.",
-        (),
     ),
 }
-"""What a recipe is called here, what it does, and the `RecipeSettings` it takes."""
+"""What a recipe is called here, and what it does."""
 NO_SOURCE = (
     "This project has no source images, so it learns from the pool alone. A new "
     "project takes them from a folder."
@@ -149,7 +149,8 @@ class TrainingPanel(QWidget):
 
     def _explain(self) -> None:
         """Say what the recipe does and what is missing; show its own parameters."""
-        name, sentence, terms = RECIPES[self.recipe]
+        name, sentence = RECIPES[self.recipe]
+        terms = TERMS[self.recipe]
         if self._recipe.currentData() is None:
             sentence = (
                 f"{name[0].upper()}{name[1:]}: {sentence[0].lower()}{sentence[1:]}"
@@ -168,7 +169,7 @@ def _menu_of_recipes() -> QComboBox:
     menu.setAccessibleName("Recipe")
     menu.setToolTip("How the network learns")
     menu.addItem(AS_SYSTEM, None)
-    for recipe, (name, sentence, _) in RECIPES.items():
+    for recipe, (name, sentence) in RECIPES.items():
         menu.addItem(name, recipe)
         menu.setItemData(menu.count() - 1, sentence, Qt.ItemDataRole.ToolTipRole)
     return menu

@@ -327,22 +327,35 @@ def test_a_project_remembers_how_it_learnt(dock, worker, asked_path, tmp_path, q
     dock.open_project(asked_path)
     panel = dock.round_panel
     panel.network.set_value(TINY_NETWORK)
-    panel.training.set_value(TrainingSettings("consistency", epochs=7))
+    learnt = TrainingSettings("consistency", epochs=7, device="cpu")
+    panel.training.set_value(learnt)
     panel.training.set_terms(RecipeSettings(consistency=2.0))
     wanted = panel.learning()
     dock.learn()
     wait_idle(qtbot, dock)
-    panel.training.set_value(TrainingSettings())
+    assert "device" not in dock.project.settings["learning"]["training"]
+    panel.training.set_value(TrainingSettings(device="cpu"))
     panel.training.set_terms(RecipeSettings())
     panel.network.set_value(NetworkSettings())
     dock.open_project(asked_path)
     assert panel.learning() == wanted
 
 
-def test_settings_of_another_version_do_not_keep_a_project_shut(dock, asked_path):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"network": {"depth": 9}},
+        {"network": {"network": "unet"}, "training": {"epochs": 0}},
+        {"network": {"network": "unet"}, "training": {"recipe": "alchemy"}},
+        {"network": {"network": "unet"}, "recipe": {"depth": 9}},
+    ],
+)
+def test_settings_of_another_version_do_not_keep_a_project_shut(
+    dock, asked_path, changes
+):
     usual = dock.round_panel.learning()
     with Project.open(asked_path) as project:
-        learning = {"network": {"depth": 9}, "training": {}, "recipe": {}}
+        learning = {"network": {}, "training": {}, "recipe": {}} | changes
         project.save_settings({"learning": learning})
     dock.open_project(asked_path)
     assert dock.labelling is not None

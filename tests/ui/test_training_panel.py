@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from napari_alseg.settings import RecipeSettings, TrainingSettings
+from napari_alseg.settings import TERMS, RecipeSettings, TrainingSettings
 from napari_alseg.ui.training_panel import NO_SOURCE, RECIPES, TrainingPanel
 
 
@@ -41,11 +41,12 @@ def test_the_panel_shows_and_returns_settings_exactly(panel, settings):
 def test_every_field_has_one_row_and_every_recipe_a_sentence(panel):
     rows = [row.name for form in (panel._common, panel._rest) for row in form.container]
     assert sorted([*rows, "recipe"]) == sorted(f.name for f in fields(TrainingSettings))
-    for recipe, (_, sentence, _) in RECIPES.items():
+    for recipe, (_, sentence) in RECIPES.items():
         choose(panel, recipe)
         assert panel.value().recipe == recipe
         assert panel._sentence.text().startswith(sentence)
-    known = [name for _, _, names in RECIPES.values() for name in names]
+    assert RECIPES.keys() == TERMS.keys()
+    known = [name for names in TERMS.values() for name in names]
     assert sorted(known) == sorted(f.name for f in fields(RecipeSettings))
 
 
