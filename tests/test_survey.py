@@ -101,7 +101,7 @@ def test_a_budget_in_pixels_is_never_exceeded_by_what_is_revealed(
     learnt, truth, system, budget
 ):
     if system in BUDGETS:
-        with pytest.raises(NothingToAsk, match="less than one region"):
+        with pytest.raises(NothingToAsk, match="less than the region"):
             ask(learnt, system, budget)
         return
     asked = ask(learnt, system, budget, **SMALL.get(system, {}))
