@@ -11,7 +11,7 @@ limit in minutes makes the result depend on how long it took.
 import platform
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,80 +162,61 @@ def simulate(
         or has other settings, or `after` was made of other data.
     """
     simulation = check(simulation or SimulationSettings())
-    network = network or NetworkSettings()
-    training = check(training or TrainingSettings())
-    recipe = check(recipe or RecipeSettings())
-    live = check(live or LiveSettings())
-    prediction = check(prediction or PredictionSettings())
-    size = parse_size(simulation.size)
-    _refuse_misfits(simulation, training, source, after)
-    before = read_run(after) if after else None
-    run = _described(dataset, simulation, network, training, source, before)
-    run |= {"terms": asdict(recipe), "prediction": asdict(prediction)}
-    run["files"] = {
-        "dataset": fingerprint(dataset),
-        "source": fingerprint(source) if source else "",
-    }
-    _refuse_unfit(run)
-    if before is not None:
-        _refuse_other_data(run, before)
-    if run["recipe"] == "live":
-        run["live"] = asdict(live)
-    run = _there(run, out, resume)
+    given = _Given(
+        dataset,
+        out,
+        simulation,
+        network or NetworkSettings(),
+        check(training or TrainingSettings()),
+        check(recipe or RecipeSettings()),
+        check(live or LiveSettings()),
+        check(prediction or PredictionSettings()),
+        parse_size(simulation.size),
+        source,
+        after,
+    )
+    _refuse_misfits(simulation, given.training, source, after)
+    run = _there(_described(given), out, resume)
     if run["finished"]:
         return run
-    path = out / "project.alseg"
-    if not path.exists():
-        if after is None and (simulation.initial_images or simulation.added_images):
-            refuse_too_many(run, len(list(paired(dataset / "train"))))
-        segmentation.build(network, classes=2)  # unknown names are refused here
-        write_run(run, out)
-        try:
-            if after is None:
-                yield from create_rehearsal(path, dataset, size, source)
-            else:
-                _copy_project(after, path)
-            with Project.open(path) as project:
-                stages_of(project, simulation, run)
-                never_paired(project, recipe)
-                _refuse_void(project, truth_of(project, dataset, size))
-        except AlsegError:  # nothing is begun: the same folder may be used again
-            shutil.rmtree(path, ignore_errors=True)
-            (out / "run.json").unlink()
-            raise
-    with Project.open(path) as project:
+    if not given.path.exists():
+        yield from _begin(given, run)
+    with Project.open(given.path) as project:
         run["classes"] = [entry.name for entry in project.classes]
         run["pool"] = _pool(project)
-        truth = truth_of(project, dataset, size)
-        stages = stages_of(project, simulation, run)
+        truth = truth_of(project, dataset, given.size)
         done = {row["round"] for row in run["rounds"]}
-        for stage in (stage for stage in stages if stage.round not in done):
-            # The first regions are described by the encoder that the head will have.
-            first = run["recipe"] == "live" and not project.weights_rounds()
-            encoder = network if first else None
-            selection = yield from _asked(project, stage, prediction, encoder)
-            in_full = stage.kind == "initial"
-            oracle = Oracle(truth, "exact" if in_full else simulation.answers)
-            answers = _answered(project, selection, oracle)
-            if "learnt" not in project.metrics(stage.round):
-                yield from session.retrain(
-                    project,
-                    network,
-                    replace(training, recipe=_recipe_at(stage, run)),
-                    prediction,
-                    simulation.seed,
-                    recipe=recipe,
-                    live=live,
-                    resume=_stopped(project, stage),
-                    part=stage.part,
-                )
-            scores = yield from _final_scores(project, prediction)
-            run["weights"] = project.metrics(stage.round)["learnt"]
-            run["rounds"].append(_row(project, stage, run, answers, scores))
-            write_run(run, out)
+        for stage in stages_of(project, simulation, run):
+            if stage.round not in done:
+                row = yield from _rehearse(stage, given, project, truth, run)
+                run["weights"] = project.metrics(stage.round)["learnt"]
+                run["rounds"].append(row)
+                write_run(run, out)
     run["finished"] = True
     write_run(run, out)
     return run
+
+
+@dataclass(frozen=True)
+class _Given:
+    """All that a run is given."""
+
+    dataset: Path
+    out: Path
+    simulation: SimulationSettings
+    network: NetworkSettings
+    training: TrainingSettings
+    recipe: RecipeSettings
+    live: LiveSettings
+    prediction: PredictionSettings
+    size: tuple[int, int] | None
+    source: Path | None
+    after: Path | None
+
+    @property
+    def path(self) -> Path:
+        """Folder of the project."""
+        return self.out / "project.alseg"
 
 
 def versions() -> dict[str, str]:
@@ -333,15 +314,16 @@ def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> Re
     return training.recipe or systems.system(simulation.system).recipe
 
 
-def _described(
-    dataset: Path,
-    simulation: SimulationSettings,
-    network: NetworkSettings,
-    training: TrainingSettings,
-    source: Path | None,
-    before: Run | None,
-) -> Run:
-    """Return a run without rounds: all that it depends on."""
+def _described(given: _Given) -> Run:
+    """Return a run without rounds of its own: all that it depends on.
+
+    Raises
+    ------
+    BadValue
+        If its parts do not go together.
+    """
+    simulation, network = given.simulation, given.network
+    training, source = given.training, given.source
     asking = systems.completed(
         QuerySettings(simulation.system, **simulation.parameters())
     )
@@ -352,7 +334,7 @@ def _described(
         "finished": False,
         "system": simulation.system,
         "published": bool(published.of(simulation.system, str(asking.partition))),
-        "dataset": dataset.resolve().name,
+        "dataset": given.dataset.resolve().name,
         "source": source.resolve().name if source else "",
         "after": None,
         "seed": simulation.seed,
@@ -377,8 +359,19 @@ def _described(
         "device": str(segmentation.choose_device(training.device)),
         "rounds": [],
         "versions": versions(),
+        "terms": asdict(given.recipe),
+        "prediction": asdict(given.prediction),
+        "files": {
+            "dataset": fingerprint(given.dataset),
+            "source": fingerprint(source) if source else "",
+        },
     }
-    if before is not None:
+    if run["recipe"] == "live":
+        run["live"] = asdict(given.live)
+    _refuse_unfit(run)
+    if given.after:
+        before = read_run(given.after)
+        _refuse_other_data(run, before)
         run["after"] = {
             "system": before["system"],
             "seed": before["seed"],
@@ -432,6 +425,30 @@ def _there(run: Run, out: Path, resume: bool) -> Run:
     return known
 
 
+def _begin(given: _Given, run: Run) -> Task[None]:
+    """Make the project; if the run cannot be, leave its folder as it was."""
+    simulation = given.simulation
+    if not given.after and (simulation.initial_images or simulation.added_images):
+        refuse_too_many(run, len(list(paired(given.dataset / "train"))))
+    segmentation.build(given.network, classes=2)  # unknown names are refused here
+    write_run(run, given.out)
+    try:
+        if given.after is None:
+            yield from create_rehearsal(
+                given.path, given.dataset, given.size, given.source
+            )
+        else:
+            _copy_project(given.after, given.path)
+        with Project.open(given.path) as project:
+            stages_of(project, simulation, run)
+            never_paired(project, given.recipe)
+            _refuse_void(project, truth_of(project, given.dataset, given.size))
+    except AlsegError:
+        shutil.rmtree(given.path, ignore_errors=True)
+        (given.out / "run.json").unlink()
+        raise
+
+
 def _copy_project(after: Path, path: Path) -> None:
     """Copy the project of a finished run; it is there wholly or not at all.
 
@@ -459,6 +476,37 @@ def _pool(project: Project) -> dict[str, int]:
 
 
 # --- one stage ------------------------------------------------------------------------
+
+
+def _rehearse(
+    stage: Stage,
+    given: _Given,
+    project: Project,
+    truth: Callable[[str], LabelMap],
+    run: Run,
+) -> Task[dict[str, Any]]:
+    """Ask, answer, learn and measure, as far as that is not done; its row."""
+    # The first regions are described by the encoder that the light head will have.
+    first = run["recipe"] == "live" and not project.weights_rounds()
+    encoder = given.network if first else None
+    selection = yield from _asked(project, stage, given.prediction, encoder)
+    in_full = stage.kind == "initial"
+    oracle = Oracle(truth, "exact" if in_full else given.simulation.answers)
+    answers = _answered(project, selection, oracle)
+    if "learnt" not in project.metrics(stage.round):
+        yield from session.retrain(
+            project,
+            given.network,
+            replace(given.training, recipe=_recipe_at(stage, run)),
+            given.prediction,
+            given.simulation.seed,
+            recipe=given.recipe,
+            live=given.live,
+            resume=_stopped(project, stage),
+            part=stage.part,
+        )
+    scores = yield from _final_scores(project, given.prediction)
+    return _row(project, stage, run, answers, scores)
 
 
 def _asked(
