@@ -1,5 +1,6 @@
 """A dock in a real viewer, with tasks that need no torch."""
 
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import pytest
@@ -63,6 +64,13 @@ class FakeWorker:
     def exhausted(self, task, *_):
         if task == "query":
             raise NothingToAsk("every region of the pool is labelled")
+
+
+@pytest.fixture
+def qtbot(qtbot):
+    """One that waits longer than its five seconds, for a computer with much to do."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=60_000)
+    return qtbot
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from napari_alseg.ui.maps import Shown
 from napari_alseg.ui.new_project import NewProject
 
 
-def wait_idle(qtbot, dock, timeout=20_000):
-    qtbot.waitUntil(lambda: not dock.background.busy, timeout=timeout)
+def wait_idle(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.background.busy)
 
 
 @pytest.fixture
@@ -509,7 +509,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
     assert dock.next_step.text() == "All regions are answered. Press Learn."
     dock.learn()
     wait_idle(qtbot, dock, 120_000)
-    qtbot.waitUntil(lambda: bool(layers.of_role(viewer, "map")), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(layers.of_role(viewer, "map")))
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
     assert dock.next_step.text().startswith("Look at the heat map")

@@ -1,7 +1,7 @@
 """Live: what the child is told, and what its news do to the window."""
 
 from dataclasses import replace
-from time import sleep
+from threading import Event
 
 import numpy as np
 import pytest
@@ -22,6 +22,8 @@ from napari_alseg.wishes import News
 
 REST = 80
 """Milliseconds after which a wish would have been told."""
+PATIENCE = 30
+"""Seconds after which a task that a test holds up goes on by itself."""
 
 
 @pytest.fixture
@@ -150,30 +152,34 @@ def test_live_rests_while_ask_runs_and_one_wish_after_it(
     dock, worker, told, qtbot, monkeypatch, failing
 ):
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", lambda _: None)
-    during = []
+    ended = Event()
 
     def ask(*arguments):
-        sleep(REST / 1000)
-        during.extend(told)
+        ended.wait(PATIENCE)
         if failing:
             worker.fail()
 
     worker.deed = ask
     dock.ask()
     dock.answer(1)
+    qtbot.waitUntil(lambda: bool(told))
+    assert dock.background.busy and all(wish.rest for wish in told)
+    told.clear()
+    ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
     qtbot.wait(REST)
-    assert during and all(wish.rest for wish in during)
-    (after,) = told[len(during) :]
+    (after,) = told
     assert not after.rest
     assert after.others > 0  # its maps may have been written over
 
 
 def test_the_pool_is_not_ranked_while_learn_runs(dock, worker, told, qtbot):
-    worker.deed = lambda *_: sleep(2 * REST / 1000)
+    ended = Event()
+    worker.deed = lambda *_: ended.wait(PATIENCE)
     dock.learn()
     qtbot.waitUntil(lambda: len(told) == 1)
     assert dock.background.busy and not told[0].rank
+    ended.set()
     qtbot.waitUntil(lambda: len(told) == 2)
     assert not dock.background.busy and told[1].rank
 
@@ -530,16 +536,14 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     dock.round_panel.network.set_value(TINY_NETWORK)
     dock.open_project(asked_path)
     panel = dock.live_panel
-    qtbot.waitUntil(lambda: "two classes" in panel.texts()[0], timeout=60_000)
+    qtbot.waitUntil(lambda: "two classes" in panel.texts()[0])
     before = ids(dock.labelling)
     dock.answer(1)
-    qtbot.waitUntil(lambda: "second class" in panel.texts()[0], timeout=30_000)
+    qtbot.waitUntil(lambda: "second class" in panel.texts()[0])
     dock.answer(2)
-    qtbot.waitUntil(
-        lambda: layers.find(viewer, "prediction") is not None, timeout=30_000
-    )
+    qtbot.waitUntil(lambda: layers.find(viewer, "prediction") is not None)
     assert layers.find(viewer, "map", "entropy") is not None
-    qtbot.waitUntil(lambda: ids(dock.labelling) != before, timeout=30_000)
+    qtbot.waitUntil(lambda: ids(dock.labelling) != before)
     assert ids(dock.labelling)[:3] == before[:3]
     dock.shut_down()
     with Project.open(asked_path) as project:

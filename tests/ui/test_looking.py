@@ -17,7 +17,7 @@ from napari_alseg.ui.scores import Range
 
 
 def wait_idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.background.busy, timeout=20_000)
+    qtbot.waitUntil(lambda: not dock.background.busy)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
     worker.deed = look
     dock.maps_panel.set_value(Shown(("entropy", "margin", "ripu"), maps=True))
     wait_idle(qtbot, dock)
-    qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3, timeout=5_000)
+    qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3)
     looks = [arguments["maps"] for task, arguments in worker.asked if task == "look"]
     assert len(looks) == 1 and set(looks[0]) == {"entropy", "margin", "ripu"}
     renamed = layers.find(dock.viewer, "map", "margin")
@@ -112,9 +112,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
 
     worker.deed = look
     dock.maps_panel.set_value(Shown(("entropy", "difficulty"), maps=True))
-    qtbot.waitUntil(
-        lambda: dock.maps_panel.value().names == ("entropy",), timeout=10_000
-    )
+    qtbot.waitUntil(lambda: dock.maps_panel.value().names == ("entropy",))
     wait_idle(qtbot, dock)
     assert len(said) == 1 and "learn anew" in said[0]
     assert maps_on_screen(dock) == {"entropy"}
