@@ -498,7 +498,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
     dock.round_panel.training.set_value(TINY_TRAINING)
     dock.open_project(project_path)
     dock.ask()
-    wait_idle(qtbot, dock, 120_000)
+    wait_idle(qtbot, dock)
     labelling = dock.labelling
     while (region := labelling.region) and "open" in labelling.states():
         inside = (
@@ -508,7 +508,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
         dock.answer(int(np.bincount(truth[region.image][inside]).argmax()))
     assert dock.next_step.text() == "All regions are answered. Press Learn."
     dock.learn()
-    wait_idle(qtbot, dock, 120_000)
+    wait_idle(qtbot, dock)
     qtbot.waitUntil(lambda: bool(layers.of_role(viewer, "map")))
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
@@ -516,7 +516,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
     first = {(r.image, r.region) for r in labelling.selection.regions}
     wait_idle(qtbot, dock)
     dock.ask()
-    wait_idle(qtbot, dock, 120_000)
+    wait_idle(qtbot, dock)
     assert labelling.selection.round == 2
     assert first.isdisjoint((r.image, r.region) for r in labelling.selection.regions)
     pid = dock.background.worker.pid
