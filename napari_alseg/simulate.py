@@ -391,9 +391,9 @@ def _refuse_other_data(run: Run, before: Run) -> None:
             "the run to begin after has not come to its end; finish it with --resume"
         )
     for name in ("dataset", "files", "size", "source", *NETWORK):
-        if run[name] != before.get(name):
+        if name in before and run[name] != before[name]:  # older runs lack the files
             raise BadValue(
-                f"the run to begin after has {name} {before.get(name)!r}, this one "
+                f"the run to begin after has {name} {before[name]!r}, this one "
                 f"{run[name]!r}; give the same"
             )
 

@@ -481,6 +481,14 @@ def test_seeds_do_not_lie_within_a_single_run(dataset, tmp_path):
         finish(simulate_seeds(dataset, tmp_path / "run", (0, 1), settings, **TINY))
 
 
+def test_a_run_goes_on_from_one_that_does_not_know_its_files(dataset, tmp_path):
+    older = rehearse(dataset, tmp_path / "first", rounds=1)
+    del older["files"]
+    (tmp_path / "first" / "run.json").write_text(json.dumps(older))
+    run = rehearse(dataset, tmp_path / "second", rounds=1, after=tmp_path / "first")
+    assert [row["round"] for row in run["rounds"]] == [1, 2]
+
+
 def test_a_run_does_not_go_on_with_another_network(dataset, tmp_path):
     rehearse(dataset, tmp_path / "first", rounds=1)
     with pytest.raises(BadValue, match="begin after has network 'deeplabv3plus'"):
