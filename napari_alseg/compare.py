@@ -215,8 +215,11 @@ def _refuse_other_data(runs: dict[Path, Run]) -> None:
 def _settings(run: Run) -> dict[str, Any]:
     """Return all settings but the seed that are given, by flat name."""
     apart = ("format", "seed", "after.seed", "files.dataset", "files.source")
-    given = {name: each for name, each in wanted(run).items() if each not in ("", None)}
-    return {name: each for name, each in given.items() if name not in apart}
+    return {
+        name: each
+        for name, each in wanted(run).items()
+        if name not in apart and each not in ("", None)
+    }
 
 
 def _key(run: Run) -> str:
@@ -251,7 +254,7 @@ def _names(runs: Sequence[Run]) -> list[str]:
 def _name(run: Run, settings: Sequence[str]) -> str:
     """Return the system of a run, and some of its settings."""
     known = _settings(run)
-    told = ", ".join(f"{_in_words(name)} {or_none(known[name])}" for name in settings)
+    told = ", ".join(f"{_in_words(name)} {known[name]}" for name in settings)
     return f"{run['system']} ({told})" if told else str(run["system"])
 
 
@@ -280,8 +283,10 @@ def _training(run: Run) -> dict[str, Any]:
         name: value
         for name, value in _settings(run).items()
         if name in TRAINING
-        or (name.startswith("training.") and name[9:] not in OF_COMPUTER)
-        if name != "training.recipe"
+        or (
+            name.startswith("training.")
+            and name.removeprefix("training.") not in ("recipe", *OF_COMPUTER)
+        )
     }
 
 
@@ -477,7 +482,7 @@ def _incomparable(groups: Sequence[Group]) -> Iterator[str]:
             f"the recipe of learning is {_told(values)}; a difference in mIoU may come "
             "from learning as well as from asking"
         )
-    recipes = {group.run["recipe"] for group in groups}
+    recipes = dict.fromkeys(group.run["recipe"] for group in groups)
     for name in (name for recipe in recipes for name in TERMS[recipe]):
         terms = [group.run["terms"].get(name) for group in groups]
         values = _by_value(groups, terms)

@@ -8,7 +8,7 @@ is measured on ``val/``, and learning never looks at it.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -80,20 +80,20 @@ def create_rehearsal(
         classes.
     """
     table = read_classes(dataset / "classes.csv")
-    parts: list[tuple[Path, Split, ClassTable]] = [
-        (dataset / folder, split, table) for folder, split in splits(dataset).items()
+    # What is missing is said before anything is made.
+    parts: list[tuple[list[tuple[Path, Path]], Split, ClassTable]] = [
+        (list(paired(dataset / folder)), split, table)
+        for folder, split in splits(dataset).items()
     ]
     if source is not None:
         folder, own = domain(source, table)
-        parts.append((folder, "source", own))
-    for folder, _, _ in parts:
-        list(paired(folder))  # what is missing is said before anything is made
+        parts.append((list(paired(folder)), "source", own))
     unfinished = path.with_name(path.name + ".importing")
     shutil.rmtree(unfinished, ignore_errors=True)
     with swept_on_failure(unfinished):
         with Project.create(unfinished, table.classes) as project:
-            for folder, split, names in parts:
-                yield from _add(project, folder, split, names, size)
+            for pairs, split, names in parts:
+                yield from _add(project, pairs, split, names, size)
         unfinished.rename(path)
 
 
@@ -124,13 +124,12 @@ def fingerprint(folder: Path) -> str:
 
 def _add(
     project: Project,
-    folder: Path,
+    pairs: Sequence[tuple[Path, Path]],
     split: Split,
     table: ClassTable,
     size: tuple[int, int] | None,
 ) -> Task[None]:
-    """Add the images of a folder; all but those of the pool come with their masks."""
-    pairs = list(paired(folder))
+    """Add images of a folder; all but those of the pool come with their masks."""
     for done, (image, mask) in enumerate(pairs, 1):
         pixels, labels = read_image(image), read_mask(mask, table)
         if pixels.shape[:2] != labels.shape:
@@ -145,7 +144,7 @@ def _add(
             labels=None if split == "pool" else resized(labels, size, order=0),
             source=str(image),
         )
-        yield Progress(done, len(pairs), f"importing {folder.name}")
+        yield Progress(done, len(pairs), f"importing {image.parents[1].name}")
 
 
 def truth_of(

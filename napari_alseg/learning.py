@@ -198,7 +198,7 @@ class Learner:
         return perf_counter() - self._begun
 
     def report(self, net: Network, curve: Sequence[CurvePoint]) -> Task[Report]:
-        """Measure the finished network."""
+        """Measure the finished network, and note that the round has been learnt."""
         number, project = self.plan.round, self.project
         scores = yield from measure_scores(project, net, "validation", self.prediction)
         if scores is not None:
