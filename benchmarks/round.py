@@ -51,7 +51,7 @@ def make_project(path: Path, images: int) -> Project:
         project.write_regions(image, version, regions.superpixels(scene.image))
         project.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
     network = segmentation.build(RANDOM, len(CLASSES))
-    project.commit_weights(0, segmentation.state(network), segmentation.card(network))
+    project.weights.commit(0, segmentation.state(network), segmentation.card(network))
     return project
 
 

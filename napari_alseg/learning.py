@@ -170,7 +170,7 @@ class Learner:
         So that a training which is done once more starts where it started first.
         """
         for number in range(self.plan.round, -1, -1):
-            stored = self.project.read_weights(number)
+            stored = self.project.weights.read(number)
             if stored is None or is_light(stored[1]):
                 continue
             earlier = number < self.plan.round
@@ -183,7 +183,7 @@ class Learner:
         number = self.plan.round
         arrays, card = segmentation.state(net), segmentation.card(net)
         card |= {"sequence": self.plan.sequence, **about}
-        self.project.commit_weights(number, arrays, card)
+        self.project.weights.commit(number, arrays, card)
         self.project.record(number, "train_seconds", self._seconds())
         self.project.record(number, "curve", [list(_row(point)) for point in curve])
 
@@ -192,7 +192,7 @@ class Learner:
     ) -> None:
         """Keep what is needed to go on."""
         whole = {"plan": self.plan.card(), "seconds": self._seconds(), **card}
-        self.project.write_aside("unfinished", arrays, whole)
+        self.project.weights.write_aside("unfinished", arrays, whole)
 
     def _seconds(self) -> float:
         return perf_counter() - self._begun
@@ -235,7 +235,7 @@ def learn_once(
         arrays, card = unfinished
         run.go_on(arrays, card["run"])
     else:
-        project.clear_aside("unfinished")
+        project.weights.clear_aside("unfinished")
         project.clear_pseudo_labels()  # they are what another training took for true
 
     def put_off() -> None:
@@ -255,7 +255,7 @@ def learn_once(
     learner.commit(net, run.curve)
     report = yield from learner.report(net, run.curve)
     if run.ended:
-        project.clear_aside("unfinished")
+        project.weights.clear_aside("unfinished")
     return report
 
 
@@ -316,7 +316,7 @@ def worth_keeping(project: Project, curve: Sequence[CurvePoint]) -> bool:
     """
     if not curve or curve[-1].step == 0:
         return False
-    latest = project.latest_weights_round()
+    latest = project.weights.latest_round
     if latest is None:
         return True
     measured = [point.miou for point in curve[1:] if point.miou is not None]

@@ -113,7 +113,7 @@ class Live:
         """
         yield Progress(0, 1, "loading the network")
         base = latest_deep(project)
-        deep = project.read_weights(base[0]) if base else None
+        deep = project.weights.read(base[0]) if base else None
         given = asdict(network) | (dict(deep[1]) if deep else {})
         made_of = NetworkSettings(
             LIVE + given["network"], given["encoder"], given["weights"]
@@ -151,7 +151,7 @@ class Live:
         """
         mine = self.card()
         try:
-            kept = self.project.read_aside("live")
+            kept = self.project.weights.read_aside("live")
             if kept is None or any(kept[1].get(name) != mine[name] for name in SAME):
                 return False
             arrays, card = kept
@@ -159,7 +159,7 @@ class Live:
             owner = arrays.pop(SAMPLES + "owner")
             segmentation.load(self.network, arrays)
         except (WeightsMismatch, KeyError):
-            self.project.clear_aside("live")
+            self.project.weights.clear_aside("live")
             return False
         self._samples = Samples(*map(torch.from_numpy, columns))
         self._owner, self._images = owner, tuple(card["images"])
@@ -187,7 +187,7 @@ class Live:
         for name, column in zip(Samples._fields, self._samples, strict=True):
             arrays[SAMPLES + name] = column.numpy()
         arrays[SAMPLES + "owner"] = self._owner
-        self.project.write_aside("live", arrays, self.card())
+        self.project.weights.write_aside("live", arrays, self.card())
 
     # --- labels -----------------------------------------------------------------------
 
@@ -350,9 +350,9 @@ def latest_deep(project: Project) -> tuple[int, int] | None:
 
     The moment tells two trainings of one round apart. None if no network did.
     """
-    for number in reversed(project.weights_rounds()):
-        if not is_light(project.weights_card(number)):
-            return number, project.weights_time(number)
+    for number in reversed(project.weights.rounds):
+        if not is_light(project.weights.card(number)):
+            return number, project.weights.time(number)
     return None
 
 
@@ -383,7 +383,7 @@ def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
         plan.training.device,
         anew=True,
     )
-    learner.project.clear_aside("unfinished")
+    learner.project.weights.clear_aside("unfinished")
     yield from live.read_labels(plan.sequence)
     loss = yield from live.learn()
     curve = [CurvePoint(settings.first_steps, 1, loss, None)]

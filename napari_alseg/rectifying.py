@@ -80,7 +80,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if unfinished is None:
-        project.clear_aside("unfinished")
+        project.weights.clear_aside("unfinished")
         project.clear_pseudo_labels()
         stage = _Stage(1, None, (), None)
         state: Unfinished | None = None
@@ -99,7 +99,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     report = yield from learner.report(net, curve)
-    project.clear_aside("unfinished")
+    project.weights.clear_aside("unfinished")
     return report
 
 

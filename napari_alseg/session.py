@@ -276,7 +276,7 @@ def trained_network(project: Project, settings: PredictionSettings) -> Network |
     WeightsMismatch
         If the weights were made for other classes than the project has.
     """
-    stored = project.read_weights()
+    stored = project.weights.read()
     if stored is None:
         return None
     arrays, card = stored
@@ -355,7 +355,7 @@ def retrain(
         plan = replace(plan, training=replace(plan.training, recipe=named))
     if plan.training.recipe == "difficulty":
         plan = replace(plan, network=replace(plan.network, difficulty=True))
-    unfinished = project.read_aside("unfinished") if resume or begin else None
+    unfinished = project.weights.read_aside("unfinished") if resume or begin else None
     if begin and unfinished is None:
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"

@@ -487,7 +487,7 @@ def _rehearse(
 ) -> Task[dict[str, Any]]:
     """Ask, answer, learn and measure, as far as that is not done; its row."""
     # The first regions are described by the encoder that the light head will have.
-    first = run["recipe"] == "live" and not project.weights_rounds()
+    first = run["recipe"] == "live" and not project.weights.rounds
     encoder = given.network if first else None
     selection = yield from _asked(project, stage, given.prediction, encoder)
     in_full = stage.kind == "initial"
@@ -546,7 +546,7 @@ def _answered(
 
 def _stopped(project: Project, stage: Stage) -> bool:
     """Whether this stage's training was stopped on its way."""
-    unfinished = project.read_aside("unfinished")
+    unfinished = project.weights.read_aside("unfinished")
     return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
 
 

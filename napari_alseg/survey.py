@@ -143,7 +143,7 @@ def keep_prediction(project: Project, image: str, prediction: Prediction) -> Non
     """Write the most probable classes of an image."""
     best = prediction.probability.max(0).indices  # argmax takes eight times as long
     labels = to_labels(best.to(torch.uint8)).cpu().numpy()
-    project.write_prediction(image, labels, project.latest_weights_round() or 0)
+    project.write_prediction(image, labels, project.weights.latest_round or 0)
 
 
 def keep_map(
@@ -162,7 +162,7 @@ def keep_map(
         image,
         acquisition.name,
         score,
-        project.latest_weights_round() or 0,
+        project.weights.latest_round or 0,
         acquisition.values(query) | about,
     )
 

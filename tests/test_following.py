@@ -90,7 +90,7 @@ def test_before_two_classes_are_known_it_says_which_are(asked):
     assert [each.classes for each in news_of(said)] == [(), (2,)]
     assert news_of(said)[1].sequence == asked.sequence
     assert asked.read_prediction("scene-00") is None
-    assert asked.aside_card("live") is None
+    assert asked.weights.aside_card("live") is None
 
 
 def test_the_second_class_draws_the_prediction_and_the_maps(asked):
@@ -417,7 +417,7 @@ def test_what_takes_long_to_draw_is_not_drawn_ahead(answered, monkeypatch):
 
 def test_the_end_keeps_the_head_and_the_next_start_takes_it_up(answered):
     said = told(answered, wish(1))
-    assert answered.aside_card("live")["sequence"] == answered.sequence
+    assert answered.weights.aside_card("live")["sequence"] == answered.sequence
     messages = {each.message for each in said if isinstance(each, Progress)}
     assert "looking at the pool" in messages
     again = told(answered, wish(1))
@@ -432,12 +432,12 @@ def test_a_task_that_is_stopped_keeps_the_head(answered):
         if isinstance(each, News):
             break
     task.close()
-    assert answered.aside_card("live")["sequence"] == answered.sequence
+    assert answered.weights.aside_card("live")["sequence"] == answered.sequence
 
 
 def test_a_task_that_is_ended_before_any_wish_keeps_nothing(answered):
     assert told(answered) == []
-    assert answered.aside_card("live") is None
+    assert answered.weights.aside_card("live") is None
 
 
 def test_a_whole_network_that_learns_is_a_new_beginning(answered):
@@ -449,12 +449,12 @@ def test_a_whole_network_that_learns_is_a_new_beginning(answered):
     said = told(
         answered,
         wish(1, rank=True),
-        lambda: kept.append(answered.aside_card("live")["base"]),
+        lambda: kept.append(answered.weights.aside_card("live")["base"]),
         learn,
         wish(2, rank=True),
     )
     assert kept == [None]
-    assert answered.aside_card("live")["base"][0] == 1
+    assert answered.weights.aside_card("live")["base"][0] == 1
     assert {each.number for each in news_of(said, "looked")} == {1, 2}
     fresh = [each.fresh for each in news_of(said, "ranked")]
     assert fresh == [1, 1, 1, 1]  # by the head of each wish, and by its settled one

@@ -62,7 +62,7 @@ def label_a_little_more(project):
 
 
 def weights(project) -> dict:
-    arrays, _ = project.read_weights()
+    arrays, _ = project.weights.read()
     return arrays
 
 
@@ -165,11 +165,11 @@ def test_a_stopped_training_goes_on_exactly(answered, step, monkeypatch):
     learn(answered)
     whole = weights(answered)
     stop_after(answered, step)
-    assert answered.aside_card("unfinished") is not None
+    assert answered.weights.aside_card("unfinished") is not None
     report = learn(answered, resume=True)
     assert equal(whole, weights(answered))
     assert report.curve[-1].step == 4
-    assert answered.aside_card("unfinished") is None
+    assert answered.weights.aside_card("unfinished") is None
 
 
 def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
@@ -189,7 +189,7 @@ def test_learning_anew_forgets_the_unfinished(answered, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     stop_after(answered, 1)
     learn(answered)
-    assert answered.aside_card("unfinished") is None
+    assert answered.weights.aside_card("unfinished") is None
 
 
 def test_what_was_stopped_before_the_next_round_is_not_gone_on_with(
@@ -223,8 +223,8 @@ def test_a_plan_survives_json():
 def test_a_training_may_ask_on_its_way(answered, truth):
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    assert answered.aside_card("unfinished") is not None
-    half = answered.read_aside("unfinished")[1]["run"]["step"]
+    assert answered.weights.aside_card("unfinished") is not None
+    half = answered.weights.read_aside("unfinished")[1]["run"]["step"]
     answer(answered, ask(answered), truth)
     report = learn(answered, training, part=(0.5, 1.0))
     assert report.round == 2
@@ -232,7 +232,7 @@ def test_a_training_may_ask_on_its_way(answered, truth):
     assert [point.step for point in report.curve] == sorted(
         point.step for point in report.curve
     )
-    assert answered.aside_card("unfinished") is None
+    assert answered.weights.aside_card("unfinished") is None
 
 
 def test_there_is_no_second_half_without_a_first(answered):
@@ -246,7 +246,7 @@ def test_there_is_no_second_half_without_a_first(answered):
 def test_the_source_alone_teaches_the_first_network(with_source):
     report = learn(with_source)
     assert report.round == 0
-    assert with_source.latest_weights_round() == 0
+    assert with_source.weights.latest_round == 0
     asked = ask(with_source, system="ripu-ra", budget="1%", region_size=None)
     assert all(not region.image.startswith("source") for region in asked.regions)
     scores = {region.score for region in asked.regions}
@@ -341,16 +341,16 @@ def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeyp
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    kept = answered.read_aside("unfinished")
+    kept = answered.weights.read_aside("unfinished")
     answer(answered, ask(answered), truth)
     learn(answered, training, part=(0.5, 1.0))
     whole = weights(answered)
-    answered.write_aside(
+    answered.weights.write_aside(
         "unfinished", *kept
     )  # as if killed before the second part began
     learn(answered, training, part=(0.5, 1.0), resume=True)
     assert equal(whole, weights(answered))
-    answered.write_aside("unfinished", *kept)
+    answered.weights.write_aside("unfinished", *kept)
     task = retrain(answered, TINY_NETWORK, training, TINY_PREDICTION, part=(0.5, 1.0))
     for progress in task:
         if progress.message == "learning" and progress.done == 6:
@@ -388,7 +388,7 @@ def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
     report = learn(answered, part=(0.5, 1.0), resume=True)
     assert report.scores is not None
     assert equal(whole, weights(answered))
-    assert answered.aside_card("unfinished") is None
+    assert answered.weights.aside_card("unfinished") is None
 
 
 def test_seconds_before_a_stop_count(answered, monkeypatch):
@@ -399,7 +399,7 @@ def test_seconds_before_a_stop_count(answered, monkeypatch):
     learn(answered)
     at_once = answered.metrics(1)["train_seconds"]
     stop_after(answered, 2)
-    before = answered.read_aside("unfinished")[1]["seconds"]
+    before = answered.weights.read_aside("unfinished")[1]["seconds"]
     learn(answered, resume=True)
     assert before > 0
     assert answered.metrics(1)["train_seconds"] == at_once + before

@@ -279,7 +279,7 @@ def test_its_encoder_is_that_of_the_latest_network_that_learnt_as_a_whole(answer
     live = start(answered)
     assert (live.base[0], live.stale, live.learnt) == (1, False, 0)
     assert "tuned in round 1" in live.network.weights_source
-    arrays, _ = answered.read_weights(1)
+    arrays, _ = answered.weights.read(1)
     for name, value in live.network.encoder.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), arrays[f"body.encoder.{name}"])
 
@@ -311,12 +311,12 @@ def test_a_kept_head_that_cannot_be_read_is_forgotten(answered, damage):
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:1000])
     else:
-        arrays, card = answered.read_aside("live")
+        arrays, card = answered.weights.read_aside("live")
         arrays.pop("samples.owner")
-        answered.write_aside("live", arrays, card)
+        answered.weights.write_aside("live", arrays, card)
     live = start(answered)
     assert (live.learnt, live.count) == (0, 0)
-    assert answered.aside_card("live") is None
+    assert answered.weights.aside_card("live") is None
     finish(live.read_labels())
     assert live.ready
 
@@ -332,7 +332,7 @@ def learn_as_live(project, **how):
 
 def test_the_recipe_makes_a_light_head_the_network_of_the_round(answered, truth):
     report = learn_as_live(answered)
-    card = answered.weights_card(1)
+    card = answered.weights.card(1)
     assert (card["network"], card["base"]) == ("live/" + TINY_LIVE.network, None)
     assert card["sequence"] == answered.sequence
     assert report.scores is not None
@@ -350,15 +350,15 @@ def test_the_system_called_live_learns_so_by_itself(project, truth):
     answer(project, ask(project, system="live"), truth)
     plain = TrainingSettings(device="cpu")
     finish(session.retrain(project, TINY_LIVE, plain, TINY_PREDICTION, live=QUICK))
-    assert project.weights_card(1)["network"] == "live/" + TINY_LIVE.network
+    assert project.weights.card(1)["network"] == "live/" + TINY_LIVE.network
 
 
 def test_every_round_learns_all_labels_from_nothing(answered, truth):
     learn_as_live(answered)
-    first = answered.read_weights(1)[0]
+    first = answered.weights.read(1)[0]
     kept(answered)  # a head that follows plays no part
     learn_as_live(answered)
-    for name, array in answered.read_weights(1)[0].items():
+    for name, array in answered.weights.read(1)[0].items():
         np.testing.assert_array_equal(array, first[name])
 
 
@@ -410,7 +410,7 @@ def test_with_two_classes_a_light_head_scores_the_pool(answered):
     assert max(region.score for region in asked.regions) == pytest.approx(
         ranking.score[ranking.open].max()
     )
-    assert answered.latest_weights_round() is None
+    assert answered.weights.latest_round is None
 
 
 def test_what_needs_no_network_loads_none(project, monkeypatch):

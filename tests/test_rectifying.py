@@ -39,7 +39,7 @@ def test_pseudo_labels_fill_what_no_person_labelled(labelled):
     events, cost = labelled.sequence, labelled.cost()
     report = learn(labelled)
     assert report.scores is not None
-    assert labelled.latest_weights_round() == 0
+    assert labelled.weights.latest_round == 0
     whole, part, *rest = labelled.images()
     assert labelled.read_pseudo_labels(whole) is None
     pseudo = labelled.read_pseudo_labels(part)
@@ -142,16 +142,16 @@ def test_the_system_of_its_name_uses_it(project, truth):
 def test_stopped_anywhere_it_goes_on_exactly(labelled, place, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     learn(labelled)
-    whole, _ = labelled.read_weights()
+    whole, _ = labelled.weights.read()
     pseudo = {i: labelled.read_pseudo_labels(i) for i in labelled.images()[1:]}
     task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
     for progress in task:
         if place in progress.message and progress.done > 0:
             break
     task.close()
-    assert labelled.aside_card("unfinished") is not None
+    assert labelled.weights.aside_card("unfinished") is not None
     learn(labelled, resume=True)
-    found, _ = labelled.read_weights()
+    found, _ = labelled.weights.read()
     assert equal(whole, found)
     for image, labels in pseudo.items():
         assert np.array_equal(labels, labelled.read_pseudo_labels(image))
@@ -164,8 +164,8 @@ def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch
         if "(2 of 3)" in progress.message and progress.done > 0:
             break
     task.close()
-    arrays, card = labelled.read_aside("unfinished")
-    kept, _ = labelled.read_weights()
+    arrays, card = labelled.weights.read_aside("unfinished")
+    kept, _ = labelled.weights.read()
     teacher = {
         name.removeprefix("teacher/"): each
         for name, each in arrays.items()
@@ -187,14 +187,16 @@ def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
     for progress in task:
         if "giving" in progress.message:
             break
-    card = labelled.aside_card("unfinished")  # nobody has stopped it, it might crash
+    card = labelled.weights.aside_card(
+        "unfinished"
+    )  # nobody has stopped it, it might crash
     assert card["stage"] == 1
     task.close()
 
 
 def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
     learn(labelled)
-    whole, _ = labelled.read_weights()
+    whole, _ = labelled.weights.read()
     task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
     for progress in task:
         if "weighing" in progress.message:
@@ -202,8 +204,8 @@ def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
     task.close()
     monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
     assert learn(labelled, resume=True).scores is not None
-    assert equal(whole, labelled.read_weights()[0])
-    assert labelled.aside_card("unfinished") is None
+    assert equal(whole, labelled.weights.read()[0])
+    assert labelled.weights.aside_card("unfinished") is None
 
 
 def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):

@@ -44,7 +44,7 @@ def test_a_round_is_asked_answered_learnt_and_asked_again(project, truth):
     seen = {(r.image, r.region) for r in first.regions}
     assert len(first.regions) == len(second.regions) == 6
     assert seen.isdisjoint((r.image, r.region) for r in second.regions)
-    assert [second.round, project.latest_weights_round()] == [2, 1]
+    assert [second.round, project.weights.latest_round] == [2, 1]
     assert report.scores is not None
     assert project.metrics(1)["miou"] == report.scores.mean
 
@@ -172,7 +172,7 @@ def test_a_stopped_training_keeps_its_best(project, truth):
         if progress.done > 1:
             break
     task.close()
-    assert project.latest_weights_round() == 1
+    assert project.weights.latest_round == 1
     assert session.trained_network(project, TINY_PREDICTION) is not None
 
 
@@ -181,7 +181,7 @@ def test_a_training_stopped_before_its_first_step_changes_nothing(project, truth
     task = session.retrain(project, TINY_NETWORK, TINY_TRAINING)
     next(task)
     task.close()
-    assert project.latest_weights_round() is None
+    assert project.weights.latest_round is None
 
 
 def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
@@ -210,11 +210,11 @@ def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
 def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
     answer(project, ask(project), truth)
     learn(project)
-    arrays, card = project.read_weights()
+    arrays, card = project.weights.read()
     with Project.create(tmp_path / "other.alseg", default_classes(["a", "b"])) as other:
         other.add_image("a", drawn[0].image)
         ask(other)
-        other.commit_weights(1, arrays, card)
+        other.weights.commit(1, arrays, card)
         with pytest.raises(WeightsMismatch):
             session.trained_network(other, TINY_PREDICTION)
 
@@ -222,7 +222,7 @@ def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
 def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypatch):
     answer(project, ask(project), truth)
     learn(project)
-    before, _ = project.read_weights()
+    before, _ = project.weights.read()
 
     def diverge(run, *_, **__):
         run.curve.append(CurvePoint(5, 1, float("nan"), None))
@@ -232,7 +232,7 @@ def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypat
     monkeypatch.setattr(learning.Run, "learn", diverge)
     with pytest.raises(BadValue, match="nan"):
         learn(project)
-    after, _ = project.read_weights()
+    after, _ = project.weights.read()
     assert all((after[name] == before[name]).all() for name in before)
 
 
@@ -240,12 +240,12 @@ def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
     answer(project, ask(project), truth)
     learn(project)
     project.record(1, "miou", 0.99)
-    before, _ = project.read_weights()
+    before, _ = project.weights.read()
     task = session.retrain(project, TINY_NETWORK, TINY_TRAINING)
     while next(task).done < 1:
         pass
     task.close()
-    after, _ = project.read_weights()
+    after, _ = project.weights.read()
     assert all((after[name] == before[name]).all() for name in before)
 
 
@@ -261,8 +261,10 @@ def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
     while next(task).done < 1:
         pass
     task.close()
-    assert project.latest_weights_round() == 1
-    assert project.aside_card("unfinished") is not None  # it can be gone on with
+    assert project.weights.latest_round == 1
+    assert (
+        project.weights.aside_card("unfinished") is not None
+    )  # it can be gone on with
 
 
 def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):
@@ -300,7 +302,7 @@ def test_validation_without_any_truth_gives_no_score(project, truth, drawn):
 def test_a_system_of_deal_learns_where_the_network_errs(project, truth):
     answer(project, ask(project, "2 images", "deal-ds", region_size=None), truth)
     learn(project)
-    assert project.read_weights()[1]["difficulty"]
+    assert project.weights.read()[1]["difficulty"]
     again = ask(project, "1 images", "deal-ds", region_size=None)
     assert len(again.regions) == 1
     assert 0 < again.regions[0].score < 1

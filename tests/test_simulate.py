@@ -60,7 +60,7 @@ def weights(out):
     """The weights of every round of a run."""
     with Project.open(out / "project.alseg", "read") as project:
         rounds = (0, *project.rounds)
-        kept = {number: project.read_weights(number) for number in rounds}
+        kept = {number: project.weights.read(number) for number in rounds}
     return {number: arrays[0] for number, arrays in kept.items() if arrays}
 
 
@@ -222,7 +222,7 @@ def test_a_published_system_runs_from_end_to_end(
     with Project.open(out / "project.alseg", "read") as project:
         revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
         assert second["pixels"] == revealed
-        assert project.read_weights()[1]["difficulty"] == system.startswith("deal")
+        assert project.weights.read()[1]["difficulty"] == system.startswith("deal")
 
 
 # --- answers --------------------------------------------------------------------------

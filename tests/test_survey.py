@@ -359,7 +359,7 @@ def test_all_maps_of_an_image_come_from_one_prediction(learnt, monkeypatch):
 def test_a_map_follows_the_parameters_of_the_query(learnt):
     image = learnt.images()[0]
     query = systems.completed(QuerySettings("ripu-ra", radius=5))
-    learnt.commit_weights(1, {"a": np.zeros(1, np.float32)}, {})
+    learnt.weights.commit(1, {"a": np.zeros(1, np.float32)}, {})
     finish(session.look(learnt, image, ["ripu"], query, TINY_PREDICTION))
     assert learnt.has_fresh_map(image, "ripu", {"radius": 5})
     wide = learnt.read_map(image, "ripu")

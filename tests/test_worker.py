@@ -109,7 +109,7 @@ def test_closing_the_task_stops_it_and_keeps_the_weights(worker, project_path):
     task.close()
     assert worker.alive
     with Project.open(project_path) as project:
-        assert project.latest_weights_round() == 1
+        assert project.weights.latest_round == 1
 
 
 def test_stop_from_elsewhere_ends_the_task_without_result(worker, project_path):

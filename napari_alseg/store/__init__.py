@@ -15,8 +15,9 @@ from .creating import (
     paired,
     swept_on_failure,
 )
-from .importing import image_files, pair_masks, read_image, read_mask, stem
+from .importing import image_files, pair_masks, read_image, read_mask
 from .ledger import Cost, Event, ImageInfo
+from .naming import stem
 from .opening import writing
 from .project import PSEUDO_WEIGHT, Project, Split
 

@@ -16,7 +16,8 @@ from napari_alseg.arrays import LabelMap, Progress, Task
 from napari_alseg.errors import BadClasses, BadValue, EmptyFolder, MaskMismatch
 
 from .classes import ClassTable, default_classes, read_classes
-from .importing import image_files, pair_masks, read_image, read_mask, stem
+from .importing import image_files, pair_masks, read_image, read_mask
+from .naming import stem
 from .project import Project, Split
 
 

@@ -4,7 +4,6 @@
 is uint8, uint16, int16 or float32. `read_mask` gives labels of the project.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,8 @@ from napari_alseg.arrays import LabelMap
 from napari_alseg.errors import EmptyFolder, MaskMismatch, UnreadableImage
 
 from .classes import ClassTable
+from .naming import ENDINGS, PILLOW_ENDINGS, TIFF_ENDINGS, ZARR_ENDINGS, natural, stem
 
-PILLOW_ENDINGS = (".png", ".jpg", ".jpeg")
-TIFF_ENDINGS = (".tif", ".tiff")
-ZARR_ENDINGS = (".ome.zarr", ".zarr")
-ENDINGS = (*PILLOW_ENDINGS, ".ome.tif", ".ome.tiff", *TIFF_ENDINGS, *ZARR_ENDINGS)
 CHANNEL_AXES = "SC"
 WIDER = {
     "bool": np.uint8,
@@ -37,25 +33,6 @@ WIDER = {
 }
 """Numbers that are not kept as they are, and what they become."""
 KEPT = ("uint8", "uint16", "int16", "float32")
-
-
-def stem(name: str | Path) -> str:
-    """File name without the ending of an image.
-
-    Examples
-    --------
-    >>> stem("slide.7.ome.zarr"), stem("slide.7")
-    ('slide.7', 'slide.7')
-    """
-    text = str(name) if isinstance(name, str) else name.name
-    ending = max((e for e in ENDINGS if text.lower().endswith(e)), key=len, default="")
-    return text[: len(text) - len(ending)]
-
-
-def natural(path: Path) -> list[Any]:
-    """Sorting key by which image 2 comes before image 10."""
-    parts = re.split(r"(\d+)", path.name.casefold())
-    return [int(part) if part.isdecimal() else part for part in parts] + [path.name]
 
 
 def image_files(folder: str | Path) -> list[Path]:

@@ -3,13 +3,12 @@
 import json
 import re
 import shutil
-import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import zarr
@@ -33,16 +32,15 @@ from napari_alseg.errors import (
 )
 from napari_alseg.metrics import clicks
 
-from . import layout, lock, rankings, weights
+from . import layout, lock, rankings
 from .classes import check_classes
-from .importing import stem
 from .intensity import intensity_window, windowed
 from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
+from .naming import safe_name, unused
 from .opening import FORMAT, VERSION, attributes_of, open_ledger, writing
+from .weights import Weights
 
 SPLITS = ("pool", "source", "validation", "test")
-Aside = Literal["unfinished", "live"]
-"""Weights that are kept beside those of the rounds."""
 PSEUDO = "pseudo"
 PSEUDO_WEIGHT = "pseudo-weight"
 """Name of the map that says how far each pseudo label is trusted, 0..1."""
@@ -67,6 +65,8 @@ class Project:
         Label 1 is the first class.
     read_only
         Whether it was opened for reading only.
+    weights
+        Networks that have learnt from its labels.
 
     Examples
     --------
@@ -94,6 +94,7 @@ class Project:
         )
         self._settings = attributes["settings"]
         self._ledger = ledger
+        self.weights = Weights(path / "weights", ledger, self._writing)
         self._lock: dict[str, Any] | None = None
         self._drawn: list[int] = []
         """Events whose picture is drawn, to be marked in the next transaction."""
@@ -179,11 +180,7 @@ class Project:
         for folder in (self.path / "images").iterdir():
             if folder.is_dir() and folder.name not in self.images(None):
                 shutil.rmtree(folder)
-        counting = {
-            *self._ledger.weights().values(),
-            *map(_aside_file, get_args(Aside)),
-        }
-        weights.sweep_weights(self.path / "weights", counting)
+        self.weights.sweep()
         for name in self._ledger.images_not_drawn():
             self._redraw(name)
 
@@ -271,7 +268,7 @@ class Project:
         if labels is None:
             labels = np.zeros((height, width), np.uint8)
         self._check_mask(name, labels, (height, width))
-        name = _unused(safe_name(name), self.images(None))
+        name = unused(safe_name(name), self.images(None))
         window = intensity_window(image)
         info = ImageInfo(
             name, split, (height, width), channels, str(image.dtype), window, source
@@ -617,15 +614,13 @@ class Project:
         self, name: str, map_name: str, parameters: Mapping[str, Any] | None = None
     ) -> bool:
         """Whether a map comes from the latest weights and from these parameters."""
-        latest = self.latest_weights_round()
+        latest = self.weights.latest_round
         if latest is None or self.map_round(name, map_name) != latest:
             return False
         if layout.map_parameters(self._known(name), map_name) != dict(parameters or {}):
             return False
-        if not self._weights(self._ledger.weights()[latest]).exists():
-            return False  # somebody deleted it; `verify` says so
-        learnt = self.weights_time(latest)
-        return layout.map_time(self._known(name), map_name) >= learnt
+        learnt = self.weights.time(latest)
+        return 0 < learnt <= layout.map_time(self._known(name), map_name)
 
     def map_names(self, name: str) -> tuple[str, ...]:
         """Names of the maps of an image, sorted."""
@@ -955,109 +950,6 @@ class Project:
         """Metrics of a round by name."""
         return self._ledger.metrics(round)
 
-    def commit_weights(
-        self,
-        round: int,
-        arrays: Mapping[str, np.ndarray],
-        card: Mapping[str, Any],
-    ) -> None:
-        """Keep the weights of a round, with the card that says what they belong to.
-
-        They count once the ledger says so, after the file is on the disk.
-        """
-        file = f"round-{round:03d}.safetensors"
-        with self._writing():
-            weights.write_weights(self.path / "weights" / file, arrays, card)
-            self._ledger.commit_weights(round, file)
-
-    def latest_weights_round(self) -> int | None:
-        """Latest round that has weights, None if none has."""
-        return max(self._ledger.weights(), default=None)
-
-    def weights_rounds(self) -> tuple[int, ...]:
-        """Return the rounds that have weights, in order."""
-        return tuple(sorted(self._ledger.weights()))
-
-    def weights_card(self, round: int) -> dict[str, Any]:
-        """Card of the weights of a round, read without the arrays.
-
-        Raises
-        ------
-        WeightsMismatch
-            If there are none, or the file is damaged.
-        """
-        file = self._ledger.weights().get(round, f"round-{round:03d}.safetensors")
-        return weights.read_card(self._weights(file))
-
-    def weights_time(self, round: int) -> int:
-        """Nanosecond at which the weights of a round were written last."""
-        return self._weights(self._ledger.weights()[round]).stat().st_mtime_ns
-
-    def read_weights(
-        self, round: int | None = None
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Weights and card of a round, of the latest for None; None if there are none.
-
-        Raises
-        ------
-        WeightsMismatch
-            If the file is damaged.
-        """
-        files = self._ledger.weights()
-        file = files.get(max(files, default=0) if round is None else round)
-        return None if file is None else weights.read_weights(self._weights(file))
-
-    def write_aside(
-        self, name: Aside, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
-    ) -> None:
-        """Keep weights that are of no round, in place of older ones of this name.
-
-        Parameters
-        ----------
-        name : {"unfinished", "live"}
-            All that a stopped training needs to go on exactly where it was; or the
-            live network as it is now. Whatever is committed, they stay until
-            `clear_aside`.
-        arrays, card : mapping
-        """
-        with self._writing():
-            weights.write_weights(self._aside(name), arrays, card)
-
-    def aside_card(self, name: Aside) -> dict[str, Any] | None:
-        """Card of weights of no round, read without the arrays; None if not kept.
-
-        Raises
-        ------
-        WeightsMismatch
-            If the file is damaged.
-        """
-        file = self._aside(name)
-        return weights.read_card(file) if file.exists() else None
-
-    def read_aside(
-        self, name: Aside
-    ) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """Arrays and card of weights of no round, None if they are not kept.
-
-        Raises
-        ------
-        WeightsMismatch
-            If the file is damaged.
-        """
-        file = self._aside(name)
-        return weights.read_weights(file) if file.exists() else None
-
-    def clear_aside(self, name: Aside) -> None:
-        """Forget weights of no round, if they are kept."""
-        with self._writing():
-            weights.remove_weights(self._aside(name))
-
-    def _aside(self, name: Aside) -> Path:
-        return self._weights(_aside_file(name))
-
-    def _weights(self, file: str) -> Path:
-        return self.path / "weights" / file
-
     # Truth and picture
 
     def verify(self, repair: bool = False) -> list[str]:
@@ -1081,11 +973,7 @@ class Project:
         for name, version in self._ledger.maps_asked():
             if not layout.has_labels(self._folder(name), f"regions-{version}"):
                 problems.append(f"{name}: the region map regions-{version} is missing")
-        return problems + [
-            f"the weights {file} of round {number} are missing"
-            for number, file in self._ledger.weights().items()
-            if not self._weights(file).exists()
-        ]
+        return problems + self.weights.problems()
 
     def _replay(self, name: str) -> tuple[LabelMap, list[str]]:
         """Labels of an image from the ledger alone, and the events that do not fit."""
@@ -1097,34 +985,8 @@ class Project:
         return labels, broken
 
 
-def _aside_file(name: Aside) -> str:
-    return f"{name}.safetensors"
-
-
 def _described(entry: LabelClass) -> dict[str, Any]:
     return {"name": entry.name, "colour": list(entry.colour), "key": entry.key}
-
-
-def safe_name(name: str) -> str:
-    """Name that can be a folder on any computer, and can still be read.
-
-    Examples
-    --------
-    >>> safe_name("Street 07/left.tif"), safe_name("..."), safe_name("Zürich.png")
-    ('Street-07-left', 'image', 'Zürich')
-    """
-    text = unicodedata.normalize("NFC", stem(name))
-    text = re.sub(r"[^\w.-]+", "-", text)
-    return text.strip("-._")[:80] or "image"
-
-
-def _unused(name: str, used: tuple[str, ...]) -> str:
-    """Name, numbered if it is taken; case does not tell names apart everywhere."""
-    taken = {other.casefold() for other in used}
-    candidate, number = name, 2
-    while candidate.casefold() in taken:
-        candidate, number = f"{name}-{number}", number + 1
-    return candidate
 
 
 def _checked_image(name: str, image: np.ndarray) -> tuple[int, int, int]:

@@ -2,16 +2,169 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from napari_alseg.errors import WeightsMismatch
+
+from .ledger import Ledger
+
+Aside = Literal["unfinished", "live"]
+"""Weights that are kept beside those of the rounds."""
+Stored = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Arrays by name, and the card that says what they belong to."""
+
+
+class Weights:
+    """Networks that have learnt from a project: one a round, and some of no round.
+
+    ::
+
+        weights/round-003.safetensors     counts once the ledger names it
+        weights/unfinished.safetensors    a training that can be gone on with
+        weights/live.safetensors          the live network as it is now
+        weights/*.json                    the card of each, for people
+
+    Parameters
+    ----------
+    folder : Path
+    ledger : Ledger
+    writing : callable
+        Context in which the project is written to; it raises if it must not be.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ledger: Ledger,
+        writing: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._writing = writing
+
+    def commit(
+        self, round: int, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    ) -> None:
+        """Keep the weights of a round, with the card that says what they belong to.
+
+        They count once the ledger says so, after the file is on the disk.
+        """
+        file = _of_round(round)
+        with self._writing():
+            write_weights(self._folder / file, arrays, card)
+            self._ledger.commit_weights(round, file)
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """Rounds that have weights, in order."""
+        return tuple(sorted(self._ledger.weights()))
+
+    @property
+    def latest_round(self) -> int | None:
+        """Latest round that has weights, None if none has."""
+        return max(self._ledger.weights(), default=None)
+
+    def card(self, round: int) -> dict[str, Any]:
+        """Card of the weights of a round, read without the arrays.
+
+        Raises
+        ------
+        WeightsMismatch
+            If there are none, or the file is damaged.
+        """
+        return read_card(self._file(round))
+
+    def time(self, round: int) -> int:
+        """Nanosecond at which the weights of a round were written last.
+
+        0 if somebody has deleted them; `problems` says so.
+        """
+        file = self._file(round)
+        return file.stat().st_mtime_ns if file.exists() else 0
+
+    def read(self, round: int | None = None) -> Stored | None:
+        """Weights and card of a round, of the latest for None; None if there are none.
+
+        Raises
+        ------
+        WeightsMismatch
+            If the file is damaged.
+        """
+        wanted = self.latest_round if round is None else round
+        return read_weights(self._file(wanted)) if wanted in self.rounds else None
+
+    def write_aside(
+        self, name: Aside, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    ) -> None:
+        """Keep weights that are of no round, in place of older ones of this name.
+
+        Parameters
+        ----------
+        name : {"unfinished", "live"}
+            All that a stopped training needs to go on exactly where it was; or the
+            live network as it is now. Whatever is committed, they stay until
+            `clear_aside`.
+        arrays, card : mapping
+        """
+        with self._writing():
+            write_weights(self._aside(name), arrays, card)
+
+    def aside_card(self, name: Aside) -> dict[str, Any] | None:
+        """Card of weights of no round, read without the arrays; None if not kept.
+
+        Raises
+        ------
+        WeightsMismatch
+            If the file is damaged.
+        """
+        file = self._aside(name)
+        return read_card(file) if file.exists() else None
+
+    def read_aside(self, name: Aside) -> Stored | None:
+        """Arrays and card of weights of no round, None if they are not kept.
+
+        Raises
+        ------
+        WeightsMismatch
+            If the file is damaged.
+        """
+        file = self._aside(name)
+        return read_weights(file) if file.exists() else None
+
+    def clear_aside(self, name: Aside) -> None:
+        """Forget weights of no round, if they are kept."""
+        with self._writing():
+            remove_weights(self._aside(name))
+
+    def sweep(self) -> None:
+        """Remove files that never came to count."""
+        asides = {self._aside(name).name for name in get_args(Aside)}
+        sweep_weights(self._folder, asides | {*self._ledger.weights().values()})
+
+    def problems(self) -> list[str]:
+        """Return which weights that count are missing, one sentence each."""
+        return [
+            f"the weights {file} of round {number} are missing"
+            for number, file in self._ledger.weights().items()
+            if not (self._folder / file).exists()
+        ]
+
+    def _file(self, round: int) -> Path:
+        return self._folder / self._ledger.weights().get(round, _of_round(round))
+
+    def _aside(self, name: Aside) -> Path:
+        return self._folder / f"{name}.safetensors"
+
+
+def _of_round(round: int) -> str:
+    return f"round-{round:03d}.safetensors"
 
 
 def write_weights(
@@ -41,7 +194,7 @@ def _write_durably(file: Path, content: bytes) -> None:
         os.close(folder)
 
 
-def read_weights(file: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_weights(file: Path) -> Stored:
     """Arrays by name, and the card that says what they belong to.
 
     Raises

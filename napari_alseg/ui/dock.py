@@ -529,7 +529,7 @@ class ActiveLearningDock(QWidget):
             asked=len(states),
             open=states.count("open"),
             labelled=bool(self.project.labelled() or self.project.images("source")),
-            learned=self.project.latest_weights_round() == self.project.latest_round,
+            learned=self.project.weights.latest_round == self.project.latest_round,
             unfinished=unfinished(self.project),
             exhausted=self._exhausted,
             read_only=self.project.read_only,
@@ -586,7 +586,7 @@ class ActiveLearningDock(QWidget):
 def unfinished(project: Project) -> bool:
     """Whether a training of the latest round was stopped and can go on."""
     try:
-        card = project.aside_card("unfinished")
+        card = project.weights.aside_card("unfinished")
     except WeightsMismatch:
         return False  # damaged: only a new training helps
     return card is not None and card.get("plan", {}).get("round") == (

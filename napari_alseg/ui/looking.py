@@ -263,7 +263,7 @@ class Looking(QObject):
     def _missing(self) -> dict[str, dict[str, Any]]:
         """Wanted maps that are not there or not up to date, with their parameters."""
         labelling = self._labelling
-        if labelling is None or labelling.project.latest_weights_round() is None:
+        if labelling is None or labelling.project.weights.latest_round is None:
             return {}
         try:
             query = systems.completed(self._query())
@@ -292,7 +292,7 @@ class Looking(QObject):
             return ""
         if self._live():
             return "The live map comes with labels of two classes."
-        if labelling.project.latest_weights_round() is None:
+        if labelling.project.weights.latest_round is None:
             return "There are no maps yet: they come with the first Learn."
         if labelling.project.read_only:
             return "Maps that are not there cannot be made: the project is read-only."

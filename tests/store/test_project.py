@@ -28,7 +28,7 @@ from napari_alseg.errors import (
     WeightsMismatch,
 )
 from napari_alseg.store import Cost, Project, default_classes, layout
-from napari_alseg.store.project import safe_name
+from napari_alseg.store.naming import safe_name
 
 CLASSES = default_classes(["sky", "road", "car"])
 SPOT = Bounds(1, 1, 3, 4)
@@ -514,13 +514,13 @@ def test_predictions_and_maps(asked):
 
 
 def test_a_map_is_fresh_with_its_own_weights_and_parameters_only(asked):
-    asked.commit_weights(1, {"a": np.zeros(1, np.float32)}, {})
+    asked.weights.commit(1, {"a": np.zeros(1, np.float32)}, {})
     scores = np.zeros((6, 8), np.float32)
     asked.write_map("first", "ripu", scores, 1, {"radius": 2})
     assert asked.has_fresh_map("first", "ripu", {"radius": 2})
     assert not asked.has_fresh_map("first", "ripu", {"radius": 3})
     assert not asked.has_fresh_map("first", "ripu")
-    asked.commit_weights(1, {"a": np.ones(1, np.float32)}, {})
+    asked.weights.commit(1, {"a": np.ones(1, np.float32)}, {})
     assert not asked.has_fresh_map("first", "ripu", {"radius": 2})
 
 
@@ -639,35 +639,35 @@ def test_metrics(project):
 
 
 def test_weights_count_once_the_ledger_says_so(project, path, monkeypatch):
-    assert project.read_weights() is None
-    assert project.latest_weights_round() is None
+    assert project.weights.read() is None
+    assert project.weights.latest_round is None
     for number in (1, 2):
-        project.commit_weights(number, {"w": np.full(2, number)}, {"round": number})
-    assert project.latest_weights_round() == 2
-    assert project.read_weights()[1] == {"round": 2}
-    assert project.read_weights(1)[0]["w"].tolist() == [1, 1]
-    assert project.read_weights(3) is None
+        project.weights.commit(number, {"w": np.full(2, number)}, {"round": number})
+    assert project.weights.latest_round == 2
+    assert project.weights.read()[1] == {"round": 2}
+    assert project.weights.read(1)[0]["w"].tolist() == [1, 1]
+    assert project.weights.read(3) is None
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(project._ledger, "commit_weights", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        project.commit_weights(3, {"w": np.zeros(2)}, {})
-    assert project.read_weights()[1] == {"round": 2}
+        project.weights.commit(3, {"w": np.zeros(2)}, {})
+    assert project.weights.read()[1] == {"round": 2}
     project.close()
     with Project.open(path) as opened:
         names = {file.name for file in (path / "weights").glob("*.safetensors*")}
         assert names == {"round-001.safetensors", "round-002.safetensors"}
         (path / "weights" / "round-002.safetensors").write_bytes(b"")
         with pytest.raises(WeightsMismatch):
-            opened.read_weights()
+            opened.weights.read()
 
 
 def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
-    assert project.read_aside("unfinished") is None
-    assert project.aside_card("unfinished") is None
-    project.clear_aside("unfinished")
+    assert project.weights.read_aside("unfinished") is None
+    assert project.weights.aside_card("unfinished") is None
+    project.weights.clear_aside("unfinished")
     state = {
         "step": np.array(7, np.int64),
         "mean": np.arange(3, dtype=np.float64),
@@ -675,17 +675,17 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
         "none": np.zeros((0, 2), np.float32),
     }
     for epoch in (1, 2):
-        project.write_aside(
+        project.weights.write_aside(
             "unfinished", state, {"epoch": epoch, "settings": {"epochs": 9}}
         )
-    project.commit_weights(1, {"w": np.zeros(2)}, {})
+    project.weights.commit(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.aside_card("unfinished") == {
+        assert opened.weights.aside_card("unfinished") == {
             "epoch": 2,
             "settings": {"epochs": 9},
         }
-        arrays, card = opened.read_aside("unfinished")
+        arrays, card = opened.weights.read_aside("unfinished")
         assert card == {"epoch": 2, "settings": {"epochs": 9}}
         assert set(arrays) == set(state)
         for name, array in state.items():
@@ -693,56 +693,58 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
                 *(array.dtype, array.shape),
             )
             np.testing.assert_array_equal(arrays[name], array)
-        assert opened.latest_weights_round() == 1
-        opened.clear_aside("unfinished")
-        assert opened.read_aside("unfinished") is None
+        assert opened.weights.latest_round == 1
+        opened.weights.clear_aside("unfinished")
+        assert opened.weights.read_aside("unfinished") is None
         names = sorted(file.name for file in (path / "weights").iterdir())
         assert names == ["round-001.json", "round-001.safetensors"]
 
 
 def test_a_live_head_is_kept_beside_an_unfinished_training(project, path):
-    assert project.aside_card("live") is None
-    project.write_aside("unfinished", {"w": np.zeros(1)}, {"epoch": 1})
+    assert project.weights.aside_card("live") is None
+    project.weights.write_aside("unfinished", {"w": np.zeros(1)}, {"epoch": 1})
     for learnt in (1, 2):
-        project.write_aside("live", {"head": np.full(2, learnt)}, {"learnt": learnt})
-    project.commit_weights(1, {"w": np.zeros(2)}, {})
+        project.weights.write_aside(
+            "live", {"head": np.full(2, learnt)}, {"learnt": learnt}
+        )
+    project.weights.commit(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.aside_card("live") == {"learnt": 2}
-        arrays, card = opened.read_aside("live")
+        assert opened.weights.aside_card("live") == {"learnt": 2}
+        arrays, card = opened.weights.read_aside("live")
         assert (arrays["head"].tolist(), card) == ([2, 2], {"learnt": 2})
-        assert opened.weights_rounds() == (1,)
-        opened.clear_aside("live")
-        assert opened.read_aside("live") is None
-        assert opened.aside_card("unfinished") == {"epoch": 1}
+        assert opened.weights.rounds == (1,)
+        opened.weights.clear_aside("live")
+        assert opened.weights.read_aside("live") is None
+        assert opened.weights.aside_card("unfinished") == {"epoch": 1}
 
 
 def test_cards_of_rounds_are_read_by_themselves(project, path):
-    assert project.weights_rounds() == ()
+    assert project.weights.rounds == ()
     for number in (3, 1):
-        project.commit_weights(number, {"w": np.zeros(2)}, {"network": f"n{number}"})
-    assert project.weights_rounds() == (1, 3)
-    assert project.weights_card(1) == {"network": "n1"}
-    assert project.weights_card(3) == {"network": "n3"}
+        project.weights.commit(number, {"w": np.zeros(2)}, {"network": f"n{number}"})
+    assert project.weights.rounds == (1, 3)
+    assert project.weights.card(1) == {"network": "n1"}
+    assert project.weights.card(3) == {"network": "n3"}
     with pytest.raises(WeightsMismatch, match="round-002"):
-        project.weights_card(2)
+        project.weights.card(2)
     (path / "weights" / "round-003.safetensors").write_bytes(b"")
     with pytest.raises(WeightsMismatch, match="round-003"):
-        project.weights_card(3)
+        project.weights.card(3)
 
 
 def test_a_training_that_cannot_be_kept_leaves_the_older_one(
     project, path, monkeypatch
 ):
-    project.write_aside("unfinished", {"w": np.zeros(2)}, {"epoch": 1})
+    project.weights.write_aside("unfinished", {"w": np.zeros(2)}, {"epoch": 1})
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "unfinished")
 
     with monkeypatch.context() as patch, pytest.raises(CannotWrite, match="No space"):
         patch.setattr(os, "fsync", full)
-        project.write_aside("unfinished", {"w": np.ones(2)}, {"epoch": 2})
-    arrays, card = project.read_aside("unfinished")
+        project.weights.write_aside("unfinished", {"w": np.ones(2)}, {"epoch": 2})
+    arrays, card = project.weights.read_aside("unfinished")
     assert (arrays["w"].tolist(), card) == ([0, 0], {"epoch": 1})
     project.close()
     with Project.open(path) as opened:
@@ -750,14 +752,14 @@ def test_a_training_that_cannot_be_kept_leaves_the_older_one(
         file = path / "weights" / "unfinished.safetensors"
         file.write_bytes(file.read_bytes()[:-9])
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
-            opened.read_aside("unfinished")
+            opened.weights.read_aside("unfinished")
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
-            opened.aside_card("unfinished")
+            opened.weights.aside_card("unfinished")
     with (
         Project.open(path, "read") as reader,
         pytest.raises(CannotWrite, match="reading only"),
     ):
-        reader.clear_aside("unfinished")
+        reader.weights.clear_aside("unfinished")
 
 
 # Verify
@@ -765,7 +767,7 @@ def test_a_training_that_cannot_be_kept_leaves_the_older_one(
 
 def test_verify_finds_and_repairs(asked, path):
     asked.stroke("first", SPOT, spot(2))
-    asked.commit_weights(1, {}, {})
+    asked.weights.commit(1, {}, {})
     assert asked.verify() == []
     expected = asked.read_labels("first")
     layout.write_window(
@@ -942,7 +944,7 @@ def test_a_full_disk(small_disk):
         project.add_image("b", noise)
     assert not (path / "images" / "b").exists()
     with pytest.raises(CannotWrite):
-        project.commit_weights(1, {"w": rng.random(100_000)}, {})
+        project.weights.commit(1, {"w": rng.random(100_000)}, {})
     with pytest.raises(CannotWrite):
         Project.create(small_disk / "y.alseg", CLASSES).add_image("b", noise)
     ballast.unlink()
@@ -951,7 +953,7 @@ def test_a_full_disk(small_disk):
     project.close()
     with Project.open(path) as opened:
         assert opened.verify() == []
-        assert opened.latest_weights_round() is None
+        assert opened.weights.latest_round is None
 
 
 WITHOUT_RIGHTS = """

@@ -107,7 +107,7 @@ def test_an_error_is_one_notification_and_the_window_lives(
 
 
 def test_a_stopped_look_is_not_started_again(dock, worker, labelling, qtbot):
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     worker.deed = lambda task, project, arguments: None  # as when stopped
     dock.show_image(dock.project.images()[1])
     wait_idle(qtbot, dock)
@@ -248,10 +248,10 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
     dock, worker, labelling, qtbot
 ):
     image = next(i for i in dock.project.images() if i != labelling.image)
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
     assert dock.project.has_fresh_map(image, "entropy")
-    dock.project.commit_weights(1, {"a": np.ones(1)}, {})
+    dock.project.weights.commit(1, {"a": np.ones(1)}, {})
     assert not dock.project.has_fresh_map(image, "entropy")
     dock.show_image(image)
     wait_idle(qtbot, dock)
@@ -260,7 +260,7 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
 
 def stopped(dock, round):
     """Leave what a stopped training leaves."""
-    dock.project.write_aside(
+    dock.project.weights.write_aside(
         "unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}}
     )
 
@@ -274,7 +274,7 @@ def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):
     wait_idle(qtbot, dock)
     assert not button.isHidden()
     assert "Learning was stopped" in dock.next_step.text()
-    worker.deed = lambda *_: dock.project.clear_aside("unfinished")
+    worker.deed = lambda *_: dock.project.weights.clear_aside("unfinished")
     before = len(dock.round_panel.curve.losses)
     button.click()
     assert "Go on labelling" in dock.next_step.text()
@@ -428,7 +428,7 @@ def test_weights_for_other_classes_are_told(
     from napari_alseg import segmentation, session
 
     net = segmentation.build(TINY_NETWORK, classes=2)
-    dock.project.commit_weights(1, segmentation.state(net), segmentation.card(net))
+    dock.project.weights.commit(1, segmentation.state(net), segmentation.card(net))
 
     def really(task, path, arguments):
         with Project.open(path, "borrow") as child:
@@ -459,7 +459,7 @@ def test_a_pool_without_anything_to_ask_is_a_state(
 ):
     while labelling.states().count("open"):
         dock.answer(1)
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     worker.deed = worker.exhausted
     dock.ask()
     wait_idle(qtbot, dock)

@@ -479,7 +479,7 @@ def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
 def test_switched_off_it_ends_the_child_and_the_network_looks_again(
     dock, worker, living, told, say, qtbot
 ):
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     living.press("Shift-S")
     say("similar", regions=tuple(others(dock.labelling, 3)))
     assert worker.asked == []
@@ -547,7 +547,7 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     assert ids(dock.labelling)[:3] == before[:3]
     dock.shut_down()
     with Project.open(asked_path) as project:
-        assert project.aside_card("live") is not None
+        assert project.weights.aside_card("live") is not None
 
 
 def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):

@@ -71,7 +71,7 @@ def maps_on_screen(dock):
 def test_several_maps_are_layers_of_their_own_from_one_look(
     dock, worker, labelling, qtbot
 ):
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
 
     def look(task, path, arguments):
         with Project.open(path, "borrow") as child:
@@ -99,7 +99,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
 
     def look(task, path, arguments):
         if "difficulty" in arguments["maps"]:
@@ -211,7 +211,7 @@ def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(dock, taug
 
 
 def test_pseudo_labels_come_and_go_with_the_image(dock, worker, taught, qtbot):
-    dock.project.commit_weights(1, {"a": np.zeros(1)}, {})
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     panel, other = dock.maps_panel, dock.project.images()[1]
     weight = next(i for i in panel._list.items() if i.text() == "pseudo-weight")
     assert not weight.isHidden() and not panel._pseudo.isHidden()
