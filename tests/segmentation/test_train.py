@@ -233,12 +233,16 @@ def difficulty_of_wrong_less_right(network, examples) -> float:
     return values[mask].mean() - values[~mask].mean()
 
 
-def test_it_learns_where_it_errs(learns_where_it_errs, quick):
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_it_learns_where_it_errs(learns_where_it_errs, quick, weight):
     """On images that it has not seen; about half of the right pixels are sure."""
     network, others = learns_where_it_errs, half_of_it_cannot_be_learnt(1)
     settings = replace(quick, epochs=40)
-    finish(start(network, half_of_it_cannot_be_learnt(0), [], settings))
-    assert difficulty_of_wrong_less_right(network, others) > 0.2
+    recipe = RecipeSettings(difficulty=weight)
+    lesson = Difficulty(half_of_it_cannot_be_learnt(0), settings, recipe=recipe)
+    finish(Run(network, settings).learn(lesson))
+    found = difficulty_of_wrong_less_right(network, others)
+    assert found > 0.2 if weight else found < 0.1
 
 
 def test_where_it_errs_teaches_the_network_as_well(
