@@ -80,10 +80,7 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
     """
     rows = np.flatnonzero(candidates.open)
     if len(rows) == 0:
-        raise NothingToAsk(
-            "every region of the pool is labelled, answered or skipped: ask smaller "
-            "regions, or undo a skipped one to be asked it again"
-        )
+        raise _nothing_left(asked)
     if asked.settings.choice == "everything":
         return rows
     free, known = candidates.of(rows), candidates.of(~candidates.open)
@@ -105,6 +102,19 @@ def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
         )
     chosen: np.ndarray = rows[picked]
     return chosen
+
+
+def _nothing_left(asked: Asking) -> NothingToAsk:
+    """Return the error that says why nothing is open, and what would open something."""
+    if set(asked.images) <= asked.project.closed_regions(("image",)).keys():
+        return NothingToAsk(
+            "every image of the pool was answered or skipped as a whole: undo a "
+            "skipped one to be asked it again"
+        )
+    return NothingToAsk(
+        "every region of the pool is labelled, answered or skipped: ask smaller "
+        "regions, or undo a skipped one to be asked it again"
+    )
 
 
 def _pick(

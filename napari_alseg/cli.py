@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
-from threading import Event, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from typing import Any, TypeVar
 
 import tyro
@@ -53,7 +53,9 @@ def _interruptions(console: Console) -> Iterator[Event]:
     def note(*_: Any) -> None:
         asked.set()
         signal.signal(signal.SIGINT, usual)
-        console.print("stopping after this step; Ctrl-C again ends at once")
+        # Who was interrupted may hold what printing waits for.
+        text = "stopping after this step; Ctrl-C again ends at once"
+        Thread(target=console.print, args=(text,)).start()
 
     signal.signal(signal.SIGINT, note)
     try:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import BadValue
 from .metrics import area_under_curve
-from .runs import Run, or_none, read_run, wanted
+from .runs import Run, is_off, or_none, read_run, wanted
 from .settings import OF_COMPUTER, TERMS
 
 COSTS = ("pixels", "regions", "images", "clicks", "seconds")
@@ -204,21 +204,26 @@ def _refuse_other_data(runs: dict[Path, Run]) -> None:
                     f"{folder} has {what} {here}, {first} has {there}; compare runs of "
                     "one data set"
                 )
-    files = {run["files"]["dataset"]: f for f, run in runs.items() if "files" in run}
-    if len(files) > 1:  # older runs do not say
-        raise BadValue(
-            f"the data sets of {' and '.join(map(str, files.values()))} have one name "
-            "and other files; compare runs of one data set"
-        )
+    for kind, what in (("dataset", "data sets"), ("source", "sources")):
+        known: dict[str, tuple[Path, str]] = {}
+        for folder, run in runs.items():
+            if "files" in run:  # older runs do not say
+                files = run["files"][kind]
+                other, theirs = known.setdefault(run[kind], (folder, files))
+                if files != theirs:
+                    raise BadValue(
+                        f"the {what} of {other} and {folder} have one name and other "
+                        "files; compare runs of the same data"
+                    )
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return all settings but the seed that are given, by flat name."""
+    """Return all settings but the seed that are not off, by flat name."""
     apart = ("format", "seed", "after.seed", "files.dataset", "files.source")
     return {
         name: each
         for name, each in wanted(run).items()
-        if name not in apart and each not in ("", None)
+        if name not in apart and not is_off(each)
     }
 
 
@@ -342,7 +347,9 @@ def _group(
     bounds = list(_paired(ended, upper))
     shares = [_final(run) / bound for run, bound in bounds if bound]
     twin = _twin(runs[0], sets)
-    gains = [_final(run) - bound for run, bound in _paired(ended, twin)]
+    done = len(ended[0]["rounds"])
+    as_far = [run for run in twin or () if len(run["rounds"]) == done]
+    gains = [_final(run) - bound for run, bound in _paired(ended, as_far)]
     areas = [area for run in runs if (area := _area(run, common)) is not None]
     return Group(
         name,
@@ -482,10 +489,10 @@ def _incomparable(groups: Sequence[Group]) -> Iterator[str]:
             f"the recipe of learning is {_told(values)}; a difference in mIoU may come "
             "from learning as well as from asking"
         )
-    recipes = dict.fromkeys(group.run["recipe"] for group in groups)
-    for name in (name for recipe in recipes for name in TERMS[recipe]):
-        terms = [group.run["terms"].get(name) for group in groups]
-        values = _by_value(groups, terms)
+    terms = [name for group in groups for name in TERMS[group.run["recipe"]]]
+    for name in dict.fromkeys(terms):
+        taking = [group for group in groups if name in TERMS[group.run["recipe"]]]
+        values = _by_value(taking, [each.run["terms"].get(name) for each in taking])
         if len(values) > 1:
             yield (
                 f"the recipe's {name} is {_told(values)}; what is learnt depends on it"

@@ -8,8 +8,9 @@ is measured on ``val/``, and learning never looks at it.
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from .store import (
     Project,
     Split,
     domain,
-    image_files,
     paired,
     read_classes,
     read_image,
@@ -104,21 +104,41 @@ def splits(dataset: Path) -> dict[str, Split]:
     return {"train": "pool", "val": "test"}
 
 
-def fingerprint(folder: Path) -> str:
-    """Return what tells a data set, or a domain, from others of the same name.
+def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
+    """Return what tells a data set and another domain from others of the same names.
 
-    It is made of the names and sizes of its images and masks and of what the classes
-    are, which takes no time.
+    It is made of what the classes are and of the names and sizes of the images and
+    masks that a rehearsal reads, which takes no time.
+
+    Parameters
+    ----------
+    dataset, source
+        As `create_rehearsal` takes them.
+
+    Returns
+    -------
+    dict
+        ``"dataset"`` and ``"source"``, empty if there is none.
+
+    Raises
+    ------
+    BadClasses, EmptyFolder, MaskMismatch
+        As `create_rehearsal` does.
     """
-    told = []
-    for part in ("", "train", "val", "test"):
-        for kind in ("images", "masks"):
-            inner = folder / part / kind
-            for file in image_files(inner) if inner.is_dir() else ():
-                size = file.stat().st_size if file.is_file() else "folder"
-                told.append(f"{part}/{kind}/{file.name} {size}")
-    table = folder / "classes.csv"
-    told.append(table.read_text("utf-8-sig") if table.is_file() else "")
+    table = read_classes(dataset / "classes.csv")
+    found = _fingerprint([dataset / folder for folder in splits(dataset)], table)
+    if source is None:
+        return {"dataset": found, "source": ""}
+    folder, own = domain(source, table)
+    return {"dataset": found, "source": _fingerprint([folder], own)}
+
+
+def _fingerprint(folders: Iterable[Path], table: ClassTable) -> str:
+    told = [repr(table)]
+    for folder in folders:
+        for file in chain.from_iterable(paired(folder)):
+            size = file.stat().st_size if file.is_file() else "folder"
+            told.append(f"{folder.name}/{file.parent.name}/{file.name} {size}")
     return sha256("\n".join(told).encode()).hexdigest()[:12]
 
 

@@ -251,8 +251,8 @@ def learn_once(
         if worth_keeping(project, run.curve):
             learner.commit(net, run.curve)
         raise
+    learner.commit(net, run.curve)  # first, if there is no room for the rest
     put_off()  # measuring may be stopped, too
-    learner.commit(net, run.curve)
     report = yield from learner.report(net, run.curve)
     if run.ended:
         project.weights.clear_aside("unfinished")

@@ -94,8 +94,8 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
             break
         stage = yield from _next_stage(learner, stage, run, labelled, unlabelled)
     net, curve = run.network, run.curve
+    learner.commit(net, curve)  # first, if there is no room for the rest
     _put_off(learner, stage, run)  # weighing and measuring may be stopped, too
-    learner.commit(net, curve)
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     report = yield from learner.report(net, curve)

@@ -107,7 +107,7 @@ def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     """Return settings that two runs do not share, by flat name; None for a missing one.
 
     A setting that only one of them has, as it is younger than the other, is no
-    difference while it is off; nor are files that one of them does not know.
+    difference while it is off (`is_off`); nor are files that one of them does not know.
 
     Examples
     --------
@@ -119,10 +119,21 @@ def differences(first: Run, second: Run) -> dict[str, tuple[Any, Any]]:
     for name in dict.fromkeys([*here, *there]):
         pair = here.get(name), there.get(name)
         both = name in here and name in there
-        unknown = not both and (not any(pair) or name.startswith("files."))
+        unknown = not both and (all(map(is_off, pair)) or name.startswith("files."))
         if pair[0] != pair[1] and not unknown:
             different[name] = pair
     return different
+
+
+def is_off(value: Any) -> bool:
+    """Whether a setting is as if it were not there: none, an empty text, or False.
+
+    Examples
+    --------
+    >>> [is_off(value) for value in (None, "", False, 0)]
+    [True, True, True, False]
+    """
+    return value is False or value in (None, "")
 
 
 def table(run: Run) -> str:

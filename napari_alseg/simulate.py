@@ -18,7 +18,7 @@ from typing import Any
 
 from . import __version__, published, segmentation, session, systems
 from .arrays import LabelMap, Selection, Task
-from .dataset import create_rehearsal, fingerprint, parse_size, truth_of
+from .dataset import create_rehearsal, fingerprints, parse_size, truth_of
 from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
 from .oracle import Answers, Oracle
@@ -176,10 +176,11 @@ def simulate(
         after,
     )
     _refuse_misfits(simulation, given.training, source, after)
-    run = _there(_described(given), out, resume)
+    described = _described(given)
+    run = _there(described, out, resume)
     if run["finished"]:
         return run
-    if not given.path.exists():
+    if run["rounds"] == described["rounds"]:
         yield from _begin(given, run)
     with Project.open(given.path) as project:
         run["classes"] = [entry.name for entry in project.classes]
@@ -361,10 +362,7 @@ def _described(given: _Given) -> Run:
         "versions": versions(),
         "terms": asdict(given.recipe),
         "prediction": asdict(given.prediction),
-        "files": {
-            "dataset": fingerprint(given.dataset),
-            "source": fingerprint(source) if source else "",
-        },
+        "files": fingerprints(given.dataset, source),
     }
     if run["recipe"] == "live":
         run["live"] = asdict(given.live)
@@ -414,6 +412,12 @@ def _there(run: Run, out: Path, resume: bool) -> Run:
         )
     known = read_run(out)
     different = differences(known, run)
+    for name in ("dataset", "source"):
+        if f"files.{name}" in different:
+            raise BadValue(
+                f"the images, masks or classes of {run[name]} are not those that the "
+                f"run in {out} was begun with; give these, or a new folder"
+            )
     if different:
         told = "; ".join(
             f"{name} was {was!r}, is {now!r}" for name, (was, now) in different.items()
@@ -426,26 +430,27 @@ def _there(run: Run, out: Path, resume: bool) -> Run:
 
 
 def _begin(given: _Given, run: Run) -> Task[None]:
-    """Make the project; if the run cannot be, leave its folder as it was."""
-    simulation = given.simulation
+    """Make the project, unless it is there; if the run cannot be, leave nothing new."""
+    simulation, made = given.simulation, not given.path.exists()
     if not given.after and (simulation.initial_images or simulation.added_images):
         refuse_too_many(run, len(list(paired(given.dataset / "train"))))
     segmentation.build(given.network, classes=2)  # unknown names are refused here
     write_run(run, given.out)
     try:
-        if given.after is None:
+        if made and given.after is None:
             yield from create_rehearsal(
                 given.path, given.dataset, given.size, given.source
             )
-        else:
+        elif made and given.after is not None:
             _copy_project(given.after, given.path)
         with Project.open(given.path) as project:
             stages_of(project, simulation, run)
             never_paired(project, given.recipe)
             _refuse_void(project, truth_of(project, given.dataset, given.size))
     except AlsegError:
-        shutil.rmtree(given.path, ignore_errors=True)
-        (given.out / "run.json").unlink()
+        if made:
+            shutil.rmtree(given.path, ignore_errors=True)
+            (given.out / "run.json").unlink()
         raise
 
 

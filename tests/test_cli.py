@@ -3,7 +3,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from io import StringIO
 from shutil import rmtree
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -317,6 +320,36 @@ def test_an_interruption_waits_for_the_end_of_a_step_and_a_second_does_not():
         cli.drive(task(2), Console(quiet=True))
     assert done == []
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interruption_does_not_wait_for_what_it_interrupted():
+    """The terminal may be locked by the very step that Ctrl-C came into."""
+    locked = Lock()
+
+    class Terminal(StringIO):
+        waited_in_vain = False
+
+        def write(self, text):
+            if not locked.acquire(timeout=5):
+                self.waited_in_vain = True
+                return 0
+            try:
+                return super().write(text)
+            finally:
+                locked.release()
+
+    def task():
+        with locked:
+            signal.raise_signal(signal.SIGINT)
+        yield Progress(0, 1, "working")
+
+    terminal = Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        cli.drive(task(), Console(file=terminal))
+    for thread in set(threading.enumerate()) - {threading.main_thread()}:
+        thread.join(timeout=5)
+    assert not terminal.waited_in_vain
+    assert "stopping after this step" in terminal.getvalue()
 
 
 def test_an_interruption_at_the_very_end_is_not_lost():

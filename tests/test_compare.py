@@ -291,6 +291,23 @@ def test_gain_is_over_random_of_the_same_regions(tmp_path):
     assert groups["random (partition superpixels)"].gain is None
 
 
+def test_gain_is_taken_where_both_have_come(tmp_path):
+    changes = {"planned_rounds": 2, "finished": False}
+    made(tmp_path / "r", "random", rounds=((0.01, 0.4),), **changes)
+    groups = by_name(compare([tmp_path / "r", made(tmp_path / "e")]))
+    assert groups["entropy"].gain is None
+
+
+def test_a_setting_that_is_off_is_as_if_it_were_not_there(tmp_path):
+    folders = [
+        made(tmp_path / "older"),
+        made(tmp_path / "newer", seed=1, training={"doubled": False}),
+        made(tmp_path / "other", seed=1, training={"doubled": True}),
+    ]
+    first, second = compare(folders).groups
+    assert (len(first.runs), len(second.runs)) == (2, 1)
+
+
 def test_rounds_that_go_on_are_held_against_random_rounds_that_go_on(tmp_path):
     def after(system):
         return {"after": {"system": system, "seed": 0, "round": 2}}
@@ -513,6 +530,23 @@ def test_data_sets_of_one_name_are_told_apart_by_their_files(tmp_path):
         compare([older, *folders[1:]])
 
 
+def test_sources_of_one_name_are_told_apart_by_their_files(tmp_path):
+    day, night, changed = (
+        made(
+            tmp_path / str(seed),
+            seed=seed,
+            source=source,
+            files={"dataset": "1f", "source": files},
+        )
+        for seed, (source, files) in enumerate(
+            [("day", "2e"), ("night", "3d"), ("day", "4c")]
+        )
+    )
+    assert len(compare([day, night]).groups) == 2
+    with pytest.raises(BadValue, match=r"the sources of .* have one name and other"):
+        compare([day, night, changed])
+
+
 def test_of_many_groups_only_the_exceptions_are_named(tmp_path):
     folders = [
         made(tmp_path / name, name, training={"epochs": 9 if name == "bald" else 20})
@@ -537,6 +571,18 @@ def test_a_single_full_has_no_deviation(tmp_path):
     group = by_name(compare([full(tmp_path / "full", 0.8), *runs]))["entropy"]
     assert group.full == Spread(0.8, None, 1)
     assert group.share_of_full.seeds == 3
+
+
+def test_a_term_is_held_against_those_who_learn_by_it(tmp_path):
+    by = {"recipe": "consistency"}
+    folders = [
+        made(tmp_path / "r", "random", terms={"consistency": 1.0}),
+        made(tmp_path / "e", terms={"consistency": 0.5}, **by),
+    ]
+    assert not any("the recipe's" in text for text in compare(folders).warnings)
+    other = made(tmp_path / "m", "margin", terms={"consistency": 1.0}, **by)
+    told = "\n".join(compare([*folders, other]).warnings)
+    assert "the recipe's consistency is 0.5 (entropy); 1.0 (margin);" in told
 
 
 def test_terms_of_other_recipes_do_not_matter(tmp_path):

@@ -16,12 +16,13 @@ from conftest import (
 
 from napari_alseg import learning, session
 from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
-from napari_alseg.errors import BadValue, NothingToLearn
+from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
 from napari_alseg.learning import Examples, Plan
 from napari_alseg.oracle import Oracle
 from napari_alseg.segmentation import Adaptation, Partial, Run, predict
 from napari_alseg.session import retrain
 from napari_alseg.settings import QuerySettings, RecipeSettings, TrainingSettings
+from napari_alseg.store.weights import Weights
 
 
 def ask(project, budget="6 regions", system="entropy", **parameters):
@@ -157,6 +158,20 @@ def stop_after(project, step, training=TINY_TRAINING):
         if progress.message == "learning" and progress.done >= step:
             break
     task.close()
+
+
+def test_a_disk_that_is_full_at_the_end_does_not_take_the_network(
+    answered, monkeypatch
+):
+    """What a training needs to be gone on with is several times as large."""
+
+    def full(*_):
+        raise CannotWrite("No space left on device")
+
+    monkeypatch.setattr(Weights, "write_aside", full)
+    with pytest.raises(CannotWrite):
+        learn(answered)
+    assert answered.weights.latest_round == 1
 
 
 @pytest.mark.parametrize("step", [1, 3])

@@ -8,7 +8,7 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_TRAINING
 
 from napari_alseg import rectifying
 from napari_alseg.arrays import Bounds, finish
-from napari_alseg.errors import BadValue, NothingToLearn, UnknownName
+from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn, UnknownName
 from napari_alseg.segmentation import Run, pairs
 from napari_alseg.session import query, retrain
 from napari_alseg.settings import QuerySettings, RecipeSettings
@@ -187,11 +187,25 @@ def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
     for progress in task:
         if "giving" in progress.message:
             break
-    card = labelled.weights.aside_card(
-        "unfinished"
-    )  # nobody has stopped it, it might crash
-    assert card["stage"] == 1
+    # Nobody has stopped it, it might crash.
+    assert labelled.weights.aside_card("unfinished")["stage"] == 1
     task.close()
+
+
+def test_a_disk_that_is_full_at_the_end_does_not_take_the_network(
+    labelled, monkeypatch
+):
+    put_off = rectifying._put_off
+
+    def full_at_last(learner, stage, run):
+        if stage.number == rectifying.STAGES:
+            raise CannotWrite("No space left on device")
+        put_off(learner, stage, run)
+
+    monkeypatch.setattr(rectifying, "_put_off", full_at_last)
+    with pytest.raises(CannotWrite):
+        learn(labelled)
+    assert labelled.weights.latest_round == 0
 
 
 def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):

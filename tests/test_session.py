@@ -121,6 +121,15 @@ def test_what_is_skipped_or_labelled_is_not_asked_again(project, truth):
         ask(project)
 
 
+def test_images_that_are_done_as_a_whole_are_named_so(project, truth):
+    """No smaller region of them is ever asked."""
+    count = f"{len(project.images())} images"
+    images = {"partition": "image", "region_size": None}
+    answer(project, ask(project, count, "random", **images), truth)
+    with pytest.raises(NothingToAsk, match="as a whole: undo a skipped one"):
+        ask(project)
+
+
 def test_open_regions_return_to_the_pool(project):
     ask(project, system="full")
     assert len(ask(project, system="full").regions) > 0
@@ -262,9 +271,8 @@ def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
         pass
     task.close()
     assert project.weights.latest_round == 1
-    assert (
-        project.weights.aside_card("unfinished") is not None
-    )  # it can be gone on with
+    # It can be gone on with.
+    assert project.weights.aside_card("unfinished") is not None
 
 
 def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -11,7 +12,7 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 from napari_alseg import learning
 from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
-from napari_alseg.dataset import parse_size, resized
+from napari_alseg.dataset import fingerprints, parse_size, resized
 from napari_alseg.errors import (
     AlsegError,
     BadClasses,
@@ -35,6 +36,12 @@ TINY = {
     "prediction": TINY_PREDICTION,
 }
 ARGUMENTS = ("network", "training", "recipe", "source", "after", "resume")
+
+
+@pytest.fixture
+def source(dataset, tmp_path):
+    """The data set again, as another domain."""
+    return shutil.copytree(dataset, tmp_path / "other-domain")
 
 
 def begin(dataset, out, **changes):
@@ -423,8 +430,47 @@ def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path
     (other / "train" / "masks" / "Thumbs.db").write_bytes(b"seen")
     assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
     next((other / "train" / "masks").glob("*.png")).write_bytes(b"something else")
-    with pytest.raises(BadValue, match=r"files\.dataset was"):
+    with pytest.raises(BadValue, match="are not those that the run in"):
         rehearse(other, tmp_path / "run", rounds=1, resume=True)
+
+
+def test_files_that_no_rehearsal_reads_do_not_matter(dataset, source):
+    before = fingerprints(dataset, source)
+    (dataset / "images").mkdir()
+    shutil.rmtree(source / "val")
+    assert fingerprints(dataset, source) == before
+    next((source / "train/images").iterdir()).write_bytes(b"another")
+    after = fingerprints(dataset, source)
+    assert after["dataset"] == before["dataset"]
+    assert after["source"] != before["source"]
+
+
+def test_classes_that_are_no_text_are_refused(dataset, tmp_path):
+    (dataset / "classes.csv").write_bytes("Straße".encode("cp1252"))
+    with pytest.raises(BadClasses, match="cannot be read as a table"):
+        rehearse(dataset, tmp_path / "run", rounds=1)
+
+
+def test_what_is_checked_at_first_is_checked_by_who_goes_on(
+    dataset, tmp_path, monkeypatch
+):
+    """It died when the project was made, and before that was looked at."""
+
+    def died(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(simulation_module, "_refuse_void", died)
+        rehearse(dataset, tmp_path / "run", rounds=1)
+    made = tmp_path / "run" / "project.alseg"
+    for file in (dataset / "train/masks").iterdir():
+        mask = imageio.imread(file)
+        imageio.imwrite(file, np.full_like(mask, 255))
+    resume = partial(rehearse, dataset, tmp_path / "run", rounds=1, resume=True)
+    with monkeypatch.context() as patch, pytest.raises(BadValue, match="learnt from"):
+        patch.setattr(simulation_module, "differences", lambda *_: {})
+        resume()
+    assert made.exists()
 
 
 @pytest.mark.parametrize(
@@ -684,12 +730,6 @@ def test_protocols_that_cannot_be_are_refused(dataset, tmp_path):
 
 
 # --- another domain -------------------------------------------------------------------
-
-
-@pytest.fixture
-def source(dataset, tmp_path):
-    """The data set again, as another domain."""
-    return shutil.copytree(dataset, tmp_path / "other-domain")
 
 
 def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
