@@ -12,20 +12,24 @@ epochs, for a computer with a graphics card.
 import argparse
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 
 from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.cli import drive
 from napari_alseg.compare import compare
+from napari_alseg.dataset import parse_size, truth_of
 from napari_alseg.page import write_pages
 from napari_alseg.runs import read_run
 from napari_alseg.segmentation import predict
+from napari_alseg.segmentation.losses import borders
 from napari_alseg.session import trained_network
 from napari_alseg.settings import (
     PredictionSettings,
@@ -258,6 +262,9 @@ def main() -> None:
             ]
             (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
         if done:
+            asked = data / ("dusk" if group == "domains" else "camvid")
+            found = [labels_of(path, asked, scale) for path in done]
+            (folder / "labels.json").write_text(json.dumps(found, indent=1) + "\n")
             write_pages(compare(ends(done, group, scale)), folder)
         if done and given.keep:
             keep(done, folder, given.keep / group)
@@ -284,6 +291,44 @@ def keep(runs: list[Path], folder: Path, out: Path) -> None:
     for file in folder.glob("*.*"):
         if file.is_file():
             shutil.copy(file, out)
+
+
+def labels_of(run: Path, dataset: Path, scale: Scale) -> dict[str, Any]:
+    """Hold what the answers of a run have labelled against the truth.
+
+    In % of the labelled pixels: those of each class, those at a border between two
+    classes of the truth, and those that have another class in the truth, in which void
+    counts for nothing. Below ``"all"``, the same of all true labels.
+    """
+    with Project.open(run / "project.alseg", "read") as project:
+        truth_at = truth_of(project, dataset, parse_size(scale.size))
+        names = [entry.name for entry in project.classes]
+        answered, everything = Counter[str](), Counter[str]()
+        for image in project.images():
+            labels, truth = project.read_labels(image), truth_at(image)
+            border = borders(torch.from_numpy(to_targets(truth))[None])[0].numpy()
+            for counts, shown in ((answered, labels), (everything, truth)):
+                here = (shown > 0) & (truth > 0)
+                counts["labelled"] += int(here.sum())
+                counts["border"] += int(border[here].sum())
+                counts["wrong"] += int((shown != truth)[here].sum())
+                for label, pixels in enumerate(np.bincount(shown[here])):
+                    if label:
+                        counts[names[label - 1]] += int(pixels)
+    return {
+        "run": f"{run.parent.name}/{run.name}",
+        **_shares(answered, names),
+        "all": _shares(everything, names),
+    }
+
+
+def _shares(counts: Counter[str], names: list[str]) -> dict[str, float]:
+    """Return counts in % of what is labelled."""
+    whole = max(counts["labelled"], 1)
+    return {
+        name: round(100 * counts[name] / whole, 2)
+        for name in (*names, "border", "wrong")
+    }
 
 
 def mean_difficulty(run: Path) -> dict[str, float]:

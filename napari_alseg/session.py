@@ -319,7 +319,7 @@ def retrain(
     prediction : PredictionSettings, optional
         For the final look at the validation images.
     seed : int
-        Same seed, same labels, same CPU: same weights.
+        Same seed, same labels, same CPU and threads: same weights.
     recipe : RecipeSettings, optional
         How much the special terms count.
     live : LiveSettings, optional

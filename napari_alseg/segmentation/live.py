@@ -123,7 +123,7 @@ def learn_head(
     settings : LiveSettings
     steps : int
     seed : int
-        Same seed, same samples, same CPU: same head.
+        Same seed, same samples, same CPU and threads: same head.
 
     Returns
     -------

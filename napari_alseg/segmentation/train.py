@@ -61,8 +61,8 @@ class Run:
         Changed in place.
     settings : TrainingSettings
     seed : int
-        Of dropout. Same seed, same lesson, same CPU: same weights, also when the run
-        is stopped and gone on with in between.
+        Of dropout. Same seed, same lesson, same CPU and threads: same weights, also
+        when the run is stopped and gone on with in between.
 
     Attributes
     ----------
