@@ -43,6 +43,23 @@ def test_the_right_column_first_and_alone():
     assert choose_top(scores, np.array([2, 2]), budget=2).tolist() == [1]
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["mean", "max", "sum", "top"]))
+@settings(max_examples=30, deadline=None)
+def test_other_ids_for_the_regions_choose_the_same_pixels(seed, how):
+    generator = np.random.default_rng(seed)
+    ids = generator.integers(1, 9, (6, 8))
+    renamed = np.concatenate([[0], generator.permutation(8) + 1])[ids]
+    score = generator.random((6, 8))  # no two regions are level
+
+    def chosen(region_map):
+        areas = np.bincount(region_map.ravel(), minlength=9)[1:]
+        scores = pool(score, region_map, how)
+        asked = choose_top(scores, areas[: len(scores)], budget=20)
+        return np.isin(region_map, asked + 1).tolist()
+
+    assert chosen(ids) == chosen(renamed)
+
+
 def test_stops_at_the_first_that_does_not_fit():
     scores, costs = np.array([0.9, 0.8, 0.7]), np.array([2, 5, 1])
     assert choose_top(scores, costs, 3).tolist() == [0]
