@@ -6,6 +6,7 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from napari_alseg.arrays import Prediction, finish
 from napari_alseg.sample_data import CLASSES, Scene, scenes
@@ -22,6 +23,11 @@ for name, value in PATIENT_THREADS.items():  # before torch is loaded
     os.environ.setdefault(name, value)
 
 import torch  # noqa: E402
+
+settings.register_profile(  # a machine may have much to do
+    "patient", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
 
 SHAPE = (48, 64)
 TINY_NETWORK = NetworkSettings(weights="random")

@@ -34,7 +34,7 @@ def test_a_constant_map_scores_zero(fixed):
     assert difficulty_entropy(torch.full((3, 3), 0.4), 8, fixed).item() == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(1, 12), st.booleans())
 def test_equals_the_histogram_of_numpy(seed, bins, fixed):
     values = np.random.default_rng(seed).integers(0, 65, (6, 6)) / 64

@@ -31,7 +31,7 @@ def test_identical_passes_agree():
     assert torch.equal(vote_entropy(samples), torch.zeros(4, 4))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(1, 6), st.integers(2, 5))
 def test_both_lie_in_their_range(seed, count, classes):
     generator = torch.Generator().manual_seed(seed)

@@ -71,7 +71,7 @@ def test_more_classes_than_a_byte_counts():
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**31),
     st.integers(2, 5),

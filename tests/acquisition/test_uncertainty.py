@@ -60,7 +60,7 @@ def test_best_in_any_place_is_found():
         assert margin(probability).item() == pytest.approx(0.7)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.integers(2, 8))
 def test_equals_the_formulas(seed, classes):
     probability = random_probability(seed, classes)

@@ -44,7 +44,7 @@ def test_the_right_column_first_and_alone():
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["mean", "max", "sum", "top"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_other_ids_for_the_regions_choose_the_same_pixels(seed, how):
     generator = np.random.default_rng(seed)
     ids = generator.integers(1, 9, (6, 8))
@@ -101,7 +101,7 @@ def test_no_regions_no_budget_no_choice():
     assert choose_top(np.ones(3), np.ones(3), 0).tolist() == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(0, 130))
 def test_a_larger_budget_asks_the_same_and_more(seed, budget):
     scores, costs, _ = pool_of(seed)
@@ -238,7 +238,7 @@ def test_quotas_that_do_not_add_up_in_binary_are_whole():
     assert len({*np.concatenate([classes, np.zeros(49, int)])[picked].tolist()}) == 49
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(0, 40))
 def test_quotas_spend_the_whole_budget(seed, budget):
     scores, _, classes = pool_of(seed)
@@ -351,7 +351,7 @@ def brute_core_set(features, count, known=None):
     return chosen
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.booleans())
 def test_core_set_equals_brute_force(seed, has_known):
     generator = np.random.default_rng(seed)
@@ -420,7 +420,7 @@ def test_equal_scores_go_in_row_major_order():
     assert centres.tolist() == [[0, 0], [0, 3], [0, 6], [3, 0], [3, 3], [3, 6]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 2**31),
     st.tuples(st.integers(1, 12), st.integers(1, 2 * SEGMENT + 9)),
@@ -443,7 +443,7 @@ def test_equals_the_naive_greedy(seed, shape, radius, block_radius, count, dtype
     assert np.array_equal(earlier, before)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 2**31), st.integers(0, 3))
 def test_windows_never_overlap_across_rounds(seed, radius):
     generator = np.random.default_rng(seed)
@@ -519,7 +519,7 @@ def naive_per_image(scores, costs, images, budget):
 
 
 @given(st.integers(0, 10_000), st.integers(0, 160))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_per_image_equals_its_naive_form(seed, budget):
     scores, costs, images = pool_of(seed)
     chosen = choose_per_image(scores, costs, images, budget)
@@ -542,7 +542,7 @@ def test_per_image_of_nothing_is_nothing():
 
 
 @given(st.integers(0, 10_000), st.integers(0, 160), st.integers(1, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_images_take_turns_of_a_few_regions(seed, budget, limit):
     scores, costs, images = pool_of(seed)
     chosen = choose_few_per_image(scores, costs, images, budget, limit)
@@ -565,7 +565,7 @@ def test_images_take_turns_of_a_few_regions(seed, budget, limit):
 
 
 @given(st.integers(0, 10_000), st.integers(0, 160))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_with_a_huge_limit_the_best_of_the_pool_are_chosen(seed, budget):
     scores, costs, images = pool_of(seed)
     chosen = choose_few_per_image(scores, costs, images, budget, 10_000)
@@ -611,7 +611,7 @@ def test_it_is_the_nearest_to_the_middle_of_its_kind():
 
 
 @given(st.integers(0, 10_000), st.integers(0, 200))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_typical_regions_keep_the_budget_and_never_come_twice(seed, budget):
     generator = np.random.default_rng(seed)
     descriptors = generator.integers(0, 3, (50, 2)).astype(np.float32)

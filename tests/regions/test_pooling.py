@@ -39,7 +39,7 @@ def test_top_is_the_highest_tenth_rounded_up():
     assert pool(score[:, :9], np.ones((1, 9), np.int32), "top") == [8]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(0, 2**31),
     st.sampled_from(sorted(BY_LOOP)),
@@ -127,7 +127,7 @@ def test_features_are_averaged_at_their_own_resolution():
     assert pooled.dtype == np.float32
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31))
 def test_features_at_full_resolution_equal_pooling(seed):
     rng = np.random.default_rng(seed)

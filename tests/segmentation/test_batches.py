@@ -71,7 +71,7 @@ def test_zoom_moves_colours_and_targets_together():
     assert small[:20, 0, 0].max() >= 37  # half the size: 40 rows in 20
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 59), st.integers(0, 89), st.builds(Draw, *[uniform] * 8))
 def test_a_crop_holds_the_labelled_pixel(row, column, draw):
     _, targets = crop(example_of(60, 90, (row, column)), (32, 32), PLAIN, draw)

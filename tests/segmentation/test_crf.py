@@ -121,7 +121,7 @@ def brute_refine(probability, image, iterations, radius, colour, weight):
     return torch.from_numpy(belief).float()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(0, 2**31),
     st.tuples(st.integers(2, 4), st.integers(1, 6), st.integers(1, 7)),
@@ -160,7 +160,7 @@ def test_uniform_stays_uniform_whatever_the_image():
     assert torch.equal(refine(uniform, noise(0), **parameters), uniform)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**31),
     st.integers(1, 6),
@@ -395,7 +395,7 @@ def test_a_label_travels_one_radius_an_iteration():
         assert (found[:, :reached] == 2).all() and (found[:, reached:] == IGNORE).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(0, 2**31),
     st.integers(1, 5),

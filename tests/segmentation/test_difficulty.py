@@ -31,7 +31,7 @@ def test_three_pixels_by_hand():
     torch.testing.assert_close(found, expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_the_attention_of_a_pixel_sums_to_one(seed):
     """The probabilities that it mixes do, so their mean does only if it does."""
@@ -40,7 +40,7 @@ def test_the_attention_of_a_pixel_sums_to_one(seed):
     torch.testing.assert_close(total, torch.ones(2, 5, 6))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_pixels_that_change_places_take_their_result_along(seed):
     probability, gamma = probabilities(seed), torch.tensor(1.5)

@@ -48,7 +48,7 @@ def passed(network: Network, images: torch.Tensor, rate=0.5, seed=SEED):
         return network(images)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.floats(0, 0.95), st.integers(0, 2**31 - 1))
 def test_a_mask_holds_zero_or_what_makes_up_for_it(channels, rate, seed):
     mask = channel_mask(channels, rate, (seed, 0, 0))

@@ -73,7 +73,7 @@ def test_images_of_a_batch_do_not_mix():
     torch.testing.assert_close(filter_bank(batch), alone)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 1000))
 def test_any_size_gives_a_cell_for_four_pixels(height, width, seed):
     maps = filter_bank(noise(seed, height, width))

@@ -54,7 +54,7 @@ def test_weights_of_zero_give_zero():
     assert float(loss) == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_ignored_pixels_have_no_gradient(seed):
     generator = torch.Generator().manual_seed(seed)
@@ -112,7 +112,7 @@ def test_one_kind_of_pixels_alone_is_finite(target):
     assert (difficulty.grad != 0).any() == (target != IGNORE)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31 - 1))
 def test_it_teaches_labelled_pixels_which_side_to_take(seed):
     generator = torch.Generator().manual_seed(seed)
@@ -147,7 +147,7 @@ def test_each_view_is_pulled_to_the_other_as_it_is():
     assert other.grad.flatten().tolist() == [1.0, 3.0]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1000))
 def test_stopped_gradients_are_those_of_one_plain_mean_square(seed):
     views = [
@@ -188,7 +188,7 @@ def test_neither_the_edge_of_the_image_nor_the_ignored_make_a_border():
     assert not found[0, 1, 1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31 - 1))
 def test_borders_are_where_a_neighbour_differs(seed):
     generator = torch.Generator().manual_seed(seed)

@@ -58,7 +58,7 @@ def test_class_0_makes_pairs_unless_it_is_said_never_to():
     assert set(shared.tolist()) <= {1, NO_CLASS}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SEEDS, NUMBERS, st.integers(1, 6))
 def test_a_partner_shares_a_class_and_is_another(seed, number, count):
     rng = np.random.default_rng(seed)
@@ -174,7 +174,7 @@ def test_a_jitter_of_zero_leaves_all_colours_as_they_are():
     assert torch.equal(found, torch.ones(50, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.floats(0, 1))
 def test_no_factor_is_negative(seed, jitter):
     numbers, chances = torch.rand(

@@ -106,7 +106,7 @@ def test_wrong_pseudo_labels_are_unreliable():
     assert reliable_half(scores) == [1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from([0.1, 0.2, 0.3, np.inf]), max_size=9))
 def test_the_reliable_half_is_the_lower_one(scores):
     reliable = reliable_half(scores)

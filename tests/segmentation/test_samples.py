@@ -26,7 +26,7 @@ def samples_of(targets, order=None):
 # --- choosing pixels ------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 100))
 def test_each_class_in_each_region_gives_the_same_number_if_it_has_it(seed, count):
     targets = painted(seed)
@@ -102,7 +102,7 @@ def test_no_labels_no_pixels():
 # --- thinning -------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 4), max_size=60), st.integers(0, 70), st.randoms())
 def test_thinning_is_fair_to_classes_and_keeps_the_first_ones(targets, most, random):
     samples = samples_of(targets, [random.randrange(9) for _ in targets])

@@ -100,7 +100,7 @@ def test_similarity_grows_back_to_the_image():
     assert torch.equal(found, torch.tensor([[[1.0, 0.75, 0.25, 0.0]] * 2]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.floats(1e-3, 1e3))
 def test_lengths_do_not_matter(seed, factor):
     features, mask = drawn(seed, 2, 6, 4, 4), drawn(seed + 1, 2, 8, 8) > 0
@@ -110,7 +110,7 @@ def test_lengths_do_not_matter(seed, factor):
     torch.testing.assert_close(first, second)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.booleans())
 def test_similarity_lies_from_0_to_1(seed, alike):
     """Features that are all alike round to cosines just above 1."""
@@ -197,7 +197,7 @@ def test_pseudo_labels_that_are_all_ignored_cost_and_teach_nothing():
     assert torch.equal(logits.grad, torch.zeros_like(logits))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS)
 def test_where_similarity_agrees_it_is_plain_cross_entropy(seed):
     logits = drawn(seed, 2, 3, 4, 5)
@@ -213,7 +213,7 @@ def test_where_similarity_agrees_it_is_plain_cross_entropy(seed):
         )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS)
 def test_weights_lie_from_0_to_1_and_have_no_gradient(seed):
     features = drawn(seed, 2, 5, 3, 3).requires_grad_()

@@ -23,7 +23,7 @@ def test_tiles_are_no_larger_than_needed():
     assert {each.shape for each in found} == {(384, 100)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sides, sides, st.sampled_from([64, 96, 130]), st.integers(0, 32))
 def test_tiles_cover_the_image_in_one_size_with_their_overlap(
     rows, columns, tile, overlap
@@ -67,7 +67,7 @@ def test_a_blend_is_the_weighted_mean():
     assert blend.mean().tolist() == [[[1.0, 4.0, 5.0]]]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, sides, st.sampled_from([64, 96, 130]), st.integers(0, 32))
 def test_tiles_cut_from_a_map_blend_to_that_map(rows, columns, tile, overlap):
     bounds = tiles((rows, columns), tile, overlap)
@@ -78,7 +78,7 @@ def test_tiles_cut_from_a_map_blend_to_that_map(rows, columns, tile, overlap):
     torch.testing.assert_close(blend.mean(), whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(sides, sides, st.sampled_from([64, 96]), st.sampled_from([1, 4, 8, 16, 32]))
 def test_coarse_maps_keep_their_place(rows, columns, tile, cell):
     """Cells that hold their own row and column, in pixels, still do so after."""

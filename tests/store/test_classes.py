@@ -70,7 +70,7 @@ def test_a_table_that_is_not_there(tmp_path):
         read_classes(tmp_path / "none.csv")
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(2, 254), st.booleans())
 def test_written_tables_read_back(tmp_path_factory, count, ignored):
     classes = default_classes([f"class, {i}" for i in range(count)])

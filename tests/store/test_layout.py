@@ -93,7 +93,7 @@ def test_maps_are_float16_on_disk_and_float32_in_hand(folder):
     assert layout.read_map(folder, "none") is None
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.data())
 def test_a_window_reaches_every_level(tmp_path_factory, data):
     height, width = 2100, 6

@@ -293,7 +293,7 @@ DEEDS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(DEEDS, min_size=3, max_size=9), st.randoms(use_true_random=False))
 def test_labels_follow_any_deeds(tmp_path_factory, deeds, chance):
     """Against a list of pictures and a place in it, for two levels of pyramid."""
