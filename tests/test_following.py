@@ -38,6 +38,13 @@ class Script:
         return self.urgent.pop(0)
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """Nothing is left out for lack of time, unless a test says so."""
+    for name in ("RANK_SECONDS", "READ_SECONDS", "SLOW_SECONDS"):
+        monkeypatch.setattr(following, name, np.inf)
+
+
 def wish(number, image="scene-00", **about):
     given = {"coming": (), "maps": ("entropy",), "query": QUERY, "rank": False}
     return Wish(number, image, **given | about)
@@ -193,7 +200,7 @@ def test_a_first_map_does_not_wait_for_all_labels(many):
 def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many, monkeypatch):
     keeper = follower(many)
     list(keeper.at_once(wish(1)))
-    monkeypatch.setattr(following, "READ_SECONDS", 60.0)
+    monkeypatch.setattr(following, "READ_SECONDS", np.inf)
     waiting = tuple(keeper.live.unread)
     many.stroke(waiting[0], Bounds(8, 8, 9, 9), np.uint8([[3]]))
     list(keeper.at_once(wish(2)))
@@ -327,7 +334,6 @@ def test_before_two_classes_are_known_the_pool_is_only_described(asked):
 
 
 def test_a_wish_interrupts_what_is_done_meanwhile(answered, monkeypatch):
-    monkeypatch.setattr(following, "RANK_SECONDS", np.inf)  # on slow computers, too
     inbox = Script(wish(1, rank=True, coming=("scene-03",)))
     said = []
     for each in begin(answered, inbox):

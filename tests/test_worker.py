@@ -211,10 +211,8 @@ def test_a_task_that_waits_for_a_message_can_be_stopped(worker, project_path):
     worker.tell(wish(1))
     next_news(task)
     pid = worker.pid
-    begun = time.monotonic()
     worker.stop()
     assert finish(task) is None
-    assert time.monotonic() - begun < 15
     task = follow(worker, project_path)
     worker.tell(wish(2))  # nothing that was meant for the other task is heard
     assert next_news(task).number == 2
