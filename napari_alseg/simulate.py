@@ -388,12 +388,17 @@ def _refuse_other_data(run: Run, before: Run) -> None:
         raise BadValue(
             "the run to begin after has not come to its end; finish it with --resume"
         )
-    for name in ("dataset", "files", "size", "source", *NETWORK):
-        if name in before and run[name] != before[name]:  # older runs lack the files
+    for name in ("dataset", "size", "source", *NETWORK):
+        if run[name] != before.get(name):
             raise BadValue(
-                f"the run to begin after has {name} {before[name]!r}, this one "
+                f"the run to begin after has {name} {before.get(name)!r}, this one "
                 f"{run[name]!r}; give the same"
             )
+    if run["files"] != before.get("files", run["files"]):  # older runs do not say
+        raise BadValue(
+            "the run to begin after was made of other images, masks or classes; give "
+            "the same data"
+        )
 
 
 def _there(run: Run, out: Path, resume: bool) -> Run:
@@ -413,7 +418,8 @@ def _there(run: Run, out: Path, resume: bool) -> Run:
     known = read_run(out)
     different = differences(known, run)
     for name in ("dataset", "source"):
-        if f"files.{name}" in different:
+        changed = different.pop(f"files.{name}", None)
+        if changed and name not in different:
             raise BadValue(
                 f"the images, masks or classes of {run[name]} are not those that the "
                 f"run in {out} was begun with; give these, or a new folder"

@@ -432,6 +432,11 @@ def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path
     next((other / "train" / "masks").glob("*.png")).write_bytes(b"something else")
     with pytest.raises(BadValue, match="are not those that the run in"):
         rehearse(other, tmp_path / "run", rounds=1, resume=True)
+    with pytest.raises(BadValue, match="was made of other images, masks or classes"):
+        rehearse(other, tmp_path / "second", rounds=1, after=tmp_path / "run")
+    renamed = other.rename(other.with_name("other"))
+    with pytest.raises(BadValue, match=r"settings: dataset was 'data', is 'other';"):
+        rehearse(renamed, tmp_path / "run", rounds=1, resume=True)
 
 
 def test_files_that_no_rehearsal_reads_do_not_matter(dataset, source):
