@@ -120,7 +120,10 @@ class ScoresPanel(QGroupBox):
 
     def _draw(self, scores: np.ndarray) -> None:
         """Draw the histogram, and make the range the highest scores."""
-        heights, edges = np.histogram(scores, BINS)
+        edges = np.linspace(scores.min(), scores.max(), BINS + 1)
+        if not (np.diff(edges) > 0).all():  # too near to one another to be told apart
+            edges = np.linspace(scores.min() - 0.5, scores.max() + 0.5, BINS + 1)
+        heights, _ = np.histogram(scores, edges)
         self._bars.setOpts(x0=edges[:-1], x1=edges[1:], height=heights, width=None)
         low, high = float(edges[0]), float(edges[-1])
         self._plot.getPlotItem().setXRange(low, high, padding=0.02)

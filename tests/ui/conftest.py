@@ -69,7 +69,7 @@ class FakeWorker:
 @pytest.fixture
 def qtbot(qtbot):
     """One that waits longer than its five seconds, for a computer with much to do."""
-    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=60_000)
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=120_000)
     return qtbot
 
 

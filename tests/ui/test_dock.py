@@ -486,19 +486,22 @@ def test_the_project_is_closed_with_its_viewer(
         pass
 
 
-@pytest.mark.timeout(300)
-def test_a_whole_round_in_the_window_with_a_real_worker(
-    make_napari_viewer, project_path, truth, qtbot
-):
+@pytest.fixture
+def working(make_napari_viewer, project_path, qtbot):
+    """A dock with a real worker, a tiny network and an open project."""
     viewer = make_napari_viewer()
     dock = ActiveLearningDock(viewer)
     viewer.window.add_dock_widget(dock)
-    dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    dock.live_panel.set_on(False)
     dock.round_panel.network.set_value(TINY_NETWORK)
     dock.round_panel.training.set_value(TINY_TRAINING)
     dock.open_project(project_path)
-    dock.ask()
-    wait_idle(qtbot, dock)
+    yield dock
+    dock.shut_down()
+
+
+def answer_all(dock, truth):
+    """Give each asked region the class that most of its pixels have."""
     labelling = dock.labelling
     while (region := labelling.region) and "open" in labelling.states():
         inside = (
@@ -506,6 +509,46 @@ def test_a_whole_round_in_the_window_with_a_real_worker(
             == region.region
         )
         dock.answer(int(np.bincount(truth[region.image][inside]).argmax()))
+
+
+@pytest.mark.parametrize(
+    ("system", "budget", "asking", "shown"),
+    [
+        ("equal", "4 regions", {}, "self-consistency map"),
+        ("class-sp-crf", "6 regions", TINY_REGIONS, "crf-entropy map"),
+        ("deal-ds", "2 images", {}, "difficulty map"),
+        ("ripu-ra", "6 regions", {}, "ripu map"),
+        ("cisc-r", "1 image", {}, "entropy map"),
+    ],
+)
+def test_a_published_system_goes_its_rounds_in_the_window(
+    working, truth, qtbot, shown_errors, system, budget, asking, shown
+):
+    dock = working
+    dock.round_panel.set_value(QuerySettings(system, budget, **asking))
+    for _ in range(2):
+        dock.ask()
+        wait_idle(qtbot, dock)
+        answer_all(dock, truth)
+        wait_idle(qtbot, dock)  # it looks at the shown image by itself
+        dock.learn()
+        wait_idle(qtbot, dock)
+    assert shown_errors == []
+    assert shown_errors == []
+    assert dock.project.weights.rounds == (1, 2)
+    assert shown in dock.viewer.layers
+    pseudo = map(dock.project.read_pseudo_labels, dock.project.images())
+    assert any(labels is not None for labels in pseudo) == (system == "cisc-r")
+
+
+def test_a_whole_round_in_the_window_with_a_real_worker(working, truth, qtbot):
+    dock = working
+    dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    viewer = dock.viewer
+    dock.ask()
+    wait_idle(qtbot, dock)
+    labelling = dock.labelling
+    answer_all(dock, truth)
     assert dock.next_step.text() == "All regions are answered. Press Learn."
     dock.learn()
     wait_idle(qtbot, dock)

@@ -281,6 +281,16 @@ def test_a_brushed_range_lights_exactly_its_regions(dock, ranked):
     assert layers.find(dock.viewer, "lit") is None
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_scores_that_are_all_but_level_have_a_histogram(dock, ranked, kind):
+    ranking = dock.project.read_ranking(1)
+    scores = np.full(len(ranking.score), 0.3, kind)
+    scores[::2] = np.nextafter(kind(0.3), kind(1))
+    dock.scores_panel.set_ranking(replace(ranking, score=scores))
+    heights = dock.scores_panel._bars.opts["height"]
+    assert heights.sum() == len(scores)
+
+
 def test_without_a_ranking_the_panel_says_why(dock, labelling):
     assert dock.scores_panel._plot.isHidden()
     assert "no network yet" in dock.scores_panel._why.text()
