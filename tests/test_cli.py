@@ -297,6 +297,15 @@ def test_help_and_compare_load_no_torch(arguments):
     assert ended.returncode == 0
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C interrupts, also where whoever runs the tests has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_waits_for_the_end_of_a_step_and_a_second_does_not():
     done = []
 
@@ -322,6 +331,7 @@ def test_an_interruption_waits_for_the_end_of_a_step_and_a_second_does_not():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_does_not_wait_for_what_it_interrupted():
     """The terminal may be locked by the very step that Ctrl-C came into."""
     locked = Lock()
@@ -352,6 +362,7 @@ def test_an_interruption_does_not_wait_for_what_it_interrupted():
     assert "stopping after this step" in terminal.getvalue()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_at_the_very_end_is_not_lost():
     def task():
         signal.raise_signal(signal.SIGINT)
