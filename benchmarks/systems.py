@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from napari_alseg.arrays import IGNORE, to_targets
+from napari_alseg.arrays import IGNORE, LabelMap, to_targets
 from napari_alseg.cli import drive
 from napari_alseg.compare import compare
 from napari_alseg.dataset import parse_size, truth_of
@@ -305,21 +305,27 @@ def labels_of(run: Path, dataset: Path, scale: Scale) -> dict[str, Any]:
         names = [entry.name for entry in project.classes]
         answered, everything = Counter[str](), Counter[str]()
         for image in project.images():
-            labels, truth = project.read_labels(image), truth_at(image)
-            border = borders(torch.from_numpy(to_targets(truth))[None])[0].numpy()
-            for counts, shown in ((answered, labels), (everything, truth)):
-                here = (shown > 0) & (truth > 0)
-                counts["labelled"] += int(here.sum())
-                counts["border"] += int(border[here].sum())
-                counts["wrong"] += int((shown != truth)[here].sum())
-                for label, pixels in enumerate(np.bincount(shown[here])):
-                    if label:
-                        counts[names[label - 1]] += int(pixels)
+            truth = truth_at(image)
+            answered += _counts(project.read_labels(image), truth, names)
+            everything += _counts(truth, truth, names)
     return {
         "run": f"{run.parent.name}/{run.name}",
         **_shares(answered, names),
         "all": _shares(everything, names),
     }
+
+
+def _counts(labels: LabelMap, truth: LabelMap, names: list[str]) -> Counter[str]:
+    """Count the labelled pixels of an image that are not void, by what they are."""
+    here = (labels > 0) & (truth > 0)
+    border = borders(torch.from_numpy(to_targets(truth))[None])[0].numpy()
+    pixels = np.bincount(labels[here], minlength=len(names) + 1)[1:].tolist()
+    return Counter(
+        dict(zip(names, pixels, strict=True)),
+        labelled=int(here.sum()),
+        border=int(border[here].sum()),
+        wrong=int((labels != truth)[here].sum()),
+    )
 
 
 def _shares(counts: Counter[str], names: list[str]) -> dict[str, float]:

@@ -204,17 +204,17 @@ def _refuse_other_data(runs: dict[Path, Run]) -> None:
                     f"{folder} has {what} {here}, {first} has {there}; compare runs of "
                     "one data set"
                 )
+    telling = {f: run for f, run in runs.items() if "files" in run}  # older do not
     for kind, what in (("dataset", "data sets"), ("source", "sources")):
         known: dict[str, tuple[Path, str]] = {}
-        for folder, run in runs.items():
-            if "files" in run:  # older runs do not say
-                files = run["files"][kind]
-                other, theirs = known.setdefault(run[kind], (folder, files))
-                if files != theirs:
-                    raise BadValue(
-                        f"the {what} of {other} and {folder} have one name and other "
-                        "files; compare runs of the same data"
-                    )
+        for folder, run in telling.items():
+            files = run["files"][kind]
+            other, theirs = known.setdefault(run[kind], (folder, files))
+            if files != theirs:
+                raise BadValue(
+                    f"the {what} of {other} and {folder} have one name and other "
+                    "files; compare runs of the same data"
+                )
 
 
 def _settings(run: Run) -> dict[str, Any]:
