@@ -534,7 +534,6 @@ def test_a_published_system_goes_its_rounds_in_the_window(
         dock.learn()
         wait_idle(qtbot, dock)
     assert shown_errors == []
-    assert shown_errors == []
     assert dock.project.weights.rounds == (1, 2)
     assert shown in dock.viewer.layers
     pseudo = map(dock.project.read_pseudo_labels, dock.project.images())
@@ -542,9 +541,9 @@ def test_a_published_system_goes_its_rounds_in_the_window(
 
 
 def test_a_whole_round_in_the_window_with_a_real_worker(working, truth, qtbot):
-    dock = working
+    dock, viewer = working, working.viewer
+    dock.live_panel.set_on(True)  # as it is at first
     dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
-    viewer = dock.viewer
     dock.ask()
     wait_idle(qtbot, dock)
     labelling = dock.labelling
