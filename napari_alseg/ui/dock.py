@@ -45,7 +45,7 @@ from .looking import Looking
 from .maps_panel import MapsPanel
 from .new_project import NewProject, NewProjectDialog
 from .project_panel import ProjectFacts, ProjectPanel
-from .round_panel import RoundPanel
+from .round_panel import LEARNING, RoundPanel
 from .scores_panel import ScoresPanel
 from .why_panel import WhyPanel
 
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 
 WIDTH = 400
-LEARNING = ("Learn", "Go on")
 
 
 class ActiveLearningDock(QWidget):

@@ -30,6 +30,9 @@ from .curve import Curve
 from .forms import SettingsForm
 from .training_panel import TrainingPanel
 
+LEARNING = ("Learn", "Go on")
+"""Tasks whose loss and mIoU are drawn."""
+
 
 class RoundPanel(QGroupBox):
     """Ask and Learn with their settings, the progress, Stop and the live curve."""
@@ -59,6 +62,8 @@ class RoundPanel(QGroupBox):
         self._bar = QProgressBar()
         self._bar.setAccessibleName("Progress")
         self.curve = Curve()
+        self._learning = False
+        """Whether the running task is the one whose curve is drawn."""
         self.network = SettingsForm(NetworkSettings())
         self.training = TrainingPanel()
         self._state: tuple[bool, str, bool] | None = None
@@ -146,6 +151,7 @@ class RoundPanel(QGroupBox):
         """Show that a task has started; if learning goes on, so does the curve."""
         self.set_state(ready=True, task=task)
         self._bar.setRange(0, 0)
+        self._learning = task in LEARNING
         if task == "Learn":
             self.curve.clear()
 
@@ -155,5 +161,5 @@ class RoundPanel(QGroupBox):
         self._bar.setValue(progress.done)
         self._bar.setFormat(f"{progress.message} %v/%m")
         self._bar.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        if progress.metrics:
+        if progress.metrics and self._learning:
             self.curve.add(progress)

@@ -79,6 +79,16 @@ def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, 
     assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
 
 
+def test_the_light_head_of_ask_has_no_part_in_the_curve(dock, labelling, qtbot):
+    dock.learn()
+    wait_idle(qtbot, dock)
+    losses = list(dock.round_panel.curve.losses)
+    dock.ask()
+    wait_idle(qtbot, dock)
+    assert len(losses) == 3
+    assert dock.round_panel.curve.losses == losses
+
+
 def test_learning_draws_a_curve(dock, labelling, qtbot):
     dock.learn()
     wait_idle(qtbot, dock)
