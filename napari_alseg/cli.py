@@ -20,12 +20,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 from tyro.conf import OmitArgPrefixes, Positional
 
 from .arrays import Selection, Task
 from .errors import AlsegError
 from .settings import (
     Device,
+    ImportSettings,
     LiveSettings,
     NetworkSettings,
     PredictionSettings,
@@ -66,7 +68,8 @@ def _interruptions(console: Console) -> Iterator[Event]:
 
 def drive(task: Task[Result], console: Console) -> Result:
     """Run a task with a progress bar; Ctrl-C stops it and keeps what it has."""
-    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn())
+    text = TextColumn("{task.description:<24}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn())
     bar_of = Bar(*columns, TimeElapsedColumn(), console=console)
     with bar_of as bar, _interruptions(console) as interrupted:
         line, message = None, None
@@ -78,12 +81,12 @@ def drive(task: Task[Result], console: Console) -> Result:
                 if line is None or progress.message != message:
                     message = progress.message
                     line = bar.add_task(message)
-                text = "  ".join(f"{k} {v:.3f}" for k, v in progress.metrics.items())
+                metrics = [f"{k} {v:.3f}" for k, v in progress.metrics.items()]
                 bar.update(
                     line,
                     completed=progress.done,
                     total=progress.total,
-                    description=f"{message} {text}".strip(),
+                    description=printable("  ".join([message, *metrics])),
                 )
         except StopIteration as end:
             if interrupted.is_set():  # who drives may have more tasks
@@ -91,6 +94,17 @@ def drive(task: Task[Result], console: Console) -> Result:
             return end.value  # type: ignore[no-any-return]
         finally:
             task.close()
+
+
+def printable(text: str) -> str:
+    """Return a text that any terminal can show: names of files may be no Unicode.
+
+    Examples
+    --------
+    >>> printable("caf\\udce9.png")
+    'caf\\\\udce9.png'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _Terminal:
@@ -106,7 +120,7 @@ class _Terminal:
 
     def say(self, text: str) -> None:
         """Print a text as it is, without breaking its lines."""
-        self.out.print(text, soft_wrap=True, markup=False, highlight=False)
+        self.out.print(printable(text), soft_wrap=True, markup=False, highlight=False)
 
 
 TERMINAL = _Terminal()
@@ -115,24 +129,26 @@ TERMINAL = _Terminal()
 def new(
     project: Positional[Path],
     images: Path,
+    settings: OmitArgPrefixes[ImportSettings],
     labels: Path | None = None,
     classes: Path | None = None,
     class_names: tuple[str, ...] = (),
     validation: Path | None = None,
     source: Path | None = None,
+    dry_run: bool = False,
 ) -> None:
-    """Make a project from a folder of images.
+    """Make a project from a folder of images; first say what was found.
 
     Parameters
     ----------
     project
         Folder to make, for example street.alseg.
     images
-        Folder of images (PNG, JPEG, TIFF) or an OME-Zarr.
+        Folder of images (PNG, JPEG, TIFF, BMP, WebP, GIF), one image, or an OME-Zarr.
     labels
         Folder of masks that are there already, same file names as the images.
     classes
-        classes.csv with value,name,red,green,blue and perhaps key.
+        classes.csv with value,name and perhaps red,green,blue and key.
     class_names
         Names of the classes, instead of a classes.csv.
     validation
@@ -140,20 +156,24 @@ def new(
     source
         Labelled images of another domain (a data set, or images/ and masks/), to learn
         from; never asked.
+    dry_run
+        Only say what was found, after reading every image; write nothing.
     """
-    from .store import Project, class_table, create_from_folder
+    from .store import Project, class_table, create, domain, plan_folders, refuse_taken
+    from .store import try_entries
 
     table = class_table(classes, class_names)
-    TERMINAL.drive(
-        create_from_folder(
-            project,
-            images,
-            table,
-            labels=labels,
-            validation=validation,
-            source=source,
-        )
+    refuse_taken(project)
+    other = None if source is None else domain(source, table)
+    plan = TERMINAL.drive(
+        plan_folders(table, images, labels, validation, other, settings)
     )
+    TERMINAL.say(str(plan.report))
+    if dry_run:
+        TERMINAL.drive(try_entries(plan))
+        TERMINAL.say(f"nothing was written; without --dry-run this makes {project}")
+        return
+    TERMINAL.drive(create(project, plan))
     with Project.open(project, "read") as made:
         TERMINAL.say(
             f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
@@ -161,6 +181,28 @@ def new(
             f"{len(made.images('source'))} source images"
         )
     TERMINAL.say(f"next: napari-alseg query {project}")
+
+
+def info(project: Positional[Path], json: bool = False) -> None:
+    """Say what is in a project; somebody may be writing to it meanwhile.
+
+    Parameters
+    ----------
+    project
+        The project's folder.
+    json
+        Print one object instead: images of each split, classes with their pixels,
+        rounds, asked, answered, skipped and open regions, seconds, weights.
+    """
+    from .store import Project, summarise
+
+    with Project.open(project, "read") as opened:
+        summary = TERMINAL.drive(summarise(opened))
+    if json:
+        print(dumps(summary.to_json(), indent=1))
+        return
+    for line in summary.lines():
+        TERMINAL.say(line)
 
 
 def query(
@@ -239,7 +281,8 @@ def retrain(
     else:
         table = Table("class", "IoU (%)")
         for name, value in zip(names, report.scores.iou, strict=True):
-            table.add_row(name, "absent" if value is None else f"{100 * value:.1f}")
+            iou = "absent" if value is None else f"{100 * value:.1f}"
+            table.add_row(Text(name), iou)
         table.add_row("mean", f"{100 * report.scores.mean:.1f}")
         TERMINAL.out.print(table)
     TERMINAL.say(f"next: napari-alseg query {project}")
@@ -355,9 +398,8 @@ def systems(json: bool = False) -> None:
             about[part] for part in ("partition", "acquisition", "choice")
         )
         lines = [row.sentence, f"made of {parts}; to score: {about['cost']}"]
-        table.add_row(
-            row.name, "\n".join([*lines, *([row.source] if row.source else [])])
-        )
+        text = "\n".join([*lines, *([row.source] if row.source else [])])
+        table.add_row(row.name, Text(text))
     TERMINAL.out.print(table)
 
 
@@ -421,6 +463,7 @@ def _window(module: str, *arguments: str) -> None:
 COMMANDS: dict[str, Callable[..., None]] = {
     "open": open_,
     "new": new,
+    "info": info,
     "query": query,
     "retrain": retrain,
     "simulate": simulate,
@@ -444,7 +487,7 @@ def main() -> None:
         )
     except AlsegError as error:
         TERMINAL.progress.print(
-            f"error: {error}", style="red", markup=False, soft_wrap=True
+            printable(f"error: {error}"), style="red", markup=False, soft_wrap=True
         )
         raise SystemExit(2) from None
     except KeyboardInterrupt:

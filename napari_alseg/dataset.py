@@ -7,8 +7,7 @@ there, and then ``val/`` chooses the best weights while learning; without ``test
 is measured on ``val/``, and learning never looks at it.
 """
 
-import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
@@ -17,18 +16,23 @@ import numpy as np
 from skimage.transform import resize
 
 from .arrays import LabelMap, Progress, Task
-from .errors import BadValue, MaskMismatch
+from .errors import BadValue
 from .store import (
     ClassTable,
+    Picture,
     Project,
     Split,
+    apply_rule,
+    built_beside,
     domain,
+    facts_of,
+    find_rule,
+    inspect,
+    labels_of,
     paired,
+    plan_split_folders,
     read_classes,
-    read_image,
-    read_mask,
-    stem,
-    swept_on_failure,
+    read_entry,
 )
 
 
@@ -64,8 +68,8 @@ def create_rehearsal(
     Parameters
     ----------
     path : Path
-        The project's folder, not there yet. Until all images are in, they lie beside
-        it in a folder that ends in ``.importing``; an older one is swept away.
+        The project's folder, not there yet; until all images are in, it is built
+        beside its place.
     dataset : Path
     size : (rows, columns), optional
         That images and masks are resized to.
@@ -80,21 +84,25 @@ def create_rehearsal(
         classes.
     """
     table = read_classes(dataset / "classes.csv")
-    # What is missing is said before anything is made.
-    parts: list[tuple[list[tuple[Path, Path]], Split, ClassTable]] = [
-        (list(paired(dataset / folder)), split, table)
-        for folder, split in splits(dataset).items()
-    ]
+    folders = {split: (dataset / f, table) for f, split in splits(dataset).items()}
     if source is not None:
-        folder, own = domain(source, table)
-        parts.append((list(paired(folder)), "source", own))
-    unfinished = path.with_name(path.name + ".importing")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    with swept_on_failure(unfinished):
-        with Project.create(unfinished, table.classes) as project:
-            for pairs, split, names in parts:
-                yield from _add(project, pairs, split, names, size)
-        unfinished.rename(path)
+        folders["source"] = domain(source, table)
+    plan = yield from plan_split_folders(table, folders)
+    with built_beside(path) as beside:
+        with Project.create(beside, table.classes, mask_rule=plan.rule) as project:
+            for done, entry in enumerate(plan.entries, 1):
+                labels = labels_of(entry) if entry.split != "pool" else None
+                project.add_image(
+                    entry.name,
+                    resized(read_entry(entry), size, order=1),
+                    split=entry.split,
+                    labels=None if labels is None else resized(labels, size, order=0),
+                    source=entry.source,
+                    channels=entry.image.channels,
+                    colour=entry.image.colour,
+                    nodata=entry.image.nodata,
+                )
+                yield Progress(done, len(plan.entries), f"importing {entry.split}")
 
 
 def splits(dataset: Path) -> dict[str, Split]:
@@ -142,31 +150,6 @@ def _fingerprint(folders: Iterable[Path], table: ClassTable) -> str:
     return sha256("\n".join(told).encode()).hexdigest()[:12]
 
 
-def _add(
-    project: Project,
-    pairs: Sequence[tuple[Path, Path]],
-    split: Split,
-    table: ClassTable,
-    size: tuple[int, int] | None,
-) -> Task[None]:
-    """Add images of a folder; all but those of the pool come with their masks."""
-    for done, (image, mask) in enumerate(pairs, 1):
-        pixels, labels = read_image(image), read_mask(mask, table)
-        if pixels.shape[:2] != labels.shape:
-            raise MaskMismatch(
-                f"{mask} has {labels.shape} rows and columns, its image "
-                f"{pixels.shape[:2]}; give a mask of the image's size"
-            )
-        project.add_image(
-            stem(image),
-            resized(pixels, size, order=1),
-            split=split,
-            labels=None if split == "pool" else resized(labels, size, order=0),
-            source=str(image),
-        )
-        yield Progress(done, len(pairs), f"importing {image.parents[1].name}")
-
-
 def truth_of(
     project: Project, dataset: Path, size: tuple[int, int] | None = None
 ) -> Callable[[str], LabelMap]:
@@ -177,17 +160,34 @@ def truth_of(
     BadValue
         If the data set has not the images that the project was made of.
     """
-    table = read_classes(dataset / "classes.csv")
-    images, pairs = project.images(), list(paired(dataset / "train"))
-    if [Path(project.info(i).source).name for i in images] != [
-        p.name for p, _ in pairs
+    masks = list(_planes_of_masks(dataset / "train"))
+    images = project.images()
+    if [Path(project.info(image).source).name for image in images] != [
+        source for source, _, _ in masks
     ]:
         raise BadValue(
             f"{dataset / 'train'} has not the images that {project.path} was made of; "
             "give the same data set, or a new folder for the run"
         )
-    masks = {image: mask for image, (_, mask) in zip(images, pairs, strict=True)}
-    return lambda image: resized(read_mask(masks[image], table), size, order=0)
+    rule = project.mask_rule or find_rule(
+        [facts_of(mask, len(project.classes), plane) for _, mask, plane in masks],
+        read_classes(dataset / "classes.csv"),
+    )
+    found = {image: rest for image, (_, *rest) in zip(images, masks, strict=True)}
+
+    def truth(image: str) -> LabelMap:
+        mask, plane = found[image]
+        return resized(apply_rule(mask, rule, plane), size, order=0)
+
+    return truth
+
+
+def _planes_of_masks(folder: Path) -> Iterator[tuple[str, Picture, int]]:
+    """Yield what an image is called by the project, its mask, and the plane of it."""
+    for image, path in paired(folder):
+        mask = inspect(path)
+        for plane, label in enumerate(mask.planes):
+            yield f"{image.name}{f' ({label})' if label else ''}", mask, plane
 
 
 def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.ndarray:

@@ -8,6 +8,8 @@ AlsegError
 ├── UnreadableImage    (ValueError)         no image, or a kind we do not read
 ├── EmptyFolder        (FileNotFoundError)  no images where some were promised
 ├── MaskMismatch       (ValueError)         mask of another size or with other values
+│   └── AmbiguousMasks                      masks that can be read in two ways
+├── BadFiles           (ValueError)         several files that cannot be imported
 ├── BadClasses         (ValueError)         a table of classes contradicts itself
 ├── BadValue           (ValueError)         a budget, size or setting out of range
 ├── UnknownName        (LookupError)        no such system, network, image ...
@@ -23,6 +25,7 @@ other exception is a bug and is shown with its traceback.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class AlsegError(Exception):
@@ -55,6 +58,25 @@ class EmptyFolder(AlsegError, FileNotFoundError):
 
 class MaskMismatch(AlsegError, ValueError):
     """A mask does not fit its image or the classes."""
+
+
+class AmbiguousMasks(MaskMismatch):
+    """Masks can be read in more than one way; a person says which is meant.
+
+    Parameters
+    ----------
+    text : str
+    readings : tuple
+        What fits, each with its word.
+    """
+
+    def __init__(self, text: str, readings: tuple[Any, ...] = ()) -> None:
+        super().__init__(text)
+        self.readings = readings
+
+
+class BadFiles(AlsegError, ValueError):
+    """Several files cannot be imported; the text names them all."""
 
 
 class BadClasses(AlsegError, ValueError):

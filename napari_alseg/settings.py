@@ -517,6 +517,39 @@ class SimulationSettings(QuerySettings):
     schedule: Schedule = field(default="rounds", metadata={"known": get_args(Schedule)})
 
 
+@dataclass(frozen=True)
+class ImportSettings:
+    """How files become the images and labels of a project.
+
+    Parameters
+    ----------
+    mask_values
+        What the values of masks mean: values or colours (of a classes.csv), from-0 (0
+        is the first class), from-1 (0 is unlabelled, 1 the first class), two-values,
+        objects (each value is one of the second class), one-hot (a channel a class),
+        or written out, for example '0=sky,1..9=car,255=ignore,other=ignore'. Without
+        it the one reading that fits is taken; where several fit, none is.
+    mask_suffix
+        What the names of masks have after those of their images, for example '_mask'.
+        Without it the ending is found that fits most of them.
+    axes
+        Letters of axes of files that do not name their own: Y rows, X columns, C
+        channels, any other (Z, T) planes.
+    intensities
+        What becomes black and white: each (every image by itself), shared (one window
+        for the pool), or LOW..HIGH, one for all channels or one for each.
+    network_channels
+        Up to three channels that networks see as red, green and blue, for example
+        '4,1,2'; the window shows all. Without it the first three.
+    """
+
+    mask_values: str = ""
+    mask_suffix: str = ""
+    axes: str = ""
+    intensities: str = "each"
+    network_channels: str = ""
+
+
 Settings = TypeVar("Settings")
 
 

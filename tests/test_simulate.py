@@ -382,7 +382,7 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
 
 
 def test_a_half_made_import_is_swept(dataset, tmp_path):
-    left = tmp_path / "run" / "project.alseg.importing"
+    left = tmp_path / "run" / ".project.alseg.partial"
     left.mkdir(parents=True)
     (left / "half").write_text("half")
     assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
@@ -451,8 +451,8 @@ def test_files_that_no_rehearsal_reads_do_not_matter(dataset, source):
 
 
 def test_classes_that_are_no_text_are_refused(dataset, tmp_path):
-    (dataset / "classes.csv").write_bytes("Straße".encode("cp1252"))
-    with pytest.raises(BadClasses, match="cannot be read as a table"):
+    (dataset / "classes.csv").write_bytes(b"value,name\0\0")
+    with pytest.raises(BadClasses, match="save it as UTF-8"):
         rehearse(dataset, tmp_path / "run", rounds=1)
 
 

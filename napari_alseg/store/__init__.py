@@ -1,48 +1,82 @@
 """The labelling project on disk: images, labels, the ledger, weights, importing."""
 
-from .classes import (
-    ClassTable,
-    check_classes,
-    default_classes,
-    read_classes,
-    write_classes,
-)
+from .classes import check_classes, default_classes
 from .creating import (
+    built_beside,
     class_table,
+    create,
     create_from_arrays,
     create_from_folder,
     domain,
+    labels_of,
     paired,
-    swept_on_failure,
+    read_entry,
+    refuse_taken,
+    try_entries,
 )
-from .importing import image_files, pair_masks, read_image, read_mask
+from .folders import image_files
+from .import_report import ImportReport
 from .ledger import Cost, Event, ImageInfo
+from .mask_readings import Reading, find_rule
+from .masks import MARK, MARKED_LABELS, MaskRule, apply_rule, facts_of
 from .naming import stem
 from .opening import writing
+from .pairing import pair
+from .planning import (
+    ImportPlan,
+    OpenImage,
+    plan_folders,
+    plan_layers,
+    plan_split_folders,
+)
 from .project import PSEUDO_WEIGHT, Project, Split
+from .reading import Picture, inspect, read_image, read_plane
+from .summary import Summary, summarise
+from .tables import ClassTable, read_classes
 
 __all__ = [
+    "MARK",
+    "MARKED_LABELS",
     "PSEUDO_WEIGHT",
     "ClassTable",
     "Cost",
     "Event",
     "ImageInfo",
+    "ImportPlan",
+    "ImportReport",
+    "MaskRule",
+    "OpenImage",
+    "Picture",
     "Project",
+    "Reading",
     "Split",
+    "Summary",
+    "apply_rule",
+    "built_beside",
     "check_classes",
     "class_table",
+    "create",
     "create_from_arrays",
     "create_from_folder",
     "default_classes",
     "domain",
+    "facts_of",
+    "find_rule",
     "image_files",
-    "pair_masks",
+    "inspect",
+    "labels_of",
+    "pair",
     "paired",
+    "plan_folders",
+    "plan_layers",
+    "plan_split_folders",
     "read_classes",
+    "read_entry",
     "read_image",
-    "read_mask",
+    "read_plane",
+    "refuse_taken",
     "stem",
-    "swept_on_failure",
-    "write_classes",
+    "summarise",
+    "try_entries",
     "writing",
 ]

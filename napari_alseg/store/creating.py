@@ -1,35 +1,46 @@
 """A new project from a folder of images, or from arrays that are already open.
 
-Both are tasks: a folder can be large. What goes wrong half-way leaves no half-made
-project behind.
+All are tasks: a folder can be large. A project is built beside its place and moved
+there when it is whole, so that nothing half-made is ever in its place.
 """
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from napari_alseg.arrays import LabelMap, Progress, Task
-from napari_alseg.errors import BadClasses, BadValue, EmptyFolder, MaskMismatch
+from napari_alseg.errors import (
+    AlsegError,
+    BadClasses,
+    BadValue,
+    CannotWrite,
+    MaskMismatch,
+    UnreadableImage,
+)
+from napari_alseg.settings import ImportSettings
 
-from .classes import ClassTable, default_classes, read_classes
-from .importing import image_files, pair_masks, read_image, read_mask
-from .naming import stem
-from .project import Project, Split
-
-
-class _Entry(NamedTuple):
-    """One image to add, read when its turn comes."""
-
-    name: str
-    image: Path | np.ndarray
-    mask: Path | None
-    split: Split
-    table: ClassTable
-    """How its mask names the classes."""
+from . import lock
+from .classes import default_classes
+from .folders import list_folder
+from .intensity import Window, intensity_windows, shared_windows
+from .masks import apply_rule
+from .opening import writing
+from .pairing import pair
+from .planning import (
+    Entry,
+    ImportPlan,
+    OpenImage,
+    all_of,
+    plan_folders,
+    plan_layers,
+)
+from .project import Project
+from .reading import read_plane
+from .tables import ClassTable, read_classes
 
 
 def class_table(csv: Path | None, names: Sequence[str]) -> ClassTable:
@@ -58,6 +69,7 @@ def create_from_folder(
     labels: Path | None = None,
     validation: Path | None = None,
     source: Path | None = None,
+    settings: ImportSettings | None = None,
 ) -> Task[Path]:
     """Make a project from the images of a folder; return its path.
 
@@ -66,7 +78,7 @@ def create_from_folder(
     path : Path
         A new or empty folder.
     images : Path
-        A folder of images, or one OME-Zarr image.
+        A folder of images, one image, or an OME-Zarr.
     table : ClassTable
         The classes, and how masks name them.
     labels : Path, optional
@@ -76,47 +88,67 @@ def create_from_folder(
     source : Path, optional
         Another domain, as a folder with ``images/`` and ``masks/`` or a data set that
         has one in ``train/``: learnt from by the recipe *adaptation*, never asked.
+    settings : ImportSettings, optional
 
     Raises
     ------
-    EmptyFolder, UnreadableImage, MaskMismatch, BadValue, CannotWrite
+    EmptyFolder, UnreadableImage, MaskMismatch, BadFiles, BadValue, CannotWrite
         And then nothing is left at `path`.
     """
-    files = _files(images)
-    masks = pair_masks(files, labels) if labels else {}
-    entries = [_Entry(stem(f), f, masks.get(stem(f)), "pool", table) for f in files]
-    entries += _labelled(validation, "validation", table)
-    entries += _of_domain(source, table)
-    return (yield from _create(path, entries, table))
+    refuse_taken(path)
+    other = None if source is None else domain(source, table)
+    plan = yield from plan_folders(table, images, labels, validation, other, settings)
+    return (yield from create(path, plan))
 
 
 def create_from_arrays(
     path: Path,
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, np.ndarray | OpenImage],
     table: ClassTable,
     *,
     validation: Path | None = None,
     source: Path | None = None,
+    settings: ImportSettings | None = None,
 ) -> Task[Path]:
     """Make a project from arrays by name; return its path.
 
-    Arrays are ``(H, W)`` or ``(H, W, K)`` with K up to 4 (a fourth channel is taken
-    for alpha and dropped). `validation` and `source` as in `create_from_folder`.
+    Arrays are ``(H, W)`` or ``(H, W, K)``; three or four channels are a colour
+    picture, of which a fourth (alpha) is dropped. Whatever else is open comes as an
+    `OpenImage`. `validation`, `source` and `settings` as in `create_from_folder`.
 
     Raises
     ------
     BadValue
         If there is no array, or one is no single plane.
     """
-    if not images:
-        raise BadValue("no image layer is open; open images first, or give a folder")
-    entries = [
-        _Entry(name, _plane(name, array), None, "pool", table)
-        for name, array in images.items()
-    ]
-    entries += _labelled(validation, "validation", table)
-    entries += _of_domain(source, table)
-    return (yield from _create(path, entries, table))
+    refuse_taken(path)
+    opened = {
+        name: image if isinstance(image, OpenImage) else _opened(name, image)
+        for name, image in images.items()
+    }
+    other = None if source is None else domain(source, table)
+    plan = yield from plan_layers(table, opened, validation, other, settings)
+    return (yield from create(path, plan))
+
+
+def refuse_taken(path: Path) -> None:
+    """Refuse a place where something is already.
+
+    Raises
+    ------
+    BadValue
+        If the folder is not empty.
+    CannotWrite
+        If it cannot be looked into.
+    """
+    try:
+        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as error:
+        raise CannotWrite(f"cannot write to {path}: {error.strerror}") from error
+    if taken:
+        raise BadValue(
+            f"{path} is not empty; choose a new name, or open it as a project"
+        )
 
 
 def domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
@@ -128,51 +160,22 @@ def domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
         A data set, of which it is ``train/``; or a folder with ``images/`` and
         ``masks/``. A ``classes.csv`` in it says how its masks name the classes.
     table : ClassTable
-        The classes, and how masks name them where there is none.
+        The classes of the project, and how masks name them where there is none.
 
     Raises
     ------
     BadClasses
-        If it comes with other classes.
+        If the source has other classes than the project.
     """
     folder = source / "train" if (source / "train").is_dir() else source
-    if not (source / "classes.csv").is_file():
-        return folder, table
-    own = read_classes(source / "classes.csv")
-    names = [entry.name for entry in table.classes]
-    if [entry.name for entry in own.classes] != names:
+    csv = source / "classes.csv"
+    own = read_classes(csv) if csv.is_file() else table
+    if own.names != table.names:
         raise BadClasses(
-            f"{source / 'classes.csv'} names other classes than the data set: a source "
-            f"has the same ones in the same order, {', '.join(names)}"
+            f"{csv} names other classes than the data set: a source "
+            f"has the same ones in the same order, {', '.join(table.names)}"
         )
     return folder, own
-
-
-def _of_domain(source: Path | None, table: ClassTable) -> Iterator[_Entry]:
-    """Yield the images of another domain."""
-    if source is not None:
-        folder, own = domain(source, table)
-        yield from _labelled(folder, "source", own)
-
-
-def _files(images: Path) -> list[Path]:
-    """Return the images of a folder; an OME-Zarr is one image."""
-    if (images / "zarr.json").is_file() or (images / ".zattrs").is_file():
-        return [images]
-    return image_files(images)
-
-
-def _labelled(folder: Path | None, split: Split, table: ClassTable) -> Iterator[_Entry]:
-    """Yield the images of a folder for a split, each of which needs a mask."""
-    if folder is None:
-        return
-    for part in ("images", "masks"):
-        if not (folder / part).is_dir():
-            raise EmptyFolder(
-                f"{folder} has no folder {part!r}; {split} needs images/ and masks/"
-            )
-    for image, mask in paired(folder):
-        yield _Entry(stem(image), image, mask, split, table)
 
 
 def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
@@ -181,63 +184,184 @@ def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
     Raises
     ------
     EmptyFolder
-        If there is no image, or no mask fits any.
+        If there is no image, or no mask of one.
     MaskMismatch
-        If an image has no mask.
+        If an image has no mask, or names fit more than one way.
     """
-    files = image_files(folder / "images")
-    masks = pair_masks(files, folder / "masks")
-    for file in files:
-        if stem(file) not in masks:
+    images, masks = list_folder(folder / "images"), list_folder(folder / "masks")
+    pairs = pair(images.images, masks.images)
+    for image in images.images:
+        if image not in pairs.masks:
             raise MaskMismatch(
-                f"{file} has no mask in {folder / 'masks'}; add one of the same name, "
+                f"{image} has no mask in {folder / 'masks'}; add one of the same name, "
                 "or take the image out"
             )
-        yield file, masks[stem(file)]
+        yield image, pairs.masks[image]
 
 
-def _plane(name: str, array: np.ndarray) -> np.ndarray:
-    """Return an array as ``(H, W, K)``, K = 1 or 3."""
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise BadValue(
-            f"the layer {name!r} has shape {array.shape}; one plane is needed, grey or "
-            "colour: save the planes of a stack as single images"
-        )
-    return array[..., :3] if array.shape[2] == 4 else array
+def create(path: Path, plan: ImportPlan) -> Task[Path]:
+    """Make a project as planned; its folder is there wholly or not at all.
 
-
-def _create(path: Path, entries: Iterable[_Entry], table: ClassTable) -> Task[Path]:
-    """Add the images one by one; sweep the new folder if one cannot be added."""
-    entries = list(entries)
-    with swept_on_failure(path), Project.create(path, table.classes) as project:
-        for done, entry in enumerate(entries, 1):
-            image = entry.image
-            if isinstance(image, Path):
-                image = read_image(image)
-            project.add_image(
-                entry.name,
-                image,
-                split=entry.split,
-                labels=_labels(entry),
-                source=str(entry.image) if isinstance(entry.image, Path) else "",
-            )
-            yield Progress(done, len(entries), "adding images")
+    Raises
+    ------
+    UnreadableImage, MaskMismatch, BadFiles
+        Naming every file at fault.
+    BadValue, CannotWrite
+        If something is in the way.
+    """
+    refuse_taken(path)
+    problems: list[AlsegError] = []
+    windows = yield from _shared(plan)
+    with built_beside(path) as beside:
+        with Project.create(
+            beside,
+            plan.table.classes,
+            mask_rule=plan.rule,
+            network_channels=plan.network_channels,
+        ) as project:
+            for done, entry in enumerate(plan.entries, 1):
+                try:
+                    _add(project, entry, plan, windows)
+                except CannotWrite:
+                    raise
+                except AlsegError as error:
+                    problems.append(error)
+                yield Progress(done, len(plan.entries), "adding images")
+        if problems:
+            raise problems[0] if len(problems) == 1 else all_of(problems)
     return path
 
 
-def _labels(entry: _Entry) -> LabelMap | None:
-    return None if entry.mask is None else read_mask(entry.mask, entry.table)
+def try_entries(plan: ImportPlan) -> Task[None]:
+    """Read every image and mask of a plan and write nothing.
+
+    Raises
+    ------
+    UnreadableImage, MaskMismatch, BadFiles
+        Naming every file at fault.
+    """
+    problems: list[AlsegError] = []
+    for done, entry in enumerate(plan.entries, 1):
+        try:
+            read_entry(entry)
+            labels_of(entry)
+        except AlsegError as error:
+            problems.append(error)
+        yield Progress(done, len(plan.entries), "reading images")
+    if problems:
+        raise problems[0] if len(problems) == 1 else all_of(problems)
+
+
+def _add(
+    project: Project,
+    entry: Entry,
+    plan: ImportPlan,
+    shared: dict[int, tuple[Window, ...]],
+) -> None:
+    image = read_entry(entry)
+    count = image.shape[2]
+    project.add_image(
+        entry.name,
+        image,
+        split=entry.split,
+        labels=labels_of(entry),
+        source=entry.source,
+        channels=entry.image.channels,
+        colour=entry.image.colour,
+        nodata=entry.image.nodata,
+        windows=plan.intensities.given(count) or shared.get(count),
+    )
+
+
+def read_entry(entry: Entry) -> np.ndarray:
+    """Image of an entry, of shape ``(H, W, K)``.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file is damaged, or no pixel of it is a finite number.
+    """
+    if isinstance(entry.image, OpenImage):
+        image = entry.image.read(entry.plane)
+    else:
+        image = read_plane(entry.image, entry.plane)
+    if image.dtype.kind == "f" and not np.isfinite(image).any():
+        raise UnreadableImage(
+            f"{entry.source or entry.name} has no finite pixel; take it out"
+        )
+    return image
+
+
+def labels_of(entry: Entry) -> LabelMap | None:
+    """Labels of an entry's mask, None if it has none."""
+    if entry.mask is None or entry.rule is None:
+        return None
+    return apply_rule(entry.mask, entry.rule, entry.mask_plane)
+
+
+def _shared(plan: ImportPlan) -> Task[dict[int, tuple[Window, ...]]]:
+    """Measure the windows that the pool shares, one set for each count of channels."""
+    found: dict[int, list[tuple[Window, ...]]] = {}
+    pool = [entry for entry in plan.entries if entry.split == "pool"]
+    if not plan.intensities.shared:
+        pool = []
+    for done, entry in enumerate(pool, 1):
+        try:
+            image = read_entry(entry)
+        except AlsegError:
+            continue  # it is named when it is added
+        windows = intensity_windows(image, entry.image.colour, entry.image.nodata)
+        found.setdefault(image.shape[2], []).append(windows)
+        yield Progress(done, len(pool), "measuring intensities")
+    return {count: shared_windows(each) for count, each in found.items()}
 
 
 @contextmanager
-def swept_on_failure(path: Path) -> Iterator[None]:
-    """Take away what was made in a new or empty folder when it cannot be finished."""
-    ours = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+def built_beside(path: Path) -> Iterator[Path]:
+    """Give a folder beside `path` to build in; it is moved there if all goes well.
+
+    What an ended process left there is swept first. Killed at any moment, nothing is
+    at `path`.
+    """
+    beside = path.with_name(f".{path.name}.partial")
+    with writing(path):
+        _sweep(beside)
+        beside.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield
-    except BaseException:
-        if ours:
-            shutil.rmtree(path, ignore_errors=True)
-        raise
+        yield beside
+        with writing(path):
+            if path.is_dir():
+                path.rmdir()  # an empty one; not every system moves onto it
+            os.replace(beside, path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _sweep(beside: Path) -> None:
+    """Take away what was left; refuse if somebody is still building there."""
+    holder = lock.holder(beside / "lock.json")
+    if holder is not None and lock.alive(holder):
+        raise BadValue(
+            f"process {holder['pid']} is making this project at the moment; wait, or "
+            f"delete {beside} if it is not"
+        )
+    if beside.exists():
+        shutil.rmtree(beside)
+
+
+def _opened(name: str, array: np.ndarray) -> OpenImage:
+    """Return an array as an open image of one plane."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4):
+        raise BadValue(
+            f"the layer {name!r} has shape {array.shape}; one plane is needed, grey or "
+            "colour"
+        )
+    planes = array[..., None] if array.ndim == 2 else array
+    colour = planes.shape[2] in (3, 4)
+    kept = planes[..., :3]
+    names = ("red", "green", "blue") if colour else ("grey", "2")[: planes.shape[2]]
+    return OpenImage(
+        ("",), array.shape[:2], names, colour, str(array.dtype), lambda _: kept
+    )
+
+

@@ -15,7 +15,7 @@ image. zarr replaces a chunk in one step, so a reader never sees half a chunk.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,8 +29,10 @@ CHUNK = 512
 LARGEST_SINGLE_LEVEL = 1024
 LABEL_AXES = ("y", "x")
 IMAGE_AXES = ("c", "y", "x")
-RGB = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
-GREY = (("grey", "FFFFFF"),)
+COLOURS = ("FF0000", "00FF00", "0000FF", "FF00FF", "00FFFF", "FFFF00")
+"""Of the channels: red, green and blue first."""
+GREY = "FFFFFF"
+Window = tuple[float, float]
 
 
 def level_count(shape: tuple[int, ...]) -> int:
@@ -53,12 +55,14 @@ def halved(image: np.ndarray) -> np.ndarray:
     An odd last row or column counts twice, so the result has half the size rounded up.
     """
     height, width, channels = image.shape
-    even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    blocks = even.reshape((height + 1) // 2, 2, (width + 1) // 2, 2, channels)
-    mean: np.ndarray = blocks.mean(axis=(1, 3), dtype=np.float64)
-    if np.issubdtype(image.dtype, np.integer):
-        mean = np.rint(mean)
-    return mean.astype(image.dtype)
+    half = np.empty(((height + 1) // 2, (width + 1) // 2, channels), image.dtype)
+    for at in range(channels):  # one channel at a time is wide in memory
+        even = np.pad(image[..., at], ((0, height % 2), (0, width % 2)), mode="edge")
+        blocks = even.reshape(len(half), 2, half.shape[1], 2)
+        mean = blocks.mean(axis=(1, 3), dtype=np.float64)
+        whole = np.issubdtype(image.dtype, np.integer)
+        half[..., at] = np.rint(mean) if whole else mean
+    return half
 
 
 def _multiscales(name: str, axes: tuple[str, ...], levels: int) -> list[dict[str, Any]]:
@@ -88,23 +92,36 @@ def _multiscales(name: str, axes: tuple[str, ...], levels: int) -> list[dict[str
     ]
 
 
-def _omero(image: np.ndarray, window: tuple[float, float]) -> dict[str, Any]:
+def _omero(
+    image: np.ndarray, names: Sequence[str], colour: bool, windows: Sequence[Window]
+) -> dict[str, Any]:
     """Return the OME-Zarr entry by which every reader shows the image alike."""
-    finite = image[np.isfinite(image)]
-    limits = (0.0, 255.0) if image.dtype == np.uint8 else (finite.min(), finite.max())
-    span = {
-        "start": window[0],
-        "end": window[1],
-        "min": min(float(limits[0]), window[0]),
-        "max": max(float(limits[1]), window[1]),
-    }
-    channels = RGB if image.shape[-1] == 3 else GREY
+    grey = len(names) == 1
     return {
         "channels": [
-            {"label": label, "color": colour, "active": True, "window": span}
-            for label, colour in channels
+            {
+                "label": name,
+                "color": GREY if grey else COLOURS[at % len(COLOURS)],
+                "active": at < 3 or not colour,
+                "window": _span(image[..., at], windows[at]),
+            }
+            for at, name in enumerate(names)
         ],
-        "rdefs": {"model": "color" if len(channels) == 3 else "greyscale"},
+        "rdefs": {"model": "greyscale" if grey else "color"},
+    }
+
+
+def _span(plane: np.ndarray, window: Window) -> dict[str, float]:
+    """Return a window, and the limits of what it may become."""
+    limits = [0.0, 255.0]
+    if plane.dtype != np.uint8:
+        finite = plane[np.isfinite(plane)]
+        limits = [float(finite.min()), float(finite.max())] if finite.size else []
+    return {
+        "start": window[0],
+        "end": window[1],
+        "min": min([*limits, window[0]]),
+        "max": max([*limits, window[1]]),
     }
 
 
@@ -125,23 +142,37 @@ def _new_array(
     )
 
 
-def create_image(folder: Path, image: np.ndarray, window: tuple[float, float]) -> None:
+def create_image(
+    folder: Path,
+    image: np.ndarray,
+    windows: Sequence[Window],
+    names: Sequence[str] = (),
+    colour: bool | None = None,
+) -> None:
     """Write an ``(H, W, K)`` image with its pyramid and room for labels and maps.
 
     Parameters
     ----------
     folder
         Must not exist yet; its name becomes the name of the image.
-    image : array of shape (H, W, K), K = 1 or 3
+    image : array of shape (H, W, K)
         In its native dtype.
-    window
-        Lowest and highest intensity to show.
+    windows
+        Lowest and highest intensity to show, for each channel.
+    names
+        Of the channels; without them they are numbered.
+    colour
+        Whether the first three channels are red, green and blue; three channels are
+        unless this says otherwise.
     """
+    count = image.shape[2]
+    names = names or channel_names(count, colour)
+    colour = count == 3 if colour is None else colour
     levels = level_count(image.shape[:2])
     ome = {
         "version": "0.5",
         "multiscales": _multiscales(folder.name, IMAGE_AXES, levels),
-        "omero": _omero(image, window),
+        "omero": _omero(image, names, colour, windows),
     }
     zarr.create_group(folder, attributes={"ome": ome})
     for level in range(levels):
@@ -153,6 +184,22 @@ def create_image(folder: Path, image: np.ndarray, window: tuple[float, float]) -
         folder / "labels", attributes={"ome": {"version": "0.5", "labels": []}}
     )
     zarr.create_group(folder / "maps")
+
+
+def channel_names(count: int, colour: bool | None = None) -> tuple[str, ...]:
+    """Names of channels that have none: colours or numbers from 1.
+
+    Examples
+    --------
+    >>> channel_names(3), channel_names(2), channel_names(4, colour=True)
+    (('red', 'green', 'blue'), ('1', '2'), ('red', 'green', 'blue', '4'))
+    """
+    if count == 1:
+        return ("grey",)
+    numbers = tuple(str(at) for at in range(1, count + 1))
+    if colour or (colour is None and count == 3):
+        return ("red", "green", "blue", *numbers[3:])
+    return numbers
 
 
 def read_image(folder: Path) -> np.ndarray:

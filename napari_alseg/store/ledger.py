@@ -36,7 +36,7 @@ PRAGMA journal_mode = WAL;
 CREATE TABLE images (
     id TEXT PRIMARY KEY, split TEXT NOT NULL, source TEXT NOT NULL,
     height INTEGER NOT NULL, width INTEGER NOT NULL, channels INTEGER NOT NULL,
-    dtype TEXT NOT NULL, low REAL NOT NULL, high REAL NOT NULL
+    dtype TEXT NOT NULL, rendering TEXT NOT NULL
 );
 CREATE TABLE partitions (version INTEGER PRIMARY KEY, settings TEXT NOT NULL UNIQUE);
 CREATE TABLE rounds (
@@ -86,12 +86,17 @@ class ImageInfo:
     split: str
     """``"pool"``, ``"source"``, ``"validation"`` or ``"test"``."""
     shape: tuple[int, int]
-    channels: int
+    channels: tuple[str, ...]
+    """Names of the channels."""
     dtype: str
-    window: tuple[float, float]
-    """The intensities shown as black and as white."""
+    windows: tuple[tuple[float, float], ...]
+    """The intensities shown as black and as white, for each channel."""
     source: str
     """Where the image came from, for people."""
+    colour: bool = False
+    """Whether the first three channels are red, green and blue."""
+    nodata: float | None = None
+    """Value of pixels that hold nothing."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,21 @@ def unpacked(blob: bytes, bounds: Bounds) -> LabelMap:
     return np.frombuffer(zlib.decompress(blob), np.uint8).reshape(bounds.shape)
 
 
+def _rendering(channels: int, *shown: Any) -> str:
+    """Return how an image is shown, as JSON; of format 1 from its one window."""
+    if len(shown) == 1:
+        return str(shown[0])
+    colour = channels == 3
+    return json.dumps(
+        {
+            "names": ["red", "green", "blue"] if colour else ["grey"],
+            "windows": [shown] * channels,
+            "colour": colour,
+            "nodata": None,
+        }
+    )
+
+
 class Ledger:
     """The database of one project; several processes may have it open."""
 
@@ -237,10 +257,16 @@ class Ledger:
             source=info.source,
             height=info.shape[0],
             width=info.shape[1],
-            channels=info.channels,
+            channels=len(info.channels),
             dtype=info.dtype,
-            low=info.window[0],
-            high=info.window[1],
+            rendering=json.dumps(
+                {
+                    "names": info.channels,
+                    "windows": info.windows,
+                    "colour": info.colour,
+                    "nodata": info.nodata,
+                }
+            ),
         )
 
     def images(self, split: str | None = None) -> tuple[str, ...]:
@@ -261,9 +287,38 @@ class Ledger:
         found = self.rows("SELECT * FROM images WHERE id = ?", name)
         if not found:
             raise UnknownName("image", name, self.images())
-        _, split, source, height, width, channels, dtype, low, high = found[0]
-        shape = (height, width)
-        return ImageInfo(name, split, shape, channels, dtype, (low, high), source)
+        _, split, source, height, width, channels, dtype, *shown = found[0]
+        rendering = json.loads(_rendering(channels, *shown))
+        return ImageInfo(
+            name,
+            split,
+            (height, width),
+            tuple(rendering["names"]),
+            dtype,
+            tuple((low, high) for low, high in rendering["windows"]),
+            source,
+            rendering["colour"],
+            rendering["nodata"],
+        )
+
+    def migrate(self) -> None:
+        """Bring the tables of format 1 to this one: a window for each channel."""
+        columns = [row[1] for row in self.rows("PRAGMA table_info(images)")]
+        if "rendering" in columns:
+            return
+        with self.transaction():
+            self.connection.execute(
+                "ALTER TABLE images ADD COLUMN rendering TEXT NOT NULL DEFAULT ''"
+            )
+            for name, channels, low, high in self.rows(
+                "SELECT id, channels, low, high FROM images"
+            ):
+                self.connection.execute(
+                    "UPDATE images SET rendering = ? WHERE id = ?",
+                    (_rendering(channels, low, high), name),
+                )
+            for column in ("low", "high"):
+                self.connection.execute(f"ALTER TABLE images DROP COLUMN {column}")
 
     def partition_version(self, settings: str) -> int | None:
         """Version of the partition with these settings, None if it is new."""

@@ -13,7 +13,8 @@ from napari_alseg.errors import Busy, CannotWrite, NewerFormat, NotAProject
 from .ledger import Ledger, Mode
 
 FORMAT = "napari-alseg"
-VERSION = 1
+VERSION = 2
+"""1 had one window of intensities an image, and kept no rule of masks."""
 UNWRITABLE = {
     errno.EACCES,
     errno.EDQUOT,

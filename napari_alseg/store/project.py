@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +34,9 @@ from napari_alseg.metrics import clicks
 
 from . import layout, lock, rankings
 from .classes import check_classes
-from .intensity import intensity_window, windowed
+from .intensity import Window, intensity_windows, three_channels, windowed
 from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
+from .masks import MaskRule
 from .naming import safe_name, unused
 from .opening import FORMAT, VERSION, attributes_of, open_ledger, writing
 from .weights import Weights
@@ -67,6 +68,10 @@ class Project:
         Whether it was opened for reading only.
     weights
         Networks that have learnt from its labels.
+    mask_rule
+        What the values of masks mean that came in; None if none did.
+    network_channels
+        Channels that networks see, if they were chosen.
 
     Examples
     --------
@@ -93,6 +98,10 @@ class Project:
             for entry in attributes["classes"]
         )
         self._settings = attributes["settings"]
+        self._version = attributes["version"]
+        rule = attributes.get("mask_rule")
+        self.mask_rule = MaskRule.from_json(rule) if rule else None
+        self.network_channels = tuple(attributes.get("network_channels", ()))
         self._ledger = ledger
         self.weights = Weights(path / "weights", ledger, self._writing)
         self._lock: dict[str, Any] | None = None
@@ -107,8 +116,19 @@ class Project:
         path: str | Path,
         classes: tuple[LabelClass, ...] | list[LabelClass],
         settings: Mapping[str, Any] | None = None,
+        mask_rule: MaskRule | None = None,
+        network_channels: Sequence[int] = (),
     ) -> "Project":
         """Make a new project in a folder that is empty or not there yet.
+
+        Parameters
+        ----------
+        path, classes, settings
+        mask_rule
+            What masks that came in mean; labels go out by it.
+        network_channels
+            Channels, from 0, that networks see as red, green and blue; see
+            `read_image`.
 
         Raises
         ------
@@ -130,6 +150,8 @@ class Project:
             "version": VERSION,
             "classes": [_described(entry) for entry in classes],
             "settings": dict(settings or {}),
+            "mask_rule": mask_rule.to_json() if mask_rule else None,
+            "network_channels": list(network_channels),
         }
         with writing(path):
             (path / "weights").mkdir(parents=True)
@@ -177,6 +199,10 @@ class Project:
         """Take the lock, sweep what never came to count, draw what is missing."""
         with self._ledger.transaction():  # one process at a time looks at the lock
             self._lock = lock.take(self.path / "lock.json")
+        if self._version < VERSION:
+            self._ledger.migrate()
+            zarr.open_group(self.path, mode="r+").attrs["version"] = VERSION
+            self._version = VERSION
         for folder in (self.path / "images").iterdir():
             if folder.is_dir() and folder.name not in self.images(None):
                 shutil.rmtree(folder)
@@ -233,19 +259,22 @@ class Project:
         split: str = "pool",
         labels: LabelMap | None = None,
         source: str = "",
+        channels: Sequence[str] = (),
+        colour: bool | None = None,
+        nodata: float | None = None,
+        windows: Sequence[Window] | None = None,
     ) -> str:
         """Copy an image into the project and return its id.
 
-        Images of 8 bits are shown as they are. Any other image is shown from its 0.1
-        to its 99.9 percentile; this window is stored with it, so that networks,
-        partitions and every OME-Zarr reader see the same picture.
+        Images are shown within windows of intensities that are stored with them, so
+        that networks, partitions and every OME-Zarr reader see the same picture.
 
         Parameters
         ----------
         name
             File name or title; the id is made of it.
-        image : array of shape (H, W, K), K = 1 or 3
-            In its native dtype, as `read_image` of `importing` gives it.
+        image : array of shape (H, W, K)
+            In its native dtype, as `read_plane` of `reading` gives it.
         split
             Regions are asked of the ``"pool"``; a ``"source"`` is another domain that
             the network may learn from and that is never asked; ``"validation"``
@@ -254,6 +283,15 @@ class Project:
             Labels that are already there, of the image's size.
         source
             Where it came from, for people.
+        channels
+            Their names.
+        colour
+            Whether the first three channels are red, green and blue; three channels
+            are unless this says otherwise.
+        nodata
+            Value of pixels that hold nothing.
+        windows
+            For each channel; without them `intensity_windows` measures them.
 
         Raises
         ------
@@ -262,16 +300,24 @@ class Project:
         MaskMismatch
             If the labels have another size or name no class.
         """
-        height, width, channels = _checked_image(name, image)
+        height, width, count = _checked_image(name, image)
         if split not in SPLITS:
             raise BadValue(f"a split is one of {', '.join(SPLITS)}, got {split!r}")
         if labels is None:
             labels = np.zeros((height, width), np.uint8)
         self._check_mask(name, labels, (height, width))
         name = unused(safe_name(name), self.images(None))
-        window = intensity_window(image)
+        colour = count == 3 if colour is None else colour
         info = ImageInfo(
-            name, split, (height, width), channels, str(image.dtype), window, source
+            name,
+            split,
+            (height, width),
+            tuple(channels) or layout.channel_names(count, colour),
+            str(image.dtype),
+            tuple(windows or intensity_windows(image, colour, nodata)),
+            source,
+            colour,
+            nodata,
         )
         with self._writing():
             try:
@@ -297,7 +343,7 @@ class Project:
     ) -> None:
         """Write the folder of an image, then the row that makes it count."""
         folder = self._folder(info.id)
-        layout.create_image(folder, image, info.window)
+        layout.create_image(folder, image, info.windows, info.channels, info.colour)
         layout.write_labels(folder, "annotation", labels, self.classes)
         with self._ledger.transaction():
             self._ledger.add_image(info)
@@ -325,10 +371,19 @@ class Project:
         """Image of shape ``(H, W, K)`` in its native dtype."""
         return layout.read_image(self._known(name))
 
+    def read_shown(self, name: str) -> np.ndarray:
+        """Image of shape ``(H, W, K)`` in 8 bits, each channel within its window."""
+        info = self.info(name)
+        return windowed(self.read_original(name), info.windows, info.nodata)
+
     def read_image(self, name: str) -> Image:
-        """Image of shape ``(H, W, 3)`` as it is shown: 8 bits, grey in all channels."""
-        image = windowed(self.read_original(name), self.info(name).window)
-        return image if image.shape[-1] == 3 else np.repeat(image, 3, axis=-1)
+        """Image of shape ``(H, W, 3)`` in 8 bits, as networks and partitions see it.
+
+        Grey is in all three channels. Of more than three channels the first three
+        are taken, or the `network_channels` of the project; where there are fewer
+        than three, what is missing is empty.
+        """
+        return three_channels(self.read_shown(name), self.network_channels)
 
     def _folder(self, name: str) -> Path:
         return self.path / "images" / name
@@ -990,9 +1045,9 @@ def _described(entry: LabelClass) -> dict[str, Any]:
 
 
 def _checked_image(name: str, image: np.ndarray) -> tuple[int, int, int]:
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
+    if image.ndim != 3 or not image.size:
         raise BadValue(
-            f"{name}: an image has rows, columns and 1 or 3 channels, "
+            f"{name}: an image has rows, columns and channels, "
             f"got an array of shape {image.shape}"
         )
     if image.dtype.kind not in "uif":

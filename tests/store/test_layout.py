@@ -13,7 +13,7 @@ CLASSES = default_classes(["sky", "road"])
 @pytest.fixture
 def folder(tmp_path):
     """A small image of one level."""
-    layout.create_image(tmp_path / "a", np.zeros((5, 7, 3), np.uint8), (0, 255))
+    layout.create_image(tmp_path / "a", np.zeros((5, 7, 3), np.uint8), [(0, 255)] * 3)
     return tmp_path / "a"
 
 
@@ -31,11 +31,11 @@ def test_halved_is_the_mean_of_blocks():
     assert layout.halved(image / np.float32(8)).dtype == np.float32
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_an_image_reads_back(tmp_path, dtype, channels):
     image = np.random.default_rng(0).random((1030, 9, channels)) * 200
-    layout.create_image(tmp_path / "a", image.astype(dtype), (0, 200))
+    layout.create_image(tmp_path / "a", image.astype(dtype), [(0, 200)] * channels)
     read = layout.read_image(tmp_path / "a")
     assert read.dtype == dtype
     np.testing.assert_array_equal(read, image.astype(dtype))
@@ -98,7 +98,7 @@ def test_maps_are_float16_on_disk_and_float32_in_hand(folder):
 def test_a_window_reaches_every_level(tmp_path_factory, data):
     height, width = 2100, 6
     folder = tmp_path_factory.mktemp("levels") / "a"
-    layout.create_image(folder, np.zeros((height, width, 1), np.uint8), (0, 255))
+    layout.create_image(folder, np.zeros((height, width, 1), np.uint8), [(0, 255)])
     layout.write_labels(folder, "annotation", np.zeros((height, width), np.uint8))
     expected = np.zeros((height, width), np.uint8)
     for label in (1, 2):
@@ -157,7 +157,7 @@ def test_other_readers_open_the_image(tmp_path, dtype, channels):
     reader = pytest.importorskip("napari_ome_zarr")._reader.napari_get_reader
     folder = tmp_path / "a"
     image = np.random.default_rng(0).integers(0, 255, (1030, 9, channels)).astype(dtype)
-    layout.create_image(folder, image, (10, 200))
+    layout.create_image(folder, image, [(10, 200)] * channels)
     labels = (image[..., 0] % 3).astype(np.uint8)
     layout.write_labels(folder, "annotation", labels, CLASSES)
     layout.write_labels(folder, "regions-1", labels.astype(np.int32))

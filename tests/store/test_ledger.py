@@ -16,7 +16,7 @@ def ledger(tmp_path):
     made = Ledger.create(tmp_path / "ledger.sqlite")
     with made.transaction():
         made.add_image(
-            ImageInfo("a", "pool", (9, 9), 3, "uint8", (0.0, 255.0), "a.png")
+            ImageInfo("a", "pool", (9, 9), ("grey",), "uint8", ((0.0, 255.0),), "a.png")
         )
     yield made
     made.close()

@@ -123,18 +123,16 @@ def test_eight_bits_are_shown_as_they_are(project, channels):
     assert shown.shape == (4, 5, 3)
     np.testing.assert_array_equal(shown, np.broadcast_to(image, (4, 5, 3)))
     info = project.info(name)
-    assert (info.shape, info.channels, info.dtype, info.window) == (
-        *((4, 5), channels),
-        *("uint8", (0.0, 255.0)),
-    )
+    assert (info.shape, len(info.channels), info.dtype) == ((4, 5), channels, "uint8")
+    assert info.windows == ((0.0, 255.0),) * channels
 
 
 def test_other_numbers_are_shown_within_their_percentiles(project):
-    image = np.arange(10001, dtype=np.uint16).reshape(-1, 1, 1)
+    image = 5 * np.arange(2001, dtype=np.uint16).reshape(-1, 1, 1)
     name = project.add_image("a", image)
-    assert project.info(name).window == pytest.approx((10, 9990))
+    assert project.info(name).windows[0] == pytest.approx((10, 9990))
     shown = project.read_image(name)[:, 0, 0]
-    assert (shown[10], shown[11 + 9980 // 2], shown[9990]) == (0, 128, 255)
+    assert (shown[2], shown[1000], shown[1998]) == (0, 128, 255)
     assert project.read_original(name).dtype == np.uint16
     omero = zarr.open_group(project.path / "images" / "a", mode="r").attrs["ome"]
     span = omero["omero"]["channels"][0]["window"]
@@ -178,9 +176,9 @@ def test_another_domain_costs_nothing_and_is_never_asked(asked):
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (np.zeros((4, 5), np.uint8), "rows, columns and 1 or 3"),
-        (np.zeros((4, 5, 2), np.uint8), "rows, columns and 1 or 3"),
-        (np.zeros((0, 5, 3), np.uint8), "rows, columns and 1 or 3"),
+        (np.zeros((4, 5), np.uint8), "rows, columns and channels"),
+        (np.zeros((4, 5, 0), np.uint8), "rows, columns and channels"),
+        (np.zeros((0, 5, 3), np.uint8), "rows, columns and channels"),
         (np.zeros((4, 5, 3), complex), "complex128"),
         (np.full((4, 5, 3), np.nan, np.float32), "no finite"),
     ],
@@ -211,7 +209,8 @@ def test_a_half_added_image_is_swept(project, path, monkeypatch):
         patch.setattr(layout, "write_labels", interrupted)
         project.add_image("a", np.zeros((4, 5, 3), np.uint8))
     assert not (path / "images" / "a").exists()
-    layout.create_image(path / "images" / "b", np.zeros((4, 5, 3), np.uint8), (0, 255))
+    black = np.zeros((4, 5, 3), np.uint8)
+    layout.create_image(path / "images" / "b", black, [(0, 255)] * 3)
     project.close()
     with Project.open(path, "read"):
         assert (path / "images" / "b").exists()

@@ -2,7 +2,14 @@
 
 import pytest
 
-from napari_alseg.store import paired, read_classes, read_image, read_mask
+from napari_alseg.arrays import finish
+from napari_alseg.store import (
+    Project,
+    create_from_folder,
+    paired,
+    read_classes,
+    read_image,
+)
 
 FOLDERS = {
     "camvid": "train",
@@ -15,10 +22,12 @@ FOLDERS = {
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", FOLDERS)
-def test_images_and_masks_of_real_sets_are_read(real_data, name):
+def test_images_and_masks_of_real_sets_are_read(real_data, tmp_path, name):
     table = read_classes(real_data / name / "classes.csv")
     image, mask = next(iter(paired(real_data / name / FOLDERS[name])))
-    pixels, labels = read_image(image), read_mask(mask, table)
-    assert pixels.shape[:2] == labels.shape
-    assert pixels.shape[2] in (1, 3)
+    made = create_from_folder(tmp_path / "x.alseg", image, table, labels=mask)
+    with Project.open(finish(made), "read") as project:
+        (only,) = project.images()
+        labels = project.read_labels(only)
+    assert read_image(image).shape[:2] == labels.shape
     assert 0 < labels.max() <= len(table.classes)

@@ -1,0 +1,472 @@
+"""Which rules fit all masks of a folder; two that fit are a question, not a guess.
+
+A *reading* is a rule with the word that chooses it. `find_rule` returns the only one
+that fits, or the one that was chosen, and refuses with the readings otherwise.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
+
+from .classes import Colour
+from .masks import (
+    APART,
+    NEAR,
+    NEARLY_ALL,
+    Key,
+    MaskFacts,
+    MaskRule,
+    distance,
+    label_of,
+    shown_key,
+)
+from .tables import IGNORED, ClassTable
+
+IGNORED_VALUES = (255, 65535)
+"""Values that by convention mean no class, where they are no class."""
+WORDS = ("values", "colours", "from-0", "from-1", "two-values", "one-hot", "objects")
+"""Readings by name; see `read_choice` for rules that are written out."""
+LARGEST_SPAN = 2**16
+
+Pixels = Counter[tuple[int | None, Colour | None]]
+
+
+class Reading(NamedTuple):
+    """A rule that fits, and the word that chooses it."""
+
+    word: str
+    rule: MaskRule
+
+
+class Evidence(NamedTuple):
+    """What all masks together hold."""
+
+    facts: tuple[MaskFacts, ...]
+    pixels: Pixels
+    values: frozenset[int]
+    """Values without those below 0; empty if some mask has none."""
+    negative: frozenset[int]
+    by_value: bool
+    by_colour: bool
+    plain: bool
+    lossy: bool
+    bits: int
+
+
+def gathered(facts: Sequence[MaskFacts]) -> Evidence:
+    """Put together what single masks hold."""
+    pixels: Pixels = Counter()
+    for each in facts:
+        pixels.update(each.pixels)
+    values = {value for value, _ in pixels if value is not None}
+    return Evidence(
+        tuple(facts),
+        pixels,
+        frozenset(value for value in values if value >= 0),
+        frozenset(value for value in values if value < 0),
+        all(value is not None for value, _ in pixels),
+        all(colour is not None for _, colour in pixels),
+        all(each.plain for each in facts),
+        any(each.lossy for each in facts),
+        max((each.bits for each in facts), default=8),
+    )
+
+
+def find_rule(
+    facts: Sequence[MaskFacts], table: ClassTable, choice: str = ""
+) -> MaskRule:
+    """Return the one rule by which all masks are read.
+
+    Parameters
+    ----------
+    facts : sequence of MaskFacts
+        Of every mask.
+    table : ClassTable
+        The classes; with rows it says what values and colours mean.
+    choice : str
+        A reading by name (`WORDS`), or a rule written out; empty finds it.
+
+    Raises
+    ------
+    AmbiguousMasks
+        If several readings fit and differ in a pixel; it carries them.
+    MaskMismatch
+        If none fits, or not the one that was chosen: all masks at fault are named.
+    BadValue
+        If the choice cannot be understood.
+    """
+    evidence = gathered(facts)
+    if choice and choice not in WORDS:
+        rule = read_choice(choice, table)
+        _refuse_unknown(evidence, rule)
+        return rule
+    if choice:
+        return _chosen(evidence, table, choice)
+    fitting = _distinct(evidence, readings(evidence, table))
+    if len(fitting) > 1:
+        raise AmbiguousMasks(_question(fitting, table), tuple(fitting))
+    if not fitting:
+        raise MaskMismatch(_nothing_fits(evidence, table))
+    return fitting[0].rule
+
+
+def readings(evidence: Evidence, table: ClassTable) -> list[Reading]:
+    """Return every reading that fits all masks, the likeliest first."""
+    if all(each.marked for each in evidence.facts):
+        labels = Reading("from-1", _from_1(table))
+        return [labels] if _knows(evidence, labels.rule) else []
+    if evidence.lossy:
+        return list(_lossy(evidence, table))
+    if table.rows:
+        return list(_by_table(evidence, table))
+    return list(_by_names(evidence, table))
+
+
+# --- readings of a table --------------------------------------------------------------
+
+
+def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield what the values and colours of a table allow."""
+    values = MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+    if evidence.by_value and _knows(evidence, values):
+        yield Reading("values", values)
+        if evidence.plain:  # grey that is a colour, too, is no question
+            return
+    colours = colour_rule(table)
+    if colours is not None and evidence.by_colour and _knows(evidence, colours):
+        yield Reading("colours", colours)
+    elif evidence.by_value and evidence.bits < 8:
+        yield from _scaled(evidence, table)
+
+
+def colour_rule(table: ClassTable) -> MaskRule | None:
+    """Rule by the colours of a table; None if it has none.
+
+    A colour of two classes tells nothing and is left out.
+    """
+    told = {
+        colour: min(labels)
+        for colour, labels in table.labels_of_colours.items()
+        if len(labels) == 1
+    }
+    return MaskRule("colour", told) if told else None  # type: ignore[arg-type]
+
+
+def _scaled(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield the reading of few bits as shares of white: 1 bit is 0 and 255."""
+    factor = 255 // (2**evidence.bits - 1)
+    known = table.labels_of_values
+    if all(each.bits == evidence.bits for each in evidence.facts):
+        labels = {v: known[v * factor] for v in evidence.values if v * factor in known}
+        rule = MaskRule("value", labels)  # type: ignore[arg-type]
+        if _knows(evidence, rule):
+            yield Reading("values", rule)
+
+
+# --- readings of names alone ----------------------------------------------------------
+
+
+def _by_names(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield what masks may mean to somebody who typed the names of the classes."""
+    yield from _one_hot(evidence, table)
+    if not evidence.by_value or not evidence.values:
+        return
+    count = len(table.classes)
+    if count == 2 and evidence.bits == 1:
+        yield Reading("two-values", MaskRule("value", {0: 1, 1: 2}))
+        return
+    values, ignored = _without_ignored(evidence.values, count)
+    if 0 in values and max(values) < count:
+        yield Reading("from-0", _with(_from_0(table), evidence, ignored))
+    if max(values) <= count:
+        yield Reading("from-1", _with(_from_1(table), evidence, ignored))
+    if count == 2 and max(values) > 2 and len(values) == 2 and 0 in values:
+        two = MaskRule("value", {0: 1, max(values): 2})
+        yield Reading("two-values", _with(two, evidence, ignored))
+    if count == 2 and values == {0, 1, 2} and _objects(evidence):
+        yield Reading("objects", _with(_object_rule(), evidence, ignored))
+
+
+def _without_ignored(
+    values: frozenset[int], count: int
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Values of classes, and those that by convention are none."""
+    ignored = {v for v in IGNORED_VALUES if v in values and v > count}
+    kept = frozenset(values - ignored)
+    if len(kept) < 2:  # 0 and 255 are two classes, not one and nothing
+        return values, frozenset()
+    return kept, frozenset(ignored)
+
+
+def _with(rule: MaskRule, evidence: Evidence, ignored: Iterable[int]) -> MaskRule:
+    """Return a rule that also ignores values, and all that lie below 0."""
+    more: dict[Key, int] = dict.fromkeys([*ignored, *sorted(evidence.negative)], 0)
+    return MaskRule(rule.by, {**rule.labels, **more}, rule.other, rule.nearest)
+
+
+def _from_0(table: ClassTable) -> MaskRule:
+    return MaskRule("value", {at: at + 1 for at in range(len(table.classes))})
+
+
+def _from_1(table: ClassTable) -> MaskRule:
+    return MaskRule("value", {at: at for at in range(len(table.classes) + 1)})
+
+
+def _object_rule() -> MaskRule:
+    return MaskRule("value", {0: 1}, other=2)
+
+
+def _objects(evidence: Evidence) -> bool:
+    """Whether some mask has several objects, and each mask one a value."""
+    several = [each for each in evidence.facts if len(each.pixels) > 2]
+    return bool(several) and all(each.objects for each in several)
+
+
+def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield the reading of one channel a class."""
+    count = len(table.classes)
+    if all(each.channels and len(each.channels) == count for each in evidence.facts):
+        yield Reading("one-hot", MaskRule("channel", {k: k + 1 for k in range(count)}))
+
+
+# --- readings of lossy masks ----------------------------------------------------------
+
+
+def _lossy(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield readings by the nearest value, where nothing else lies between."""
+    if table.rows:
+        by_value = MaskRule("value", dict(table.labels_of_values), nearest=True)  # type: ignore[arg-type]
+    elif len(table.classes) == 2:
+        by_value = MaskRule("value", {0: 1, 255: 2}, nearest=True)
+    else:
+        return
+    if evidence.by_value and _are_apart(by_value) and _lie_near(evidence, by_value):
+        yield Reading("values", by_value)
+        return
+    colours = colour_rule(table)
+    if colours is None or not evidence.by_colour:
+        return
+    nearest = MaskRule("colour", colours.labels, nearest=True)
+    if _are_apart(nearest) and _lie_near(evidence, nearest):
+        yield Reading("colours", nearest)
+
+
+def _are_apart(rule: MaskRule) -> bool:
+    return all(distance(a, b) >= APART for a, b in combinations(rule.labels, 2))
+
+
+def _lie_near(evidence: Evidence, rule: MaskRule) -> bool:
+    total = near = 0
+    for key, count in _keys(evidence.pixels, rule):
+        total += count
+        near += count * (min(distance(key, other) for other in rule.labels) <= NEAR)
+    return near >= NEARLY_ALL * total
+
+
+# --- what fits ------------------------------------------------------------------------
+
+
+def _keys(pixels: Pixels, rule: MaskRule) -> Iterator[tuple[Key, int]]:
+    """Yield what a rule reads of pixels, and how many there are of it."""
+    for (value, colour), count in pixels.items():
+        key = value if rule.by == "value" else colour
+        if key is not None:
+            yield key, count
+
+
+def _knows(evidence: Evidence, rule: MaskRule) -> bool:
+    found = list(_keys(evidence.pixels, rule))
+    return bool(found) and all(label_of(rule, key) is not None for key, _ in found)
+
+
+def pixels_of_labels(facts: Iterable[MaskFacts], rule: MaskRule) -> dict[int, int]:
+    """Count the pixels of each label that a rule gives, 0 for unlabelled."""
+    found: Counter[int] = Counter({0: 0})
+    for each in facts:
+        found[0] += each.transparent
+        if rule.by == "channel":
+            for channel, count in enumerate(each.channels or ()):
+                found[rule.labels[channel]] += count
+            continue
+        for key, count in _keys(each.pixels, rule):
+            found[label_of(rule, key) or 0] += count
+    return dict(found)
+
+
+def _distinct(evidence: Evidence, fitting: list[Reading]) -> list[Reading]:
+    """Leave out readings that give each pixel the label of one before."""
+    kept: dict[tuple[int | None, ...], Reading] = {}
+    for reading in fitting:
+        rule = reading.rule
+        if rule.by == "channel":
+            kept[-1,] = reading
+            continue
+        labels = tuple(
+            label_of(rule, key)  # type: ignore[arg-type]
+            for value, colour in evidence.pixels
+            if (key := value if rule.by == "value" else colour) is not None
+        )
+        kept.setdefault(labels, reading)
+    return list(kept.values())
+
+
+# --- a choice -------------------------------------------------------------------------
+
+
+def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
+    """Return the rule of a word, which must fit."""
+    count = len(table.classes)
+    kept, ignored = _without_ignored(evidence.values, count)
+    two = {0: 1, **{v: 2 for v in sorted(evidence.values)[-1:] if v}}
+    rules: dict[str, MaskRule | None] = {
+        "values": MaskRule("value", dict(table.labels_of_values)),  # type: ignore[arg-type]
+        "colours": colour_rule(table),
+        "from-0": _with(_from_0(table), evidence, ignored),
+        "from-1": _with(_from_1(table), evidence, ignored),
+        "two-values": _with(MaskRule("value", two), evidence, ()),  # type: ignore[arg-type]
+        "objects": _with(_object_rule(), evidence, ()),
+        "one-hot": MaskRule("channel", {k: k + 1 for k in range(count)}),
+    }
+    rule = rules[word]
+    if rule is None or (word == "values" and not table.rows):
+        raise BadValue(
+            f"masks cannot be read by {word}: give a classes.csv that has them"
+        )
+    if word in ("two-values", "objects") and count != 2:
+        raise BadValue(f"masks read by {word!r} have two classes, not {count}")
+    _refuse_unknown(evidence, rule)
+    return rule
+
+
+def read_choice(text: str, table: ClassTable) -> MaskRule:
+    """Read a rule that is written out: ``0=sky, 1..9=car, other=ignore``.
+
+    Left of each sign stands a value, a span of values, a colour ``#rrggbb`` or
+    ``other``; right of it the name of a class, or ``ignore``.
+
+    Raises
+    ------
+    BadValue
+        If it names no class, or mixes values and colours.
+    """
+    labels: dict[Key, int] = {}
+    other: int | None = None
+    for part in filter(None, map(str.strip, text.split(","))):
+        key, sign, name = (piece.strip() for piece in part.rpartition("="))
+        label = _label_of_name(name, table)
+        if not sign or label is None:
+            raise BadValue(
+                f"cannot read {part!r} of {text!r}: give one of {', '.join(WORDS)}, or "
+                "VALUE=NAME with the names of your classes or 'ignore', for example "
+                f"'0={table.names[0]},1={table.names[-1]},255=ignore'"
+            )
+        if key == "other":
+            other = label
+        else:
+            labels.update(dict.fromkeys(_parsed(key, text), label))
+    kinds = {type(key) for key in labels}
+    if len(kinds) > 1:
+        raise BadValue(f"{text!r} mixes values and colours; give one kind")
+    return MaskRule("colour" if kinds == {tuple} else "value", labels, other)
+
+
+def _label_of_name(name: str, table: ClassTable) -> int | None:
+    if name.casefold() in IGNORED:
+        return 0
+    names = [each.casefold() for each in table.names]
+    return names.index(name.casefold()) + 1 if name.casefold() in names else None
+
+
+def _parsed(key: str, text: str) -> list[Key]:
+    if found := re.fullmatch(r"#([0-9a-fA-F]{6})", key):
+        code = int(found[1], 16)
+        return [(code >> 16, code >> 8 & 255, code & 255)]
+    if found := re.fullmatch(r"(-?\d{1,6})(?:\.\.(-?\d{1,6}))?", key):
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first <= last <= first + LARGEST_SPAN:
+            return list(range(first, last + 1))
+    raise BadValue(
+        f"cannot read {key!r} of {text!r}: write a value (0), a span (1..9), a colour "
+        "(#ff0000) or 'other'"
+    )
+
+
+# --- refusals -------------------------------------------------------------------------
+
+
+def _refuse_unknown(evidence: Evidence, rule: MaskRule) -> None:
+    """Name every mask that a rule cannot read, with what it does not know."""
+    bad = list(_unknown(evidence, rule))
+    if bad:
+        raise MaskMismatch("\n".join(bad))
+
+
+def _unknown(evidence: Evidence, rule: MaskRule) -> Iterator[str]:
+    for each in evidence.facts:
+        if rule.by == "channel":
+            if not each.channels or len(each.channels) != len(rule.labels):
+                yield f"{each.path} has not one channel for each class"
+            continue
+        keys = [key for key, _ in _keys(each.pixels, rule)]
+        if not keys and each.pixels:
+            yield f"{each.path} holds no {rule.by}s of classes"
+        strange = [key for key in keys if label_of(rule, key) is None]
+        if strange:
+            yield f"{each.path} has {rule.by}s that are no class: {_some(strange)}"
+
+
+def _some(keys: Sequence[Key]) -> str:
+    shown = [shown_key(key) for key in sorted(keys, key=str)[:8]]
+    return ", ".join(shown) + (f" and {len(keys) - 8} more" if keys[8:] else "")
+
+
+def _question(fitting: Sequence[Reading], table: ClassTable) -> str:
+    lines = [
+        f"  --mask-values {reading.word}: {reading.rule.sentence(table.names)}"
+        for reading in fitting
+    ]
+    return "the masks can be read in more than one way; choose one:\n" + "\n".join(
+        lines
+    )
+
+
+def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
+    """Say for each mask what is no class, and how to say what it is."""
+    if evidence.lossy:
+        lossy = [str(each.path) for each in evidence.facts if each.lossy]
+        return (
+            f"{_files(lossy)}: lossy files (JPEG) change the values of masks, so that "
+            "classes cannot be told apart; save masks as PNG"
+        )
+    if table.rows and evidence.by_value:
+        by_table = MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+    elif table.rows:
+        by_table = colour_rule(table) or MaskRule("colour", {})
+    else:
+        by_table = _from_1(table)
+    lines = list(_unknown(evidence, by_table))
+    shared = [
+        f"{shown_key(colour)} is the colour of more than one class"
+        for colour, labels in table.labels_of_colours.items()
+        if len(labels) > 1 and any(colour == other for _, other in evidence.pixels)
+    ]
+    if not evidence.by_value:
+        lines += shared
+    known = ", ".join(shown_key(key) for key in list(by_table.labels)[:12])
+    return "\n".join(
+        [
+            *lines[:20],
+            *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
+            f"known: {known or 'nothing'}. Say what values mean with --mask-values, for "
+            f"example '0={table.names[0]},1={table.names[-1]},other=ignore'",
+        ]
+    )
+
+
+def _files(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 5} more" if paths[5:] else ""
+    return ", ".join(paths[:5]) + more
