@@ -19,6 +19,7 @@ from .picture import (
     numbered,
     refuse,
 )
+from .zarr_chunks import absent, check_chunks, check_codecs
 
 NAMES = {
     "Y": ("y", "row", "rows", "height"),
@@ -32,19 +33,21 @@ BY_TYPE = {"channel": "C", "time": "T"}
 OLD_AXES = "TCZYX"
 """Of version 0.1 and 0.2, which do not name them."""
 COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"))
-MOST_CHUNKS_COUNTED = 100_000
 
 
 class Image:
     """One image: its largest array, what its axes are and how channels are called."""
 
-    def __init__(self, path: Path, array: Any, layout: Layout, meta: Any) -> None:
-        _check_codecs(path, array)
+    def __init__(
+        self, path: Path, folder: Path, array: Any, layout: Layout, meta: Any
+    ) -> None:
+        check_codecs(path, array)
         self.array = array
+        self.folder = folder
         self.full = layout
         self.layout = checked(path, layout, np.dtype(array.dtype).itemsize)
         self.names = _channel_names(meta)
-        self.notes = _absent(array)
+        self.notes = absent(array)
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -75,7 +78,7 @@ def _open(path: Path, axes: str) -> tuple[list[Image], tuple[str, ...]]:
     """Images of a folder that are its picture, and notes."""
     if _node(path) == "array":
         array = zarr.open_array(path, mode="r")
-        image = Image(path, array, _plain_layout(path, array, axes), {})
+        image = Image(path, path, array, _plain_layout(path, array, axes), {})
         return [image], image.notes
     meta = _metadata(path)
     if "multiscales" in meta:
@@ -130,15 +133,16 @@ def _image(path: Path, folder: Path, meta: dict[str, Any]) -> Image:
     levels = [str(level["path"]) for level in scales["datasets"]]
     if not levels:
         refuse(path, "has no level of resolution")
-    arrays = [_level(path, folder, level) for level in levels]
-    array = max(arrays, key=lambda one: math.prod(one.shape))
+    arrays = [(_level(path, folder, level), level) for level in levels]
+    array, level = max(arrays, key=lambda one: math.prod(one[0].shape))
     letters = _letters(path, scales, len(array.shape))
     if len(letters) != len(array.shape):
         refuse(
             path,
             f"names {len(letters)} axes, but its array has the shape {array.shape}",
         )
-    return Image(path, array, Layout(letters, tuple(array.shape)), meta)
+    layout = Layout(letters, tuple(array.shape))
+    return Image(path, folder / level, array, layout, meta)
 
 
 def _level(path: Path, folder: Path, level: str) -> Any:
@@ -201,25 +205,6 @@ def _channel_names(meta: dict[str, Any]) -> tuple[str, ...]:
     return names if len({*names}) == len(said) else ()
 
 
-def _check_codecs(path: Path, array: Any) -> None:
-    """Refuse what is no number before anything is read; a pickle may hold code."""
-    kept_dtype(np.dtype(array.dtype), path)
-    for codec in getattr(array.metadata, "filters", None) or ():
-        if "pickle" in str(getattr(codec, "codec_id", "")).lower():
-            refuse(path, "is stored as Python objects; save it as numbers")
-
-
-def _absent(array: Any) -> tuple[str, ...]:
-    """Note chunks that were never written and are read as the fill value."""
-    if array.nchunks > MOST_CHUNKS_COUNTED:
-        return ()
-    absent = array.nchunks - array.nchunks_initialized
-    if absent <= 0:
-        return ()
-    filled = f"{absent} of its {array.nchunks} chunks are absent"
-    return (f"{filled} and were read as {array.fill_value}.",)
-
-
 def _planes(images: list[Image]) -> tuple[str, ...]:
     if len(images) == 1:
         return images[0].layout.planes
@@ -274,7 +259,9 @@ def _stored(picture: Picture, plane: int) -> np.ndarray:
     """Read samples ``(H, W, K)`` of one plane; the others are not read."""
     images, _ = _open(picture.path, picture.axes)
     image, number = _find(images, plane)
-    values = np.asarray(image.array[image.full.selection(number)])
+    cut = image.full.selection(number)
+    check_chunks(picture.path, image.folder, image.array, cut)
+    values = np.asarray(image.array[cut])
     return image.full.channels_last(values)
 
 
