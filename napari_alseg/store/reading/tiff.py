@@ -64,6 +64,8 @@ class File:
         self.lock = threading.Lock()
         with heard(path):
             self.ome: OmeFiles = ome_files(path)
+            self.parts = self.ome.parts or (path,)
+            self.stamps = _stamps(self.parts)
             with tifffile.TiffFile(path, omexml=self.ome.xml) as file:
                 series = list(file.series)
                 self.images, self.notes = _chosen(path, series, axes)
@@ -142,14 +144,23 @@ def _nodata(image: Image) -> tuple[float | None, str]:
 
 
 @lru_cache(maxsize=4)
-def _file(path: Path, axes: str, stamp: tuple[int, int]) -> File:
+def _file(path: Path, axes: str) -> File:
     return File(path, axes)
 
 
 def _open(path: Path, axes: str) -> File:
     """Open what a file holds, kept for the next plane; the file itself is closed."""
-    status = path.stat()
-    return _file(path, axes, (status.st_mtime_ns, status.st_size))
+    file = _file(path, axes)
+    if file.stamps != _stamps(file.parts):
+        _file.cache_clear()
+        file = _file(path, axes)
+    return file
+
+
+def _stamps(parts: tuple[Path, ...]) -> tuple[tuple[int, int] | None, ...]:
+    """When each part was written, and its size; None for one that is gone."""
+    found = [part.stat() if part.exists() else None for part in parts]
+    return tuple(one and (one.st_mtime_ns, one.st_size) for one in found)
 
 
 def inspect(path: Path, axes: str) -> Picture:
@@ -170,7 +181,7 @@ def inspect(path: Path, axes: str) -> Picture:
         image.scheme.dtype,
         nodata,
         file.lossy,
-        file.ome.parts or (path,),
+        file.parts,
         tuple(note for note in notes if note),
         axes,
     )

@@ -82,10 +82,10 @@ def _open(path: Path, axes: str) -> tuple[list[Image], tuple[str, ...]]:
         return [image], image.notes
     meta = _metadata(path)
     if "multiscales" in meta:
-        image = _image(path, path, meta)
+        image = _image(path, path, meta, axes)
         return [image], image.notes
     if "bioformats2raw.layout" in meta:
-        return _series(path)
+        return _series(path, axes)
     _refuse_group(path, meta)
     raise AssertionError
 
@@ -102,7 +102,7 @@ def _refuse_group(path: Path, meta: dict[str, Any]) -> None:
     )
 
 
-def _series(path: Path) -> tuple[list[Image], tuple[str, ...]]:
+def _series(path: Path, axes: str) -> tuple[list[Image], tuple[str, ...]]:
     """Images of a folder that bioformats2raw made: the largest, and those like it."""
     names = _metadata(path / "OME").get("series") if (path / "OME").is_dir() else None
     if names is None:
@@ -115,7 +115,7 @@ def _series(path: Path) -> tuple[list[Image], tuple[str, ...]]:
         within = path / str(name)
         if not within.is_dir():
             refuse(path, f"lacks its series {name}; copy all of its folders")
-        images.append(_image(path, within, _metadata(within)))
+        images.append(_image(path, within, _metadata(within), axes))
     largest = max(images, key=lambda image: math.prod(image.layout.plane_shape[:2]))
     kept = [image for image in images if image.kind == largest.kind]
     passed = len(images) - len(kept)
@@ -125,7 +125,7 @@ def _series(path: Path) -> tuple[list[Image], tuple[str, ...]]:
     return kept, notes
 
 
-def _image(path: Path, folder: Path, meta: dict[str, Any]) -> Image:
+def _image(path: Path, folder: Path, meta: dict[str, Any], axes: str) -> Image:
     """Open the largest level of an image."""
     if "multiscales" not in meta:
         refuse(path, f"has no 'multiscales' in {folder.name}; it is no OME-Zarr image")
@@ -142,6 +142,8 @@ def _image(path: Path, folder: Path, meta: dict[str, Any]) -> Image:
             f"names {len(letters)} axes, but its array has the shape {array.shape}",
         )
     layout = Layout(letters, tuple(array.shape))
+    if "Q" in letters:
+        layout = resolved(path, layout, axes)
     return Image(path, folder / level, array, layout, meta)
 
 
@@ -156,7 +158,7 @@ def _letters(path: Path, scales: dict[str, Any], count: int) -> str:
     """Find a letter for each axis, by its name or else by its type."""
     axes = scales.get("axes")
     if axes is None:
-        return OLD_AXES if count == len(OLD_AXES) else OLD_AXES[-count:]
+        return OLD_AXES if count == len(OLD_AXES) else "Q" * (count - 2) + "YX"
     named = [axis if isinstance(axis, dict) else {"name": axis} for axis in axes]
     letters = [
         LETTERS.get(str(axis.get("name", "")).lower())

@@ -16,6 +16,7 @@ from .picture import kept_dtype, refuse
 
 BLOSC_HEADER = 16
 INDEX_ENTRY = 16
+ABSENT = 2**64 - 1
 MOST_CHUNKS_COUNTED = 100_000
 
 
@@ -43,21 +44,27 @@ def check_chunks(
 ) -> None:
     """Refuse chunks of a plane that Blosc would read beyond their end."""
     codecs = _codecs(array)
-    inner = _codecs(codecs[0]) if _named(codecs[0], "sharding") else codecs
-    if not any(_named(codec, "blosc") for codec in inner):
+    sharded = _named(codecs[0], "sharding")
+    inner = _codecs(codecs[0]) if sharded else codecs
+    blosc = any(_named(codec, "blosc") for codec in inner)
+    if not (blosc or sharded):
         return
     checksum = 4 if _named(inner[-1], "crc32c") else 0
-    for file in _files(folder, array, selection):
-        if not file.is_file():
-            continue
+    for file in filter(Path.is_file, _files(folder, array, selection)):
         with file.open("rb") as chunk:
-            pieces = _pieces(chunk, array, sharded=inner is not codecs)
-            for at, size in pieces:
-                chunk.seek(at)
-                head = chunk.read(BLOSC_HEADER)
-                said = int.from_bytes(head[12:16], "little")
-                if len(head) < BLOSC_HEADER or said != size - checksum:
-                    refuse(path, f"has a damaged chunk {file.name!r}; copy it again")
+            pieces = list(_shard(chunk, array) if sharded else _whole(chunk))
+            if not all(_is_whole(chunk, *piece, checksum, blosc) for piece in pieces):
+                refuse(path, f"has a damaged chunk {file.name!r}; copy it again")
+
+
+def _is_whole(chunk: Any, at: int, size: int, checksum: int, blosc: bool) -> bool:
+    """Whether a piece lies in its file, and Blosc's header says its length."""
+    if at + size > chunk.seek(0, 2):
+        return False
+    chunk.seek(at)
+    head = chunk.read(BLOSC_HEADER) if blosc else b""
+    said = int.from_bytes(head[12:16], "little")
+    return not blosc or (len(head) == BLOSC_HEADER and said == size - checksum)
 
 
 def _codecs(array: Any) -> tuple[Any, ...]:
@@ -86,20 +93,24 @@ def _files(
         yield folder / array.metadata.encode_chunk_key(position)
 
 
-def _pieces(chunk: Any, array: Any, sharded: bool) -> Iterator[tuple[int, int]]:
-    """Offset and size of what was compressed as one piece."""
-    size = chunk.seek(0, 2)
-    if not sharded:
-        yield 0, size
-        return
+def _whole(chunk: Any) -> Iterator[tuple[int, int]]:
+    yield 0, chunk.seek(0, 2)
+
+
+def _shard(chunk: Any, array: Any) -> Iterator[tuple[int, int]]:
+    """Offset and size of each chunk within a shard, by the shard's index."""
     count = math.prod(
         shard // piece for shard, piece in zip(array.shards, array.chunks, strict=True)
     )
-    codec = _codecs(array)[0]
+    codec, size = _codecs(array)[0], INDEX_ENTRY * count
     checksum = 4 if _named(codec.index_codecs[-1], "crc32c") else 0
     ends = "end" in str(codec.index_location).lower()
-    chunk.seek(max(0, size - INDEX_ENTRY * count - checksum) if ends else 0)
-    index = np.frombuffer(chunk.read(INDEX_ENTRY * count), "<u8").reshape(-1, 2)
+    start = chunk.seek(0, 2) - size - checksum
+    if start < 0:
+        yield 0, size
+        return
+    chunk.seek(start if ends else 0)
+    index = np.frombuffer(chunk.read(size), "<u8").reshape(-1, 2)
     for at, length in index.tolist():
-        if length != 2**64 - 1:
-            yield min(at, size), length if at + length <= size else -1
+        if length != ABSENT:
+            yield at, length
