@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-PILLOW_ENDINGS = (".png", ".jpg", ".jpeg")
+PILLOW_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 TIFF_ENDINGS = (".tif", ".tiff")
 ZARR_ENDINGS = (".ome.zarr", ".zarr")
 ENDINGS = (*PILLOW_ENDINGS, ".ome.tif", ".ome.tiff", *TIFF_ENDINGS, *ZARR_ENDINGS)
