@@ -173,10 +173,10 @@ def truth_of(
         [facts_of(mask, len(project.classes), plane) for _, mask, plane in masks],
         read_classes(dataset / "classes.csv"),
     )
-    found = {image: rest for image, (_, *rest) in zip(images, masks, strict=True)}
+    found = dict(zip(images, masks, strict=True))
 
     def truth(image: str) -> LabelMap:
-        mask, plane = found[image]
+        _, mask, plane = found[image]
         return resized(apply_rule(mask, rule, plane), size, order=0)
 
     return truth

@@ -395,3 +395,104 @@ def test_a_reader_who_has_seen_enough_is_no_error():
     ) as process:
         process.stdout.close()
         assert b"Traceback" not in process.stderr.read()
+
+
+# --- what is found, before and after --------------------------------------------------
+
+
+def test_a_dry_run_says_what_was_found_and_writes_nothing(run, dataset, tmp_path):
+    code, out, err = run(
+        "new", tmp_path / "x.alseg", "--images", dataset / "train" / "images",
+        "--labels", dataset / "train" / "masks", "--classes", dataset / "classes.csv",
+        "--dry-run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "4 images, 4 with a mask, 0 without" in out
+    assert "255 = unlabelled" in out
+    assert "nothing was written" in out
+    assert not list(tmp_path.glob("*alseg*"))
+
+
+def test_masks_that_can_be_read_in_two_ways_name_the_flag(run, dataset, tmp_path):
+    command = [
+        "new", tmp_path / "x.alseg", "--images", dataset / "train" / "images",
+        "--labels", dataset / "train" / "masks", "--class-names", *"abcdef",
+    ]  # fmt: skip
+    code, _, err = run(*command)
+    assert code == 2
+    assert "--mask-values from-0: 0 = a" in err
+    assert "--mask-values from-1: 0 = unlabelled" in err
+    code, out, err = run(*command, "--mask-values", "from-0")
+    assert code == 0, err
+    assert "masks: 0 = a, 1 = b" in out
+
+
+def test_info_says_what_is_in_a_project_while_somebody_writes(run, made):
+    run("query", made, "--budget", "6 regions", "--region-size", 64, "--device", "cpu")
+    with Project.open(made) as writer:
+        writer.answer(1, 0, 2, seconds=3.5)
+        writer.skip(1, 1)
+        region = writer.selection(1).regions[0]
+        code, out, err = run("info", made, "--json")
+        assert code == 0, err
+        found = json.loads(out)
+        code, text, err = run("info", made)
+    assert found["images"] == {"pool": 4, "source": 0, "validation": 2, "test": 0}
+    counts = [found[name] for name in ("asked", "answered", "skipped", "open")]
+    assert counts == [6, 1, 1, 4]
+    assert found["labelled_pixels"] == region.pixels
+    assert [entry["pixels"] for entry in found["classes"]] == [
+        *(0, region.pixels),
+        *(0, 0, 0, 0),
+    ]
+    assert found["seconds"] == 3.5
+    assert found["rounds"][0]["system"] == "entropy"
+    assert found["weights"] == []
+    assert "asked 6, answered 1, skipped 1, open 4" in text
+    assert "masks: 0 = sky" in text
+
+
+def test_info_knows_the_weights_and_what_they_reach(run, made):
+    run("query", made, "--budget", "6 regions", "--region-size", 64, "--device", "cpu")
+    with Project.open(made) as project:
+        for position in range(6):
+            project.answer(1, position, 1 + position % 2)
+    assert run("retrain", made, *TINY)[0] == 0
+    found = json.loads(run("info", made, "--json")[1])
+    (weights,) = found["weights"]
+    assert weights["name"] == "round 1"
+    assert 0 <= weights["miou"] <= 1
+    assert found["rounds"][0]["miou"] == weights["miou"]
+
+
+def test_names_with_brackets_are_printed_as_they_are(run, dataset, tmp_path):
+    table = (dataset / "classes.csv").read_text()
+    first, second, third, *rest = table.splitlines()
+    second = second.replace(second.split(",")[1], "cell [dead]")
+    third = third.replace(third.split(",")[1], "cell [/live]")
+    table = "\n".join([first, second, third, *rest])
+    (dataset / "classes.csv").write_text(table)
+    path = tmp_path / "x.alseg"
+    code, out, err = run(
+        "new", path, "--images", dataset / "train" / "images", "--labels",
+        dataset / "train" / "masks", "--classes", dataset / "classes.csv",
+        "--validation", dataset / "val",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "0 = cell [dead], 1 = cell [/live]" in out
+    code, out, err = run("retrain", path, *TINY)
+    assert code == 0, err
+    assert "cell [/live]" in out
+    assert "cell [/live]" in run("info", path)[1]
+
+
+def test_file_names_that_are_no_unicode_are_an_error_that_can_be_printed(run, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    with open(os.path.join(os.fsencode(folder), b"caf\xe9.png"), "wb") as stream:
+        stream.write(b"junk")
+    code, _, err = run(
+        "new", tmp_path / "x.alseg", "--images", folder, "--class-names", "a", "b"
+    )
+    assert code == 2
+    assert r"caf\udce9.png has a name that is not UTF-8" in err

@@ -39,7 +39,7 @@ from .planning import (
     plan_layers,
 )
 from .project import Project
-from .reading import read_plane
+from .reading import as_kept, kept_dtype, read_plane
 from .tables import ClassTable, read_classes
 
 
@@ -282,7 +282,9 @@ def read_entry(entry: Entry) -> np.ndarray:
         If the file is damaged, or no pixel of it is a finite number.
     """
     if isinstance(entry.image, OpenImage):
+        name = Path(entry.name)
         image = entry.image.read(entry.plane)
+        image = as_kept(image, kept_dtype(image.dtype, name))
     else:
         image = read_plane(entry.image, entry.plane)
     if image.dtype.kind == "f" and not np.isfinite(image).any():
@@ -363,5 +365,3 @@ def _opened(name: str, array: np.ndarray) -> OpenImage:
     return OpenImage(
         ("",), array.shape[:2], names, colour, str(array.dtype), lambda _: kept
     )
-
-

@@ -84,7 +84,11 @@ def _split_lines(name: str, found: SplitReport) -> Iterator[str]:
         masks = f", {found.masks} with a mask, {without} without"
     yield f"{plural(found.images, name)}{planes}{masks}"
     sizes = [f"{rows} x {columns}" for rows, columns in _most(found.sizes)]
-    parts = (_counted(found.dtypes), _counted(found.channels), _some(sizes, found.sizes))
+    parts = (
+        _counted(found.dtypes),
+        _counted(found.channels),
+        _some(sizes, found.sizes),
+    )
     yield f"  {'; '.join(parts)} (rows x columns)"
 
 

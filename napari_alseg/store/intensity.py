@@ -67,7 +67,9 @@ class Intensities:
                 f"intensities give {len(self.windows)} windows, an image has "
                 f"{channels} channels; give one for all, or one for each"
             )
-        return self.windows if len(self.windows) == channels else self.windows * channels
+        return (
+            self.windows if len(self.windows) == channels else self.windows * channels
+        )
 
 
 def _parsed(part: str, text: str) -> Window:
@@ -107,7 +109,7 @@ def intensity_windows(
     >>> intensity_windows(np.full((2, 2, 1), 7, np.uint16))
     ((7.0, 14.0),)
     """
-    channels = image.shape[2]
+    channels: int = image.shape[2]
     if image.dtype == np.uint8:
         return (EIGHT_BITS,) * channels
     found = [_window([image[..., at]], nodata) for at in range(channels)]
@@ -179,7 +181,9 @@ def shared_windows(found: Iterable[tuple[Window, ...]]) -> tuple[Window, ...]:
         highs.append([high for _, high in windows])
     return tuple(
         (min(low), max(high))
-        for low, high in zip(zip(*lows, strict=True), zip(*highs, strict=True), strict=True)
+        for low, high in zip(
+            zip(*lows, strict=True), zip(*highs, strict=True), strict=True
+        )
     )
 
 

@@ -25,6 +25,8 @@ from zarr.codecs import ZstdCodec
 
 from napari_alseg.arrays import Bounds, LabelClass, LabelMap, ScoreMap
 
+from .reading import numbered
+
 CHUNK = 512
 LARGEST_SINGLE_LEVEL = 1024
 LABEL_AXES = ("y", "x")
@@ -166,8 +168,8 @@ def create_image(
         unless this says otherwise.
     """
     count = image.shape[2]
-    names = names or channel_names(count, colour)
     colour = count == 3 if colour is None else colour
+    names = names or numbered(count, colour)
     levels = level_count(image.shape[:2])
     ome = {
         "version": "0.5",
@@ -184,22 +186,6 @@ def create_image(
         folder / "labels", attributes={"ome": {"version": "0.5", "labels": []}}
     )
     zarr.create_group(folder / "maps")
-
-
-def channel_names(count: int, colour: bool | None = None) -> tuple[str, ...]:
-    """Names of channels that have none: colours or numbers from 1.
-
-    Examples
-    --------
-    >>> channel_names(3), channel_names(2), channel_names(4, colour=True)
-    (('red', 'green', 'blue'), ('1', '2'), ('red', 'green', 'blue', '4'))
-    """
-    if count == 1:
-        return ("grey",)
-    numbers = tuple(str(at) for at in range(1, count + 1))
-    if colour or (colour is None and count == 3):
-        return ("red", "green", "blue", *numbers[3:])
-    return numbers
 
 
 def read_image(folder: Path) -> np.ndarray:

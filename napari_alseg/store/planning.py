@@ -154,13 +154,13 @@ def plan_folders(
 
 def plan_split_folders(
     table: ClassTable,
-    splits: Mapping[str, tuple[Path, ClassTable]],
+    splits: Mapping[Split, tuple[Path, ClassTable]],
     settings: ImportSettings | None = None,
 ) -> Task[ImportPlan]:
     """Plan an import of folders with ``images/`` and ``masks/``, one for each split."""
     settings = settings or ImportSettings()
     parts = [
-        _labelled_part(split, folder, own, settings)  # type: ignore[arg-type]
+        _labelled_part(split, folder, own, settings)
         for split, (folder, own) in splits.items()
     ]
     return (yield from plan_parts(table, parts, settings))
@@ -270,7 +270,9 @@ def _same_folder(listing: Listing, suffix: str) -> tuple[Listing, Listing]:
     images = tuple(path for path in listing.images if path not in masks)
     rest = (listing.others, listing.subfolders)
     found = tuple(path for path in listing.images if path in masks)
-    return Listing(listing.folder, images, *rest), Listing(listing.folder, found, {}, ())
+    return Listing(listing.folder, images, *rest), Listing(
+        listing.folder, found, {}, ()
+    )
 
 
 def _refuse_masks_among(listing: Listing) -> None:
@@ -502,7 +504,9 @@ def _note_rendering(
         report.rendering.append(f"intensities: {told} become black to white")
     elif any(image.dtype != "uint8" for image in images):
         whose = (
-            "the pool shares one window" if intensities.shared else "each image by itself"
+            "the pool shares one window"
+            if intensities.shared
+            else "each image by itself"
         )
         report.rendering.append(
             f"intensities: {whose}, from the 0.1 to the 99.9 percentile of a channel"
@@ -553,7 +557,9 @@ def _named(paths: Sequence[Path]) -> str:
     return f"{some}{more} {'are' if paths[1:] else 'is'}"
 
 
-def _copies(first: Iterable[Path], second: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+def _copies(
+    first: Iterable[Path], second: Iterable[Path]
+) -> Iterator[tuple[Path, Path]]:
     """Yield files with the same bytes; only those of one size are read."""
     sizes: dict[int, list[Path]] = defaultdict(list)
     for path in second:
@@ -589,7 +595,4 @@ def all_of(problems: Sequence[AlsegError]) -> BadFiles:
     lines = [f"  {problem}" for problem in problems[:MOST_TOLD]]
     if problems[MOST_TOLD:]:
         lines.append(f"  ... and {len(problems) - MOST_TOLD} more")
-    return BadFiles(
-        f"{len(problems)} files cannot be imported:\n" + "\n".join(lines)
-    )
-
+    return BadFiles(f"{len(problems)} files cannot be imported:\n" + "\n".join(lines))

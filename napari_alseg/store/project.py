@@ -39,6 +39,7 @@ from .ledger import Change, Cost, Event, ImageInfo, Ledger, Mode, State
 from .masks import MaskRule
 from .naming import safe_name, unused
 from .opening import FORMAT, VERSION, attributes_of, open_ledger, writing
+from .reading import numbered
 from .weights import Weights
 
 SPLITS = ("pool", "source", "validation", "test")
@@ -312,7 +313,7 @@ class Project:
             name,
             split,
             (height, width),
-            tuple(channels) or layout.channel_names(count, colour),
+            tuple(channels) or numbered(count, colour),
             str(image.dtype),
             tuple(windows or intensity_windows(image, colour, nodata)),
             source,

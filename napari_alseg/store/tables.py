@@ -169,7 +169,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
             yield reader.line_num, named
 
 
-def _refuse_missing_columns(path: Path, cells: list[tuple[int, dict[str, str]]]) -> None:
+def _refuse_missing_columns(
+    path: Path, cells: list[tuple[int, dict[str, str]]]
+) -> None:
     line, head = cells[0] if cells else (1, {})
     missing = [name for name in NEEDED if name not in head]
     some = [name for name in COLOURS if name in head]

@@ -1,14 +1,32 @@
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from napari_alseg.errors import BadValue, EmptyFolder, MaskMismatch
+from napari_alseg.arrays import finish
+from napari_alseg.errors import (
+    AmbiguousMasks,
+    BadFiles,
+    BadValue,
+    EmptyFolder,
+    MaskMismatch,
+    UnreadableImage,
+)
+from napari_alseg.settings import ImportSettings
 from napari_alseg.store import (
     ClassTable,
+    OpenImage,
     Project,
     create_from_arrays,
     create_from_folder,
     default_classes,
+    plan_folders,
+    read_classes,
+    try_entries,
 )
 
 TABLE = ClassTable.of(default_classes(["sky", "road"]))
@@ -16,7 +34,10 @@ TABLE = ClassTable.of(default_classes(["sky", "road"]))
 
 def save(path, array):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, array)
+    else:
+        Image.fromarray(array).save(path)
 
 
 @pytest.fixture
@@ -26,7 +47,7 @@ def labelled(tmp_path):
     def make(name, label, size=(4, 6)):
         for number in (1, 2):
             file = f"{name}{number}.png"
-            image = np.full((*size, 3), 50 * number, np.uint8)
+            image = np.full((*size, 3), 50 * number + len(name), np.uint8)
             save(tmp_path / name / "images" / file, image)
             mask = np.full(size, label, np.uint8)
             save(tmp_path / name / "masks" / file, mask)
@@ -35,14 +56,23 @@ def labelled(tmp_path):
     return make
 
 
-def finish(task):
-    """Run a task to its end."""
+def steps_of(task):
+    """Run a task to its end; return what it gives and its steps."""
     steps = []
     while True:
         try:
             steps.append(next(task))
         except StopIteration as stop:
             return stop.value, steps
+
+
+def left_behind(path):
+    """What an import left in the folder of a project."""
+    return [p.name for p in path.parent.iterdir() if p.name.endswith((".alseg", "al"))]
+
+
+def report_of(*arguments, **more):
+    return str(finish(plan_folders(*arguments, **more)).report)
 
 
 def test_every_folder_becomes_its_split(path, labelled):
@@ -56,9 +86,10 @@ def test_every_folder_becomes_its_split(path, labelled):
         validation=validation,
         source=source,
     )
-    made, steps = finish(task)
+    made, steps = steps_of(task)
     assert made == path
-    assert [(step.done, step.total) for step in steps] == [(n, 6) for n in range(1, 7)]
+    adding = [(s.done, s.total) for s in steps if s.message == "adding images"]
+    assert adding == [(n, 6) for n in range(1, 7)]
     with Project.open(path) as project:
         assert project.images() == ("day1", "day2")
         assert project.images("validation") == ("held1", "held2")
@@ -67,14 +98,31 @@ def test_every_folder_becomes_its_split(path, labelled):
         assert set(project.read_labels("drawn2").ravel()) == {2}
         assert project.labelled() == ("day1", "day2")
         assert project.cost().pixels == 0
+    assert left_behind(path) == [path.name]
 
 
-def test_open_images_take_source_images_beside_them(path, labelled):
-    arrays = {"open": np.zeros((4, 5, 4), np.uint8)}
-    finish(create_from_arrays(path, arrays, TABLE, source=labelled("drawn", 1)))
+def test_the_rule_of_the_masks_is_kept(path, labelled):
+    pool = labelled("day", 1)
+    save(pool / "masks" / "day2.png", np.array([[0, 1]] * 4, np.uint8).repeat(3, 1))
+    from_0 = ImportSettings("from-0")
+    making = create_from_folder(
+        path, pool / "images", TABLE, labels=pool / "masks", settings=from_0
+    )
+    finish(making)
     with Project.open(path) as project:
-        assert project.info("open").channels == 3
-        assert project.images("source") == ("drawn1", "drawn2")
+        assert project.mask_rule.labels == {0: 1, 1: 2}
+        assert set(project.read_labels("day1").ravel()) == {2}
+        assert set(project.read_labels("day2").ravel()) == {1, 2}
+
+
+def test_validation_masks_speak_for_those_of_the_pool(path, labelled):
+    """One rule for a project: 2 in one folder says what 1 means in the other."""
+    pool, held = labelled("day", 1), labelled("held", 2)
+    making = create_from_folder(
+        path, pool / "images", TABLE, labels=pool / "masks", validation=held
+    )
+    with Project.open(finish(making)) as project:
+        assert set(project.read_labels("day1").ravel()) == {1}
 
 
 @pytest.mark.parametrize("split", ["validation", "source"])
@@ -86,20 +134,305 @@ def test_a_split_needs_images_and_their_masks(path, labelled, split):
     with pytest.raises(EmptyFolder, match=f"no folder 'images'; {split} needs"):
         bare = {split: other / "images"}
         finish(create_from_folder(path, pool / "images", TABLE, **bare))
-    assert not path.exists()
+    assert left_behind(path) == []
 
 
-def test_a_mask_of_another_size_leaves_nothing(path, labelled):
+def test_all_bad_files_are_named_at_once_and_nothing_is_left(path, labelled):
     pool = labelled("day", 1)
     save(pool / "masks" / "day2.png", np.ones((9, 9), np.uint8))
-    task = create_from_folder(path, pool / "images", TABLE, labels=pool / "masks")
-    with pytest.raises(MaskMismatch, match=r"day2.*\(9, 9\).*\(4, 6\)"):
-        finish(task)
-    assert not path.exists()
+    (pool / "images" / "broken.png").write_bytes(b"no picture")
+    (pool / "images" / "empty.tif").touch()
+    making = create_from_folder(path, pool / "images", TABLE, labels=pool / "masks")
+    with pytest.raises(BadFiles, match=r"(?s)^3 files .*broken.*day2.*\(9, 9\).*empty"):
+        finish(making)
+    assert left_behind(path) == []
 
 
-def test_no_array_is_no_project(path):
+def test_files_that_break_while_they_are_read_are_named_at_once(path, labelled, rng):
+    pool = labelled("day", 1)
+    noise = rng.integers(0, 255, (64, 64), np.uint8)
+    for name in ("bad1.tif", "bad2.tif"):
+        tifffile.imwrite(pool / "images" / name, noise, compression="zlib")
+        content = bytearray((pool / "images" / name).read_bytes())
+        content[-600:-500] = bytes(100)  # the end of the only strip
+        (pool / "images" / name).write_bytes(content)
+    with pytest.raises(BadFiles, match=r"(?s)bad1\.tif.*bad2\.tif"):
+        finish(create_from_folder(path, pool / "images", TABLE))
+    plan = finish(plan_folders(TABLE, pool / "images"))
+    with pytest.raises(BadFiles, match=r"(?s)bad1\.tif.*bad2\.tif"):
+        finish(try_entries(plan))
+    assert left_behind(path) == []
+
+
+def test_an_image_without_a_finite_pixel_is_named(path, tmp_path):
+    save(tmp_path / "images" / "gaps.tif", np.full((4, 5), np.nan, np.float32))
+    with pytest.raises(UnreadableImage, match=r"gaps\.tif has no finite pixel"):
+        finish(create_from_folder(path, tmp_path / "images", TABLE))
+    assert left_behind(path) == []
+
+
+def test_what_is_ambiguous_leaves_nothing(path, labelled):
+    pool = labelled("day", 0)
+    with pytest.raises(AmbiguousMasks, match="--mask-values"):
+        finish(create_from_folder(path, pool / "images", TABLE, labels=pool / "masks"))
+    assert left_behind(path) == []
+
+
+# --- the report -----------------------------------------------------------------------
+
+
+def test_the_report_says_what_was_found(labelled, tmp_path):
+    pool, held = labelled("day", 1), labelled("held", 2)
+    save(pool / "images" / "wide.tif", np.zeros((5, 7), np.uint16))
+    save(pool / "masks" / "old.png", np.ones((2, 2), np.uint8))
+    (pool / "images" / "notes.txt").touch()
+    (pool / "images" / "Thumbs.db").touch()
+    (pool / "images" / "more").mkdir()
+    said = report_of(TABLE, pool / "images", pool / "masks", held)
+    for line in (
+        "3 images, 2 with a mask, 1 without",
+        "uint8 (2), uint16 (1); colour (2), grey (1); 4 x 6, 5 x 7",
+        "2 validation images, 2 with a mask, 0 without",
+        "masks: 0 = unlabelled, 1 = sky, 2 = road",
+        "pixels in masks: unlabelled 0 (0.0%), sky 48 (50.0%), road 48 (50.0%)",
+        "intensities: each image by itself",
+        "1 file ending in .txt is passed over",
+        "1 subfolder is not looked into (more)",
+        "1 mask without an image: old.png",
+    ):
+        assert line in said
+    assert "Thumbs" not in said
+
+
+def test_planning_writes_nothing(labelled, tmp_path):
+    pool = labelled("day", 1)
+    before = sorted(tmp_path.rglob("*"))
+    report_of(TABLE, pool / "images", pool / "masks")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_same_file_in_pool_and_validation_is_refused(labelled):
+    pool = labelled("day", 1)
+    with pytest.raises(BadValue, match=r"day1\.png.*day2\.png are in the pool and in"):
+        report_of(TABLE, pool / "images", validation=pool)
+
+
+def test_a_copy_in_validation_is_told(labelled):
+    pool, held = labelled("day", 1), labelled("held", 1)
+    content = (pool / "images" / "day1.png").read_bytes()
+    (held / "images" / "held2.png").write_bytes(content)
+    said = report_of(TABLE, pool / "images", validation=held)
+    assert "1 images of the pool are copies of validation images (day1.png" in said
+
+
+def test_masks_among_the_images_are_a_question(path, tmp_path):
+    save(tmp_path / "both" / "a.png", np.zeros((4, 6, 3), np.uint8))
+    save(tmp_path / "both" / "a_mask.png", np.full((4, 6), 2, np.uint8))
+    with pytest.raises(MaskMismatch, match=r"a_mask\.png of a\.png"):
+        report_of(TABLE, tmp_path / "both")
+    both = tmp_path / "both"
+    with Project.open(
+        finish(create_from_folder(path, both, TABLE, labels=both))
+    ) as project:
+        assert project.images() == ("a",)
+        assert set(project.read_labels("a").ravel()) == {2}
+
+
+# --- planes, channels, intensities ----------------------------------------------------
+
+
+def test_planes_become_images_of_one_group(path, tmp_path):
+    stack = np.arange(3 * 4 * 6, dtype=np.uint8).reshape(3, 4, 6)
+    masks = np.full((3, 4, 6), 2, np.uint8)
+    for folder, array in (("images", stack), ("masks", masks)):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(
+            tmp_path / folder / "a.tif", array, imagej=True, metadata={"axes": "ZYX"}
+        )
+    making = create_from_folder(
+        path, tmp_path / "images", TABLE, labels=tmp_path / "masks"
+    )
+    with Project.open(finish(making)) as project:
+        names = project.images()
+        assert len(names) == 3
+        assert all(name.startswith("a-z") for name in names)
+        for name, plane in zip(names, stack, strict=True):
+            np.testing.assert_array_equal(project.read_original(name)[..., 0], plane)
+            assert set(project.read_labels(name).ravel()) == {2}
+
+
+def test_all_channels_are_stored_and_a_network_sees_the_chosen(path, tmp_path):
+    five = np.arange(5 * 4 * 6, dtype=np.uint8).reshape(5, 4, 6)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(
+        tmp_path / "images" / "a.tif", five, imagej=True, metadata={"axes": "CYX"}
+    )
+    chosen = ImportSettings(network_channels="5,1")
+    making = create_from_folder(path, tmp_path / "images", TABLE, settings=chosen)
+    with Project.open(finish(making)) as project:
+        np.testing.assert_array_equal(
+            project.read_original("a"), np.moveaxis(five, 0, -1)
+        )
+        seen = project.read_image("a")
+        np.testing.assert_array_equal(seen[..., 0], five[4])
+        np.testing.assert_array_equal(seen[..., 1], five[0])
+        assert not seen[..., 2].any()
+        assert not project.info("a").colour
+
+
+def test_the_pool_can_share_a_window(path, tmp_path, rng):
+    """An empty frame of a time-lapse stays dark beside one with cells."""
+    empty = rng.normal(100, 3, (60, 80)).astype(np.uint16)
+    cells = empty.copy()
+    cells[20:40, 20:40] = 4000
+    for name, frame in (("t1.tif", cells), ("t2.tif", empty)):
+        save(tmp_path / "images" / name, frame)
+    for intensities, brightest in (("each", 255), ("shared", 1), ("0..8000", 4)):
+        other = path.with_name(f"{intensities[0]}.alseg")
+        settings = ImportSettings(intensities=intensities)
+        making = create_from_folder(
+            other, tmp_path / "images", TABLE, settings=settings
+        )
+        with Project.open(finish(making)) as project:
+            assert project.read_image("t2").max() == pytest.approx(brightest, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (ImportSettings(intensities="bright"), "LOW..HIGH"),
+        (ImportSettings(intensities="0..1,0..2"), "2 windows, an image has 3"),
+        (ImportSettings(network_channels="0,1"), "from 1"),
+        (ImportSettings(network_channels="1,2,3,4"), "one to three"),
+    ],
+)
+def test_settings_that_make_no_sense(labelled, settings, said):
+    with pytest.raises(BadValue, match=said):
+        report_of(TABLE, labelled("day", 1) / "images", settings=settings)
+
+
+# --- all or nothing -------------------------------------------------------------------
+
+MAKE = """
+import sys
+from pathlib import Path
+from napari_alseg.arrays import finish
+from napari_alseg.store import ClassTable, create_from_folder, default_classes
+table = ClassTable.of(default_classes(["sky", "road"]))
+print("ready", flush=True)
+finish(create_from_folder(Path(sys.argv[1]), Path(sys.argv[2]), table))
+print("done", flush=True)
+"""
+
+
+def test_killed_at_any_moment_there_is_no_project(path, tmp_path, run_python, rng):
+    for number in range(60):
+        save(
+            tmp_path / "images" / f"{number}.png",
+            rng.integers(0, 9, (40, 40), np.uint8),
+        )
+    for pause in (0.05, 0.2, 0.5):
+        process = run_python(MAKE, path, tmp_path / "images")
+        assert process.stdout.readline().strip() == "ready"
+        time.sleep(pause)
+        os.kill(process.pid, signal.SIGKILL)
+        said = process.communicate()[0]
+        if "done" not in said:
+            assert not path.exists()
+    if not path.exists():
+        finish(create_from_folder(path, tmp_path / "images", TABLE))
+    with Project.open(path) as project:
+        assert len(project.images()) == 60
+        assert project.verify() == []
+    assert left_behind(path) == [path.name]
+
+
+def test_a_place_that_is_taken_is_refused_before_anything(path, labelled):
+    path.mkdir()
+    (path / "letter.txt").write_text("mine")
+    with pytest.raises(BadValue, match="is not empty"):
+        finish(create_from_folder(path, labelled("day", 1) / "images", TABLE))
+    assert (path / "letter.txt").read_text() == "mine"
+
+
+def test_two_at_once_are_told_apart(path, labelled):
+    pool = labelled("day", 1) / "images"
+    making = create_from_folder(path, pool, TABLE)
+    while next(making).message != "adding images":
+        pass
+    with pytest.raises(BadValue, match="is making this project at the moment"):
+        finish(create_from_folder(path, pool, TABLE))
+    finish(making)
+    assert left_behind(path) == [path.name]
+
+
+# --- open images ----------------------------------------------------------------------
+
+
+def test_open_images_take_source_images_beside_them(path, labelled):
+    arrays = {"open": np.zeros((4, 5, 4), np.uint8)}
+    finish(create_from_arrays(path, arrays, TABLE, source=labelled("drawn", 1)))
+    with Project.open(path) as project:
+        assert len(project.info("open").channels) == 3
+        assert project.images("source") == ("drawn1", "drawn2")
+
+
+def test_planes_of_open_images_are_read_when_they_are_needed(path):
+    read = []
+
+    def plane(number):
+        read.append(number)
+        return np.full((4, 5, 1), number, np.uint8)
+
+    stack = OpenImage(("t1", "t2"), (4, 5), ("grey",), False, "uint8", plane)
+    making = create_from_arrays(path, {"film": stack}, TABLE)
+    next(making)
+    assert len(read) <= 1
+    finish(making)
+    with Project.open(path) as project:
+        assert project.images() == ("film-t1", "film-t2")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        ("int64", "float32"),
+        ("float64", "float32"),
+        ("float16", "float32"),
+        ("int8", "int16"),
+        ("bool", "uint8"),
+        (">u2", "uint16"),
+    ],
+)
+def test_numbers_of_open_images_become_those_that_are_kept(path, dtype, kept):
+    ramp = (np.arange(20).reshape(4, 5) % 2).astype(dtype)
+    finish(create_from_arrays(path, {"a": ramp}, TABLE))
+    with Project.open(path) as project:
+        assert project.info("a").dtype == kept
+        high = 255 if dtype == "bool" else 1
+        assert project.read_original("a").max() == high
+
+
+def test_what_is_no_image_is_refused(path):
     with pytest.raises(BadValue, match="no image layer is open"):
         finish(create_from_arrays(path, {}, TABLE))
     with pytest.raises(BadValue, match=r"\(2, 3, 4, 5\); one plane"):
         finish(create_from_arrays(path, {"stack": np.zeros((2, 3, 4, 5))}, TABLE))
+    with pytest.raises(UnreadableImage, match="complex64"):
+        finish(create_from_arrays(path, {"a": np.zeros((4, 5), np.complex64)}, TABLE))
+    assert left_behind(path) == []
+
+
+def test_a_source_with_other_classes_is_refused(path, labelled):
+    pool, drawn = labelled("day", 1), labelled("drawn", 1)
+    (drawn / "classes.csv").write_text("value,name\n1,tree\n2,road\n")
+    from napari_alseg.errors import BadClasses
+
+    with pytest.raises(BadClasses, match="other classes"):
+        finish(create_from_folder(path, pool / "images", TABLE, source=drawn))
+    (drawn / "classes.csv").write_text("value,name\n7,sky\n1,road\n")
+    finish(create_from_folder(path, pool / "images", TABLE, source=drawn))
+    assert read_classes(drawn / "classes.csv").labels_of_values == {7: 1, 1: 2}
+    with Project.open(path) as project:
+        assert set(project.read_labels("drawn1").ravel()) == {2}
+        assert project.mask_rule is None  # none came into the pool

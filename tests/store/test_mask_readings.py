@@ -136,7 +136,9 @@ def test_objects_are_a_question_where_they_could_be_classes(folder):
 
 
 def test_more_values_than_classes_name_every_mask(folder):
-    with pytest.raises(MaskMismatch, match=r"(?s)0\.png .*: 3, 4\n.*1\.png .*: 9\n.*known: 0, 1, 2"):
+    with pytest.raises(
+        MaskMismatch, match=r"(?s)0\.png .*: 3, 4\n.*1\.png .*: 9\n.*known: 0, 1, 2"
+    ):
         find_rule(folder(mask(0, 1, 2, 3, 4), mask(0, 9)), TWO)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .formats import FORMATS, ZARR, Format, format_of
 from .guarding import guarded
-from .picture import Picture, Samples, refuse
+from .picture import Picture, Samples, as_kept, kept_dtype, numbered, refuse
 
 __all__ = [
     "FORMATS",
@@ -19,7 +19,10 @@ __all__ = [
     "Format",
     "Picture",
     "Samples",
+    "as_kept",
     "inspect",
+    "kept_dtype",
+    "numbered",
     "read_image",
     "read_plane",
     "read_samples",
