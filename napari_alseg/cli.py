@@ -97,7 +97,7 @@ def drive(task: Task[Result], console: Console) -> Result:
 
 
 def printable(text: str) -> str:
-    """Return a text that any terminal can show: names of files may be no Unicode.
+    r"""Return a text that any terminal can show: names of files may be no Unicode.
 
     Examples
     --------
@@ -159,8 +159,15 @@ def new(
     dry_run
         Only say what was found, after reading every image; write nothing.
     """
-    from .store import Project, class_table, create, domain, plan_folders, refuse_taken
-    from .store import try_entries
+    from .store import (
+        Project,
+        class_table,
+        create,
+        domain,
+        plan_folders,
+        refuse_taken,
+        try_entries,
+    )
 
     table = class_table(classes, class_names)
     refuse_taken(project)

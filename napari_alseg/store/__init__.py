@@ -14,21 +14,21 @@ from .creating import (
     refuse_taken,
     try_entries,
 )
-from .folders import image_files
-from .import_report import ImportReport
+from .importing import (
+    ImportPlan,
+    ImportReport,
+    OpenImage,
+    image_files,
+    pair,
+    plan_folders,
+    plan_layers,
+    plan_split_folders,
+)
 from .ledger import Cost, Event, ImageInfo
 from .mask_readings import Reading, find_rule
 from .masks import MARK, MARKED_LABELS, MaskRule, apply_rule, facts_of
 from .naming import stem
 from .opening import writing
-from .pairing import pair
-from .planning import (
-    ImportPlan,
-    OpenImage,
-    plan_folders,
-    plan_layers,
-    plan_split_folders,
-)
 from .project import PSEUDO_WEIGHT, Project, Split
 from .reading import Picture, inspect, read_image, read_plane
 from .summary import Summary, summarise

@@ -25,19 +25,19 @@ from napari_alseg.settings import ImportSettings
 
 from . import lock
 from .classes import default_classes
-from .folders import list_folder
-from .intensity import Window, intensity_windows, shared_windows
-from .masks import apply_rule
-from .opening import writing
-from .pairing import pair
-from .planning import (
+from .importing import (
     Entry,
     ImportPlan,
     OpenImage,
     all_of,
+    list_folder,
+    pair,
     plan_folders,
     plan_layers,
 )
+from .intensity import Window, intensity_windows, shared_windows
+from .masks import apply_rule
+from .opening import writing
 from .project import Project
 from .reading import as_kept, kept_dtype, read_plane
 from .tables import ClassTable, read_classes

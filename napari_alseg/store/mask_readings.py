@@ -4,7 +4,6 @@ A *reading* is a rule with the word that chooses it. `find_rule` returns the onl
 that fits, or the one that was chosen, and refuses with the readings otherwise.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
@@ -13,6 +12,7 @@ from typing import NamedTuple
 from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
 
 from .classes import Colour
+from .mask_choices import WORDS, read_choice
 from .masks import (
     APART,
     NEAR,
@@ -24,14 +24,10 @@ from .masks import (
     label_of,
     shown_key,
 )
-from .tables import IGNORED, ClassTable
+from .tables import ClassTable
 
 IGNORED_VALUES = (255, 65535)
 """Values that by convention mean no class, where they are no class."""
-WORDS = ("values", "colours", "from-0", "from-1", "two-values", "one-hot", "objects")
-"""Readings by name; see `read_choice` for rules that are written out."""
-LARGEST_SPAN = 2**16
-
 Pixels = Counter[tuple[int | None, Colour | None]]
 
 
@@ -320,7 +316,7 @@ def _distinct(evidence: Evidence, fitting: list[Reading]) -> list[Reading]:
 def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
     """Return the rule of a word, which must fit."""
     count = len(table.classes)
-    kept, ignored = _without_ignored(evidence.values, count)
+    _, ignored = _without_ignored(evidence.values, count)
     two = {0: 1, **{v: 2 for v in sorted(evidence.values)[-1:] if v}}
     rules: dict[str, MaskRule | None] = {
         "values": MaskRule("value", dict(table.labels_of_values)),  # type: ignore[arg-type]
@@ -340,59 +336,6 @@ def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
         raise BadValue(f"masks read by {word!r} have two classes, not {count}")
     _refuse_unknown(evidence, rule)
     return rule
-
-
-def read_choice(text: str, table: ClassTable) -> MaskRule:
-    """Read a rule that is written out: ``0=sky, 1..9=car, other=ignore``.
-
-    Left of each sign stands a value, a span of values, a colour ``#rrggbb`` or
-    ``other``; right of it the name of a class, or ``ignore``.
-
-    Raises
-    ------
-    BadValue
-        If it names no class, or mixes values and colours.
-    """
-    labels: dict[Key, int] = {}
-    other: int | None = None
-    for part in filter(None, map(str.strip, text.split(","))):
-        key, sign, name = (piece.strip() for piece in part.rpartition("="))
-        label = _label_of_name(name, table)
-        if not sign or label is None:
-            raise BadValue(
-                f"cannot read {part!r} of {text!r}: give one of {', '.join(WORDS)}, or "
-                "VALUE=NAME with the names of your classes or 'ignore', for example "
-                f"'0={table.names[0]},1={table.names[-1]},255=ignore'"
-            )
-        if key == "other":
-            other = label
-        else:
-            labels.update(dict.fromkeys(_parsed(key, text), label))
-    kinds = {type(key) for key in labels}
-    if len(kinds) > 1:
-        raise BadValue(f"{text!r} mixes values and colours; give one kind")
-    return MaskRule("colour" if kinds == {tuple} else "value", labels, other)
-
-
-def _label_of_name(name: str, table: ClassTable) -> int | None:
-    if name.casefold() in IGNORED:
-        return 0
-    names = [each.casefold() for each in table.names]
-    return names.index(name.casefold()) + 1 if name.casefold() in names else None
-
-
-def _parsed(key: str, text: str) -> list[Key]:
-    if found := re.fullmatch(r"#([0-9a-fA-F]{6})", key):
-        code = int(found[1], 16)
-        return [(code >> 16, code >> 8 & 255, code & 255)]
-    if found := re.fullmatch(r"(-?\d{1,6})(?:\.\.(-?\d{1,6}))?", key):
-        first, last = int(found[1]), int(found[2] or found[1])
-        if first <= last <= first + LARGEST_SPAN:
-            return list(range(first, last + 1))
-    raise BadValue(
-        f"cannot read {key!r} of {text!r}: write a value (0), a span (1..9), a colour "
-        "(#ff0000) or 'other'"
-    )
 
 
 # --- refusals -------------------------------------------------------------------------
@@ -461,8 +404,8 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
         [
             *lines[:20],
             *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
-            f"known: {known or 'nothing'}. Say what values mean with --mask-values, for "
-            f"example '0={table.names[0]},1={table.names[-1]},other=ignore'",
+            f"known: {known or 'nothing'}. Say what values mean with --mask-values, "
+            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'",
         ]
     )
 

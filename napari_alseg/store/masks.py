@@ -237,7 +237,7 @@ def _colour(code: int) -> Colour:
 
 
 def _channel(stored: np.ndarray) -> np.ndarray | None:
-    """Number of the one channel that is set in each pixel."""
+    """Return the number of the one channel that is set in each pixel."""
     if stored.shape[2] < 2:
         return None
     top = stored.max(initial=0)
@@ -305,7 +305,9 @@ def _counted(
         by_value[seen].ravel(), return_index=True, return_counts=True
     )
     other = None if pixels.colours is None else pixels.colours[seen].ravel()[first]
-    for at, (value, count) in enumerate(zip(found.tolist(), counts.tolist())):
+    for at, (value, count) in enumerate(
+        zip(found.tolist(), counts.tolist(), strict=True)
+    ):
         colour = None if other is None else _colour(int(other[at]))
         counted[None if pixels.values is None else value, colour] = count
     return counted
@@ -350,7 +352,10 @@ def apply_rule(picture: Picture, rule: MaskRule, plane: int = 0) -> LabelMap:
         shown = np.unique(stored[~pixels.transparent])
         hidden = ~np.isin(found, shown)
     table = np.array(
-        [0 if out else _label(path, rule, key) for key, out in zip(keys, hidden)],
+        [
+            0 if out else _label(path, rule, key)
+            for key, out in zip(keys, hidden, strict=True)
+        ],
         np.uint8,
     )
     labels: LabelMap = table[where].reshape(stored.shape)
@@ -379,6 +384,7 @@ def _label(path: Path, rule: MaskRule, key: Key) -> int:
     if label is None:
         known = ", ".join(map(shown_key, list(rule.labels)[:12]))
         raise MaskMismatch(
-            f"{path} has the {rule.by} {shown_key(key)} that is no class; known: {known}"
+            f"{path} has the {rule.by} {shown_key(key)} that is no class; "
+            f"known: {known}"
         )
     return label

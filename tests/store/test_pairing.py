@@ -5,7 +5,7 @@ import pytest
 
 from napari_alseg.errors import MaskMismatch
 from napari_alseg.store import pair
-from napari_alseg.store.pairing import masks_among
+from napari_alseg.store.importing.pairing import masks_among
 
 
 def paired(images, masks, suffix=""):

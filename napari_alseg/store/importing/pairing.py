@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from napari_alseg.errors import MaskMismatch
 
-from .naming import stem
+from napari_alseg.store.naming import stem
 
 SEPARATORS = r"[_\-. ]"
 MASK_ENDING = re.compile(

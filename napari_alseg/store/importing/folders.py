@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_alseg.errors import EmptyFolder
 
-from .naming import ENDINGS, ZARR_ENDINGS, natural
+from napari_alseg.store.naming import ENDINGS, ZARR_ENDINGS, natural
 
 ZARR_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 SYSTEM_FILES = ("thumbs.db", "desktop.ini")
