@@ -11,6 +11,7 @@ from .creating import (
     labels_of,
     paired,
     read_entry,
+    read_mask,
     refuse_taken,
     try_entries,
 )
@@ -32,7 +33,7 @@ from .opening import writing
 from .project import PSEUDO_WEIGHT, Project, Split
 from .reading import Picture, inspect, read_image, read_plane
 from .summary import Summary, summarise
-from .tables import ClassTable, read_classes
+from .tables import ClassTable, Row, read_classes
 
 __all__ = [
     "MARK",
@@ -49,6 +50,7 @@ __all__ = [
     "Picture",
     "Project",
     "Reading",
+    "Row",
     "Split",
     "Summary",
     "apply_rule",
@@ -73,6 +75,7 @@ __all__ = [
     "read_classes",
     "read_entry",
     "read_image",
+    "read_mask",
     "read_plane",
     "refuse_taken",
     "stem",

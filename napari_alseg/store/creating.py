@@ -36,10 +36,11 @@ from .importing import (
     plan_layers,
 )
 from .intensity import Window, intensity_windows, shared_windows
-from .masks import apply_rule
+from .mask_readings import find_rule
+from .masks import apply_rule, facts_of
 from .opening import writing
 from .project import Project
-from .reading import as_kept, kept_dtype, read_plane
+from .reading import as_kept, inspect, kept_dtype, read_plane
 from .tables import ClassTable, read_classes
 
 
@@ -197,6 +198,21 @@ def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
                 "or take the image out"
             )
         yield image, pairs.masks[image]
+
+
+def read_mask(path: str | Path, table: ClassTable, choice: str = "") -> LabelMap:
+    """Labels of a single mask, by the one rule that fits it or that was chosen.
+
+    Masks of a project are read by a rule that fits all of them (`plan_folders`).
+
+    Raises
+    ------
+    UnreadableImage, MaskMismatch, AmbiguousMasks, BadValue
+        As `find_rule` does.
+    """
+    picture = inspect(path)
+    facts = facts_of(picture, len(table.classes))
+    return apply_rule(picture, find_rule([facts], table, choice))
 
 
 def create(path: Path, plan: ImportPlan) -> Task[Path]:

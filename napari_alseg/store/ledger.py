@@ -98,6 +98,11 @@ class ImageInfo:
     nodata: float | None = None
     """Value of pixels that hold nothing."""
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """The window of the first channel, the only one of a grey image."""
+        return self.windows[0]
+
 
 @dataclass(frozen=True)
 class Event:

@@ -12,7 +12,7 @@ KILL_MILLISECONDS = 200
 """Between two attempts to end a child that does not end by itself."""
 
 
-class _Driver(QThread):
+class Driver(QThread):
     """Drives one task; nothing but its signals touches the window."""
 
     progressed = Signal(object)
@@ -57,7 +57,7 @@ class Background(QObject):
         super().__init__(parent)
         self.worker = worker
         self.name = ""
-        self._driver: _Driver | None = None
+        self._driver: Driver | None = None
 
     @property
     def busy(self) -> bool:
@@ -68,7 +68,7 @@ class Background(QObject):
         """Start a task; only one runs at a time."""
         assert self._driver is None, f"{self.name} is still running"
         self.name = name
-        driver = self._driver = _Driver(task, self)
+        driver = self._driver = Driver(task, self)
         driver.progressed.connect(self._on_progressed)
         driver.returned.connect(self._on_returned)
         driver.failed.connect(self._on_failed)

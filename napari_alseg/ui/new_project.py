@@ -1,34 +1,47 @@
-"""The dialog that makes a project."""
+"""The dialog that makes a project: what comes in is said before anything is written."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from magicgui.widgets import FileEdit
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
-    QColorDialog,
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLabel,
-    QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
-from napari_alseg.arrays import LabelClass
-from napari_alseg.errors import AlsegError, BadClasses, BadValue
-from napari_alseg.store import ClassTable, default_classes, read_classes
+from napari_alseg.arrays import Progress, Task
+from napari_alseg.errors import AlsegError, AmbiguousMasks, BadValue
+from napari_alseg.settings import ImportSettings
+from napari_alseg.store import (
+    ClassTable,
+    ImportPlan,
+    OpenImage,
+    domain,
+    plan_folders,
+    plan_layers,
+    refuse_taken,
+)
 
-MASK_VALUE = Qt.ItemDataRole.UserRole
+from .background import Driver
+from .class_editor import ClassEditor
+
 FOLDER, LAYERS = "a folder of images", "the open image layers"
+LOOK, STOP, CREATE = "&Look through the files", "&Stop", "&Create project"
+BY_ITSELF = "found by itself"
+REPORT_HEIGHT = 150
 
 
 @dataclass(frozen=True)
@@ -39,174 +52,163 @@ class NewProject:
     table: ClassTable
     images: Path | None
     """Folder of images; None takes the open image layers."""
-    labels: Path | None
-    validation: Path | None
+    labels: Path | None = None
+    validation: Path | None = None
     source: Path | None = None
     """Labelled images of another domain."""
-
-
-class ClassEditor(QWidget):
-    """A table of names, colours and keys; a double click changes a colour."""
-
-    refused = Signal(str)
-    """Why a classes.csv could not be read."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._table = QTableWidget(0, 3)
-        self._table.setHorizontalHeaderLabels(["name", "colour", "key"])
-        self._table.setAccessibleName("Classes")
-        self._file: ClassTable | None = None
-        buttons = QHBoxLayout()
-        for text, deed in (
-            ("Add", self._add),
-            ("Remove", self._remove),
-            ("Colour…", self._choose_colour),
-            ("classes.csv…", self._read_file),
-        ):
-            button = QPushButton(text)
-            button.setAutoDefault(False)
-            button.clicked.connect(deed)
-            buttons.addWidget(button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._table)
-        layout.addLayout(buttons)
-        self._table.cellDoubleClicked.connect(self._on_double_click)
-        self.set_value(ClassTable.of(default_classes(("background", "object"))))
-
-    def value(self) -> ClassTable:
-        """Return the classes; mask values are those of the file, if one was read."""
-        rows = range(self._table.rowCount())
-        classes = tuple(self._row(row) for row in rows)
-        table = ClassTable.of(classes)
-        if self._file is None:
-            return table
-        values = [self._table.item(row, 0).data(MASK_VALUE) for row in rows]
-        for entry, value in zip(classes, values, strict=True):
-            if value is None:
-                raise BadClasses(
-                    f"{entry.name!r} has no value in the classes.csv that was read; "
-                    "add it there and read the file again"
-                )
-        return replace(self._file, classes=classes, values=tuple(values))
-
-    def set_value(self, table: ClassTable) -> None:
-        """Show these classes."""
-        self._table.setRowCount(0)
-        for entry, value in zip(table.classes, table.values, strict=True):
-            self._append(entry, value)
-
-    def _row(self, row: int) -> LabelClass:
-        name, colour, key = (self._table.item(row, column) for column in range(3))
-        rgb = colour.background().color()
-        return LabelClass(
-            name.text().strip(), (rgb.red(), rgb.green(), rgb.blue()), key.text()
-        )
-
-    def _append(self, entry: LabelClass, value: int | None = None) -> None:
-        row = self._table.rowCount()
-        self._table.insertRow(row)
-        colour = QTableWidgetItem("")
-        colour.setBackground(QColor(*entry.colour))
-        for column, item in enumerate(
-            (QTableWidgetItem(entry.name), colour, QTableWidgetItem(entry.key))
-        ):
-            self._table.setItem(row, column, item)
-        self._table.item(row, 0).setData(MASK_VALUE, value)
-
-    def _add(self) -> None:
-        count = self._table.rowCount() + 1
-        names = [f"class {i}" for i in range(1, count + 1)]
-        self._append(default_classes(names)[-1])
-
-    def _remove(self) -> None:
-        self._table.removeRow(self._table.currentRow())
-
-    def _on_double_click(self, row: int, column: int) -> None:
-        if column == 1:
-            self._choose_colour()
-
-    def _choose_colour(self) -> None:
-        item = self._table.item(self._table.currentRow(), 1)
-        if item is None:
-            return
-        chosen = QColorDialog.getColor(item.background().color(), self)
-        if chosen.isValid():
-            item.setBackground(chosen)
-
-    def _read_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "classes.csv", "", "*.csv")
-        if path:
-            self.read(Path(path))
-
-    def read(self, path: Path) -> None:
-        """Show the classes of a classes.csv, or say what is wrong with it."""
-        try:
-            self._file = read_classes(path)
-        except AlsegError as error:
-            self.refused.emit(str(error))
-        else:
-            self.set_value(self._file)
+    settings: ImportSettings = field(default_factory=ImportSettings)
 
 
 class NewProjectDialog(QDialog):
     """Asks where images, masks and classes come from and where the project goes.
 
+    It closes only once all files were looked through, what was found was shown, and
+    the person has agreed; nothing that was typed is lost meanwhile.
+
     Parameters
     ----------
-    layer_names : sequence of str
-        The open image layers that could become the project's images.
+    layers : mapping of str to OpenImage
+        The open images that could become those of the project.
     """
 
     def __init__(
-        self, layer_names: Sequence[str] = (), parent: QWidget | None = None
+        self,
+        layers: Mapping[str, OpenImage] | None = None,
+        parent: QWidget | None = None,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("New project")
+        self.layers = dict(layers or {})
+        self.plan: ImportPlan | None = None
+        """What was found, once all that was entered has been looked at."""
+        self._driver: Driver | None = None
         self.path = FileEdit(mode="w", value="")
         self.images_from = QComboBox()
-        self.images_from.addItems([FOLDER, LAYERS] if layer_names else [FOLDER])
+        self.images_from.addItems([FOLDER, LAYERS] if self.layers else [FOLDER])
         self.images = FileEdit(mode="d", value="", nullable=True)
         self.labels = FileEdit(mode="d", value="", nullable=True)
         self.validation = FileEdit(mode="d", value="", nullable=True)
         self.source = FileEdit(mode="d", value="", nullable=True)
         self.classes = ClassEditor()
-        self._problem = QLabel()
-        self._problem.setWordWrap(True)
-        self._lay_out(layer_names)
-        self.images_from.currentTextChanged.connect(self._on_images_from)
-        self.classes.refused.connect(self._problem.setText)
+        self.mask_values = QComboBox()
+        self.mask_values.addItem(BY_ITSELF, "")
+        self.intensities = QComboBox()
+        self.intensities.setEditable(True)
+        self.intensities.addItems(["each", "shared"])
+        self.network_channels = QLineEdit()
+        self.axes = QLineEdit()
+        self.mask_suffix = QLineEdit()
+        self.report = QPlainTextEdit()
+        self.progress = QProgressBar()
+        self.problem = QLabel()
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.go = self.buttons.addButton(LOOK, QDialogButtonBox.ButtonRole.AcceptRole)
+        self._lay_out()
+        self._describe()
+        self._connect()
 
-    def _lay_out(self, layer_names: Sequence[str]) -> None:
+    def _lay_out(self) -> None:
         form = QFormLayout()
-        form.addRow("Project", self.path.native)
         form.addRow("Images from", self.images_from)
         form.addRow("Folder", self.images.native)
         form.addRow("Masks (optional)", self.labels.native)
-        form.addRow("Validation (optional)", self.validation.native)
-        form.addRow(
-            "Source images (optional):\nanother domain, labelled", self.source.native
-        )
         form.addRow("Classes", self.classes)
-        self.path.native.setToolTip("A new folder, for example street.alseg")
-        self.labels.native.setToolTip("Masks that are there already, same file names")
-        self.validation.native.setToolTip("A folder with images/ and masks/, not asked")
-        self.source.native.setToolTip(
-            "A folder with images/ and masks/ of another domain: the recipe adaptation "
-            "learns from them, they are never asked"
+        form.addRow("Mask values", self.mask_values)
+        form.addRow("Project", self.path.native)
+        more = QWidget()
+        rows = QFormLayout(more)
+        rows.addRow("Validation", self.validation.native)
+        rows.addRow("Source images", self.source.native)
+        rows.addRow("Intensities", self.intensities)
+        rows.addRow("Channels for networks", self.network_channels)
+        rows.addRow("Ending of masks' names", self.mask_suffix)
+        rows.addRow("Axes", self.axes)
+        self.more = QCollapsible("More")
+        self.more.addWidget(more)
+        self.problem.setWordWrap(True)
+        self.problem.setTextFormat(Qt.TextFormat.PlainText)
+        self.problem.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
         )
-        self.images_from.setToolTip(", ".join(layer_names))
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        self.report.setReadOnly(True)
+        self.report.setFixedHeight(REPORT_HEIGHT)
+        self.report.setFont(
+            QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
         )
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
+        self.report.setPlaceholderText("What is found will be said here.")
+        self.progress.setTextVisible(False)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(self._problem)
-        layout.addWidget(buttons)
-        self.resize(640, 560)
+        for widget in (self.more, self.report, self.progress, self.problem):
+            layout.addWidget(widget)
+        layout.addWidget(self.buttons)
+        self.resize(720, 760)
+
+    def _describe(self) -> None:
+        """Say in tooltips and to screen readers what each row is for."""
+        for widget, name, text in (
+            (self.path.native, "Project", "A new folder, for example street.alseg"),
+            (self.images.native, "Folder", "A folder of images, or an OME-Zarr"),
+            (
+                self.labels.native,
+                "Masks",
+                "Masks that are there already, with the names of their images",
+            ),
+            (
+                self.validation.native,
+                "Validation",
+                "A folder with images/ and masks/ that measures progress; never asked",
+            ),
+            (
+                self.source.native,
+                "Source images",
+                "A folder with images/ and masks/ of another domain: the recipe "
+                "adaptation learns from them, they are never asked",
+            ),
+            (self.mask_values, "Mask values", "What the values of masks mean"),
+            (
+                self.intensities,
+                "Intensities",
+                "Black and white: each image by itself, shared by the pool, or "
+                "LOW..HIGH, one for all channels or one for each",
+            ),
+            (
+                self.network_channels,
+                "Channels for networks",
+                "Up to three, for example 4,1,2; the first three if it is empty",
+            ),
+            (
+                self.mask_suffix,
+                "Ending of masks' names",
+                "What names of masks have after those of their images, as _mask",
+            ),
+            (
+                self.axes,
+                "Axes",
+                "Letters of the axes of files that do not say them, for example YXC",
+            ),
+            (self.report, "What was found", ""),
+            (self.problem, "What is wrong", ""),
+        ):
+            widget.setToolTip(text)
+            widget.setAccessibleName(name)
+        self.images_from.setToolTip(", ".join(self.layers))
+
+    def _connect(self) -> None:
+        self.images_from.currentTextChanged.connect(self._on_images_from)
+        self.classes.refused.connect(self.tell)
+        self.images.changed.connect(self._suggest)
+        for row in (self.path, self.images, self.labels, self.validation, self.source):
+            row.changed.connect(self._on_edited)
+        for line in (self.network_channels, self.axes, self.mask_suffix):
+            line.textEdited.connect(self._on_edited)
+        self.classes.changed.connect(self._on_edited)
+        self.intensities.currentTextChanged.connect(self._on_edited)
+        self.images_from.currentTextChanged.connect(self._on_edited)
+        self.mask_values.activated.connect(self._on_edited)
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self.go.setDefault(True)
 
     def value(self) -> NewProject:
         """Return what was entered.
@@ -215,32 +217,144 @@ class NewProjectDialog(QDialog):
         ------
         BadValue
             If the project's folder or the images are missing.
+        BadClasses
+            If the classes contradict one another.
         """
         path, images = _path(self.path), _path(self.images)
-        if path is None:
-            raise BadValue("name a new folder for the project, for example x.alseg")
         from_layers = self.images_from.currentText() == LAYERS
         if images is None and not from_layers:
             raise BadValue("choose the folder that holds the images")
+        if path is None:
+            raise BadValue("name a new folder for the project, for example x.alseg")
         if path.suffix != ".alseg":
             path = path.with_name(f"{path.name}.alseg")
         return NewProject(
             path,
             self.classes.value(),
             None if from_layers else images,
-            _path(self.labels),
+            None if from_layers else _path(self.labels),
             _path(self.validation),
             _path(self.source),
+            ImportSettings(
+                self.mask_values.currentData(),
+                self.mask_suffix.text().strip(),
+                self.axes.text().strip(),
+                self.intensities.currentText().strip(),
+                self.network_channels.text().strip(),
+            ),
         )
 
+    def tell(self, problem: object) -> None:
+        """Show what is wrong; an empty text shows nothing."""
+        self.problem.setText(str(problem))
+
+    # --- looking ----------------------------------------------------------------------
+
     def accept(self) -> None:
-        """Close if all that is needed was entered, else say what is missing."""
+        """Look through the files; close once that was done and nothing has changed."""
+        if self._driver is not None:
+            self._driver.stopping = True
+        elif self.plan is not None:
+            super().accept()
+        else:
+            self._look()
+
+    def reject(self) -> None:
+        """Close without a project."""
+        self._end_looking(wait=True)
+        super().reject()
+
+    def _look(self) -> None:
         try:
-            self.value()
+            task = self._task(self.value())
         except AlsegError as error:
-            self._problem.setText(str(error))
+            self.tell(error)
             return
-        super().accept()
+        self.tell("")
+        self.report.clear()
+        driver = self._driver = Driver(task, self)
+        driver.progressed.connect(self._on_progressed)
+        driver.returned.connect(self._on_planned)
+        driver.failed.connect(self._on_failed)
+        self.go.setText(STOP)
+        driver.start()
+
+    def _task(self, wanted: NewProject) -> Task[ImportPlan]:
+        refuse_taken(wanted.path)
+        table, settings = wanted.table, wanted.settings
+        source = None if wanted.source is None else domain(wanted.source, table)
+        if wanted.images is None:
+            return plan_layers(table, self.layers, wanted.validation, source, settings)
+        return plan_folders(
+            table, wanted.images, wanted.labels, wanted.validation, source, settings
+        )
+
+    def _on_progressed(self, progress: Progress) -> None:
+        self.progress.setRange(0, progress.total)
+        self.progress.setValue(progress.done)
+
+    def _on_planned(self, plan: ImportPlan | None) -> None:
+        self._end_looking()
+        if plan is None:
+            self.tell("Looking was stopped.")
+            return
+        self.plan = plan
+        self.report.setPlainText(str(plan.report))
+        self.go.setText(CREATE)
+
+    def _on_failed(self, error: Exception) -> None:
+        self._end_looking()
+        if not isinstance(error, AlsegError):
+            raise error
+        if isinstance(error, AmbiguousMasks):
+            self._offer(error)
+        else:
+            self.tell(error)
+
+    def _offer(self, error: AmbiguousMasks) -> None:
+        """Let the person choose among readings of the masks."""
+        names = self.classes.value().names
+        self._set_readings(
+            {reading.word: reading.rule.sentence(names) for reading in error.readings}
+        )
+        self.tell(
+            "The masks can be read in more than one way. Choose what their values "
+            "mean under 'Mask values'."
+        )
+        self.mask_values.setFocus()
+
+    def _set_readings(self, readings: Mapping[str, str]) -> None:
+        self.mask_values.clear()
+        self.mask_values.addItem(BY_ITSELF, "")
+        for word, sentence in readings.items():
+            self.mask_values.addItem(sentence, word)
+
+    def _end_looking(self, wait: bool = False) -> None:
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            driver.stopping = True
+            driver.blockSignals(wait)
+            driver.wait()
+            driver.deleteLater()
+        self.progress.reset()
+        self.go.setText(LOOK)
+
+    # --- what was entered -------------------------------------------------------------
+
+    def _on_edited(self, *_: Any) -> None:
+        """Forget what was found: it is no longer what will come in."""
+        if self._driver is not None:
+            self._end_looking(wait=True)
+        self.plan = None
+        self.report.clear()
+        self.tell("")
+        self.go.setText(LOOK)
+
+    def _suggest(self, *_: Any) -> None:
+        """Name a project beside the images, if none is named yet."""
+        images = _path(self.images)
+        if images is not None and _path(self.path) is None:
+            self.path.line_edit.value = str(images.with_name(f"{images.name}.alseg"))
 
     def _on_images_from(self, place: str) -> None:
         for row in (self.images, self.labels):

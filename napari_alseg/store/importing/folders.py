@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_alseg.errors import EmptyFolder
-
 from napari_alseg.store.naming import ENDINGS, ZARR_ENDINGS, natural
 
 ZARR_FILES = ("zarr.json", ".zattrs", ".zgroup", ".zarray")

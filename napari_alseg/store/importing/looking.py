@@ -10,11 +10,11 @@ import numpy as np
 
 from napari_alseg.errors import AlsegError, BadFiles, BadValue, MaskMismatch
 from napari_alseg.settings import ImportSettings
-
 from napari_alseg.store.masks import MaskFacts, MaskRule, facts_of
 from napari_alseg.store.naming import stem
 from napari_alseg.store.project import Split
 from napari_alseg.store.reading import Picture, inspect
+
 from .parts import Part
 from .report import ImportReport, SplitReport, plural
 

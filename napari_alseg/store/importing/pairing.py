@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from napari_alseg.errors import MaskMismatch
-
 from napari_alseg.store.naming import stem
 
 SEPARATORS = r"[_\-. ]"

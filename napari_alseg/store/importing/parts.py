@@ -5,10 +5,10 @@ from pathlib import Path
 
 from napari_alseg.errors import EmptyFolder, MaskMismatch
 from napari_alseg.settings import ImportSettings
-
 from napari_alseg.store.naming import stem
 from napari_alseg.store.project import Split
 from napari_alseg.store.tables import ClassTable
+
 from .folders import Listing, list_folder
 from .pairing import Pairs, masks_among, pair
 
