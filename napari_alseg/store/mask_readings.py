@@ -392,8 +392,11 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
     else:
         by_table = _from_1(table)
     lines = list(_unknown(evidence, by_table))
+    names = ("ignore", *table.names)
     shared = [
-        f"{shown_key(colour)} is the colour of more than one class"
+        f"{shown_key(colour)} is the colour of more than one class "
+        f"({', '.join(names[label] for label in sorted(labels))}): change one, or "
+        "leave it out"
         for colour, labels in table.labels_of_colours.items()
         if len(labels) > 1 and any(colour == other for _, other in evidence.pixels)
     ]

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_alseg.errors import AlsegError, BadFiles, BadValue, MaskMismatch
+from napari_alseg.errors import (
+    AlsegError,
+    BadFiles,
+    BadValue,
+    MaskMismatch,
+    UnreadableImage,
+)
 from napari_alseg.settings import ImportSettings
 from napari_alseg.store.masks import MaskFacts, MaskRule, facts_of
 from napari_alseg.store.naming import stem
@@ -122,6 +128,15 @@ class Looking:
                 Entry(name, picture, plane, self.part.split, mask, plane)
             )
 
+    def _inspected(self, mask: Path) -> Picture:
+        """Inspect a mask; axes that were given are for those that do not say theirs."""
+        try:
+            return inspect(mask)
+        except UnreadableImage:
+            if not self.settings.axes:
+                raise
+            return inspect(mask, self.settings.axes)
+
     def _mask(self, path: Path, picture: Picture) -> Picture | None:
         mask_path = self.part.pairs.masks.get(path)
         if mask_path is None:
@@ -131,7 +146,7 @@ class Looking:
                     "same name, or take the image out"
                 )
             return None
-        mask = inspect(mask_path, self.settings.axes)
+        mask = self._inspected(mask_path)
         if len(mask.planes) != len(picture.planes):
             raise MaskMismatch(
                 f"{mask_path} has {len(mask.planes)} planes, its image "
