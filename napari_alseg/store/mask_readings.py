@@ -403,11 +403,12 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
     if not evidence.by_value:
         lines += shared
     known = ", ".join(shown_key(key) for key in list(by_table.labels)[:12])
+    where = "Add them to classes.csv, or say" if table.rows else "Say"
     return "\n".join(
         [
             *lines[:20],
             *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
-            f"known: {known or 'nothing'}. Say what values mean with --mask-values, "
+            f"known: {known or 'nothing'}. {where} what they mean with --mask-values, "
             f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'",
         ]
     )
