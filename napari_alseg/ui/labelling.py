@@ -4,7 +4,7 @@
 nothing else: what has been answered is always read from the project.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,20 @@ from napari_alseg.arrays import (
 from napari_alseg.errors import AlsegError
 
 from . import layers
+from .keys import (
+    ACCEPT,
+    CENTRE,
+    NEXT,
+    NEXT_IMAGE,
+    OF_OTHERS,
+    PREVIOUS,
+    PREVIOUS_IMAGE,
+    REDO,
+    SKIP,
+    UNDO,
+    Action,
+    Bindings,
+)
 from .maps import Shown, map_layers
 from .scores import Range, lit_regions, scores_by_id
 from .side_by_side import SideBySide
@@ -38,15 +52,6 @@ CONTEXT = 5.0
 """The view shows this many times the region's own size."""
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
-
-NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, MAPS = "d", "a", "s", "w", "c", "h"
-NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
-UNDO, REDO = "Control-Z", "Control-Shift-Z"
-SIDE_BY_SIDE, PREDICTION, PSEUDO = "Shift-H", "Shift-P", "Shift-L"
-RANGE, WHY = "Shift-R", "Shift-W"
-LIVE, SIMILAR = "Shift-V", "Shift-S"
-OF_OTHERS = (MAPS, SIDE_BY_SIDE, PREDICTION, PSEUDO, RANGE, WHY, LIVE, SIMILAR)
-"""Keys that something other than the labels answers to."""
 
 
 class Labelling(QObject):
@@ -95,7 +100,7 @@ class Labelling(QObject):
         self._started = monotonic()
         self._layer: LabelsLayer | None = None
         self._watched: list[Layer] = []
-        self._bound: list[tuple[Any, str]] = []
+        self._bindings = Bindings()
         self._picture: layers.LayerData | None = None
         self._selection: Selection | None = None
         self._regions: tuple[str, int, RegionMap] | None = None
@@ -456,7 +461,7 @@ class Labelling(QObject):
         """Save a stroke as soon as it is in the layer: some tools tell it before."""
         QTimer.singleShot(0, partial(self._try, self.save_strokes))
 
-    def _try(self, deed: Callable[[], None]) -> None:
+    def _try(self, deed: Action) -> None:
         """Do something; say so if it fails for a reason that can be put right."""
         try:
             deed()
@@ -547,10 +552,8 @@ class Labelling(QObject):
         for shown in self._watched:
             shown.events.visible.connect(self._on_visible)
         self.viewer.layers.selection.active = layer
-        for owner in (self.viewer, *layers.ours(self.viewer)):
-            for key, deed in self._deeds().items():
-                owner.bind_key(key, partial(self._on_key, deed), overwrite=True)
-                self._bound.append((owner, key))
+        actions = {key: partial(self._try, act) for key, act in self._deeds().items()}
+        self._bindings.bind((self.viewer, *layers.ours(self.viewer)), actions)
 
     def _release(self) -> None:
         if self._layer is not None:
@@ -558,18 +561,12 @@ class Labelling(QObject):
         for shown in self._watched:
             shown.events.visible.disconnect(self._on_visible)
         self._watched = []
-        for owner, key in self._bound:
-            owner.bind_key(key, None)
-        self._bound = []
+        self._bindings.release()
         self._layer = None
 
-    def _on_key(self, deed: Callable[[], None], _: object) -> None:
-        """Do what a key is for; napari hands the layer or viewer over."""
-        self._try(deed)
-
-    def _deeds(self) -> dict[str, Callable[[], None]]:
+    def _deeds(self) -> dict[str, Action]:
         """Return what each key does."""
-        deeds: dict[str, Callable[[], None]] = {
+        deeds: dict[str, Action] = {
             NEXT: partial(self.step, 1),
             PREVIOUS: partial(self.step, -1),
             CENTRE: self.centre,

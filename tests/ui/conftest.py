@@ -4,6 +4,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 
 import pytest
+from hands import Hands, noises
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
@@ -73,20 +74,44 @@ def qtbot(qtbot):
     return qtbot
 
 
+@pytest.fixture(autouse=True)
+def quiet(request, capfd):
+    """Fail on tracebacks, Qt warnings, GL errors, red pop-ups and lines on stderr.
+
+    A test that provokes one takes it off the list that this fixture gives.
+    """
+    if "qapp" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("qapp")
+    with noises(capfd) as heard:
+        yield heard
+    assert not heard, "\n".join(heard)
+
+
 @pytest.fixture
 def worker():
     return FakeWorker()
 
 
 @pytest.fixture
-def dock(make_napari_viewer, worker, qtbot):
-    """The dock in a viewer, without a project."""
-    viewer = make_napari_viewer()
+def dock(request, make_napari_viewer, worker, qtbot):
+    """The dock in a viewer, without a project; on screen where hands are there."""
+    viewer = make_napari_viewer(show="hands" in request.fixturenames)
     dock = ActiveLearningDock(viewer, worker, FakeWorker())
     dock.live_panel.set_on(False)
     viewer.window.add_dock_widget(dock, name="Active learning")
     yield dock
     dock.shut_down()
+
+
+@pytest.fixture
+def hands(dock, qtbot):
+    """Keyboard and mouse of the window, which is painted."""
+    hands = Hands(qtbot, dock.viewer)
+    hands.begin()
+    yield hands
+    hands.end()
 
 
 @pytest.fixture
