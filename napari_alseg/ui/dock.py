@@ -1,8 +1,9 @@
 """The dock: the one place that connects panels, layers, labels and long work."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ from napari_alseg.worker import Worker
 from . import layers
 from .background import Background
 from .guidance import Live, Situation, next_step
+from .keyboard import Keyboard
 from .label_panel import LabelPanel
 from .labelling import Labelling
 from .live_panel import LivePanel
@@ -80,6 +82,7 @@ class ActiveLearningDock(QWidget):
         self.project: Project | None = None
         self.labelling: Labelling | None = None
         self.background = Background(worker or Worker(), self)
+        self.keyboard = Keyboard(self, napari_viewer)
         self.live_panel = LivePanel()
         self.next_step = QLabel()
         self.next_step.setWordWrap(True)
@@ -115,6 +118,7 @@ class ActiveLearningDock(QWidget):
         )
         self._lay_out()
         self._connect()
+        self.keyboard.start()
         self._refresh()
 
     def _lay_out(self) -> None:
@@ -153,11 +157,11 @@ class ActiveLearningDock(QWidget):
         self.round_panel.learn_requested.connect(self.learn)
         self.round_panel.go_on_requested.connect(self.go_on)
         self.round_panel.stop_requested.connect(self.stop)
-        self.label_panel.class_chosen.connect(self.answer)
+        self.label_panel.class_chosen.connect(self._on_class_clicked)
         self.label_panel.next_requested.connect(lambda: self.step(1))
         self.label_panel.previous_requested.connect(lambda: self.step(-1))
-        self.label_panel.skip_requested.connect(self.skip)
-        self.label_panel.accept_requested.connect(self.accept)
+        self.label_panel.skip_requested.connect(lambda: self._click(self.skip))
+        self.label_panel.accept_requested.connect(lambda: self._click(self.accept))
         self.label_panel.undo_requested.connect(self.undo)
         self.round_panel.asking.changed.connect(self.looking.look_soon)
         self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
@@ -202,7 +206,9 @@ class ActiveLearningDock(QWidget):
         self.close_project()
         self.project, self._exhausted = opened, False
         self._set_notes("")
-        self.labelling = Labelling(self.viewer, self.project, self)
+        self.labelling = Labelling(
+            self.viewer, self.project, self, self.keyboard.moment
+        )
         self.labelling.changed.connect(self._refresh)
         self.labelling.failed.connect(show_error)
         self.labelling.image_shown.connect(self._on_image_shown)
@@ -215,6 +221,7 @@ class ActiveLearningDock(QWidget):
         self._show_settings()
         self.looking.open(self.labelling)
         self.living.open(self.labelling)
+        self.keyboard.active = True
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
@@ -235,6 +242,7 @@ class ActiveLearningDock(QWidget):
 
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""
+        self.keyboard.active = False
         self.living.close()
         self.looking.close()
         if self.labelling is not None:
@@ -386,6 +394,14 @@ class ActiveLearningDock(QWidget):
     def _label(self, deed: str, *arguments: Any) -> None:
         if self.labelling is not None:
             self.attempt(getattr(self.labelling, deed), *arguments)
+
+    def _on_class_clicked(self, label: int) -> None:
+        self._click(partial(self.answer, label))
+
+    def _click(self, action: Callable[[], None]) -> None:
+        """Do what a button is for, if the current region has been on screen."""
+        if self.labelling is not None:
+            self.labelling.when_seen(action)
 
     def show_image(self, image: str) -> None:
         """Show an image of the project."""
@@ -557,6 +573,7 @@ class ActiveLearningDock(QWidget):
 
     def shut_down(self) -> None:
         """Save what is open, end the child processes, close the project."""
+        self.keyboard.stop()
         self.background.close()
         self.close_project()
 
@@ -567,6 +584,7 @@ class ActiveLearningDock(QWidget):
     def showEvent(self, event: Any) -> None:
         """Watch the window that the dock lives in."""
         self.window().installEventFilter(self)
+        self.keyboard.start()
         super().showEvent(event)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:

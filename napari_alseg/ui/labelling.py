@@ -4,7 +4,7 @@
 nothing else: what has been answered is always read from the project.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from napari_alseg.arrays import (
 from napari_alseg.errors import AlsegError
 
 from . import layers
+from .canvas import Frames
 from .keys import (
     ACCEPT,
     CENTRE,
@@ -52,6 +53,7 @@ CONTEXT = 5.0
 """The view shows this many times the region's own size."""
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
+UNSEEN = "That key came before the region was on screen; it does not count."
 
 
 class Labelling(QObject):
@@ -62,6 +64,8 @@ class Labelling(QObject):
     viewer : napari.Viewer
     project : Project
         Open for writing, or only shown if it is read-only.
+    moment : callable, optional
+        Tells when the key was pressed that is being dealt with.
     """
 
     changed = Signal()
@@ -79,7 +83,11 @@ class Labelling(QObject):
     """The eye of a layer was clicked, or napari's grid was left."""
 
     def __init__(
-        self, viewer: "Viewer", project: "Project", parent: QObject | None = None
+        self,
+        viewer: "Viewer",
+        project: "Project",
+        parent: QObject | None = None,
+        moment: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(parent)
         self.viewer = viewer
@@ -97,7 +105,9 @@ class Labelling(QObject):
         """Regions that are lit up because they look like one."""
         self.side_by_side = SideBySide(viewer)
         self._saved: LabelMap | None = None
-        self._started = monotonic()
+        self.frames = Frames(viewer, self)
+        self._moment = moment
+        self._began = monotonic()
         self._layer: LabelsLayer | None = None
         self._watched: list[Layer] = []
         self._bindings = Bindings()
@@ -176,6 +186,7 @@ class Labelling(QObject):
         self._saved = annotation.data.copy()
         self._attach()
         if other:
+            self._expect_frame()
             self.image_shown.emit(image)
 
     def refresh_maps(self) -> None:
@@ -212,8 +223,7 @@ class Labelling(QObject):
             hidden = {entry.key for entry in wanted if not self._visible(entry)}
             self.side_by_side.show(wanted, hidden)
             return
-        with layers.at_once(self.viewer, wanted):
-            layers.apply(self.viewer, wanted)
+        layers.apply(self.viewer, wanted)
 
     def _visible(self, wanted: layers.LayerData) -> bool:
         layer = layers.find(self.viewer, *wanted.key)
@@ -325,8 +335,13 @@ class Labelling(QObject):
             self.show(region.image)
         self._draw_outlines()
         self.centre()
-        self._started = monotonic()
+        self._expect_frame()
         self.changed.emit()
+
+    def _expect_frame(self) -> None:
+        """Count no key and no second until what is shown now is on screen."""
+        self._began = monotonic()
+        self.frames.expect()
 
     def centre(self) -> None:
         """Put the current region in the middle of the view, with some context."""
@@ -483,7 +498,7 @@ class Labelling(QObject):
         selection, position = self.selection, self.position
         assert selection is not None and position is not None
         self.save_strokes()
-        seconds = monotonic() - self._started
+        seconds = max(0.0, self._moment() - (self.frames.painted or self._began))
         self.project.answer(selection.round, position, label, seconds=seconds)
         self._after_change()
 
@@ -503,6 +518,7 @@ class Labelling(QObject):
         self._read_labels()
         self._draw_outlines()
         self.centre()
+        self._expect_frame()
         self.changed.emit()
 
     def _read_labels(self) -> None:
@@ -536,6 +552,7 @@ class Labelling(QObject):
             self._layer.editable = False
         self._release()
         self._rearranging.stop()
+        self.frames.close()
         self.viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
         self.side_by_side.stop()
 
@@ -564,6 +581,20 @@ class Labelling(QObject):
         self._bindings.release()
         self._layer = None
 
+    def when_seen(self, action: Action, moment: float | None = None) -> None:
+        """Do something with the current region, if it was on screen at that moment.
+
+        A key that was typed while the window was busy is meant for what was to be seen
+        then, and so is not for a region that came later.
+        """
+        if self.frames.seen(monotonic() if moment is None else moment):
+            action()
+        else:
+            self.viewer.status = UNSEEN
+
+    def _by_key(self, action: Action) -> Action:
+        return lambda: self.when_seen(action, self._moment())
+
     def _deeds(self) -> dict[str, Action]:
         """Return what each key does."""
         deeds: dict[str, Action] = {
@@ -578,10 +609,10 @@ class Labelling(QObject):
             return deeds
         for label, entry in enumerate(self.project.classes, 1):
             if entry.key:
-                deeds[entry.key] = partial(self.answer, label)
+                deeds[entry.key] = self._by_key(partial(self.answer, label))
         return deeds | {
-            SKIP: self.skip,
-            ACCEPT: self.accept,
+            SKIP: self._by_key(self.skip),
+            ACCEPT: self._by_key(self.accept),
             UNDO: self.undo,
             REDO: self.redo,
         }

@@ -1,5 +1,9 @@
 """A dock in a real viewer, with tasks that need no torch."""
 
+import atexit
+import os
+import shutil
+import subprocess
 from functools import partial
 from queue import Empty, SimpleQueue
 
@@ -10,6 +14,28 @@ from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
 from napari_alseg.ui.dock import ActiveLearningDock
+
+
+def own_display():
+    """Give this process a display of its own, if others test beside it.
+
+    Windows on one display take the focus from each other, and hide each other.
+    """
+    program = shutil.which("Xvfb")
+    if program is None or "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    reader, writer = os.pipe()
+    command = [program, "-displayfd", str(writer), "-screen", "0", "1600x1000x24"]
+    server = subprocess.Popen(
+        command, pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    os.close(writer)
+    atexit.register(server.terminate)
+    with os.fdopen(reader) as answer:
+        os.environ["DISPLAY"] = f":{answer.readline().strip()}"
+
+
+own_display()
 
 
 class FakeWorker:
