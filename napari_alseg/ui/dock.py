@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -35,8 +35,9 @@ from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.systems import recipe_after
 from napari_alseg.worker import Worker
 
-from . import layers
+from . import canvas, layers
 from .background import Background
+from .drops import LEDGER, ProjectDrops, folder_of, is_project
 from .guidance import Live, Situation, next_step
 from .keyboard import Keyboard
 from .label_panel import LabelPanel
@@ -83,6 +84,12 @@ class ActiveLearningDock(QWidget):
         self.labelling: Labelling | None = None
         self.background = Background(worker or Worker(), self)
         self.keyboard = Keyboard(self, napari_viewer)
+        self.setAcceptDrops(True)
+        ProjectDrops(
+            canvas.widget(napari_viewer),
+            lambda path: self.attempt(self.open_project, path),
+            self,
+        )
         self.live_panel = LivePanel()
         self.next_step = QLabel()
         self.next_step.setWordWrap(True)
@@ -212,6 +219,7 @@ class ActiveLearningDock(QWidget):
         self.labelling.changed.connect(self._refresh)
         self.labelling.failed.connect(show_error)
         self.labelling.image_shown.connect(self._on_image_shown)
+        self.labelling.tool_chosen.connect(self._show_next_step)
         self.labelling.round_shown.connect(self.looking.show_round)
         self.labelling.image_step_requested.connect(self.project_panel.step)
         self.labelling.key_pressed.connect(self.looking.press)
@@ -298,10 +306,20 @@ class ActiveLearningDock(QWidget):
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self.attempt(self.new_project, dialog.value())
 
+    def offer_folder(self, path: Path) -> None:
+        """Open a project, or offer to make one of the images in a folder."""
+        if is_project(path) or (path / LEDGER).exists():
+            self.attempt(self.open_project, path)
+            return
+        dialog = NewProjectDialog(tuple(self._open_images()), self)
+        dialog.images.value = path
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.attempt(self.new_project, dialog.value())
+
     def _on_open_requested(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a project")
         if folder:
-            self.attempt(self.open_project, Path(folder))
+            self.offer_folder(Path(folder))
 
     # --- rounds -----------------------------------------------------------------------
 
@@ -501,6 +519,7 @@ class ActiveLearningDock(QWidget):
         self.scores_panel.set_image(image)
         self.looking.refresh()
         self.looking.look()
+        self._show_next_step()
 
     def _may_start(self) -> bool:
         return self._writable() and not self.background.busy
@@ -543,6 +562,9 @@ class ActiveLearningDock(QWidget):
             task="" if task == "Look" else task,
             asked=len(states),
             open=states.count("open"),
+            marked=self.labelling.marked,
+            next_image=self.labelling.next_image,
+            painting=self.labelling.painting,
             labelled=bool(self.project.labelled() or self.project.images("source")),
             learned=self.project.weights.latest_round == self.project.latest_round,
             unfinished=unfinished(self.project),
@@ -593,6 +615,20 @@ class ActiveLearningDock(QWidget):
             if watched is self.window():
                 self.shut_down()
         return bool(super().eventFilter(watched, event))
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Take a folder: a project, or images for a new one."""
+        if folder_of(event.mimeData()) is None:
+            event.ignore()
+        else:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Open the project, or offer a new one once the drag is over."""
+        folder = folder_of(event.mimeData())
+        if folder is not None:
+            event.acceptProposedAction()
+            QTimer.singleShot(0, partial(self.offer_folder, folder))
 
     def closeEvent(self, event: Any) -> None:
         """End everything when the dock is closed."""

@@ -26,6 +26,7 @@ from napari_alseg.errors import AlsegError
 
 from . import layers
 from .canvas import Frames
+from .guidance import Marked
 from .keys import (
     ACCEPT,
     CENTRE,
@@ -53,6 +54,8 @@ CONTEXT = 5.0
 """The view shows this many times the region's own size."""
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
+TOOLS = ("paint", "fill", "erase", "polygon")
+"""Modes of a labels layer in which the mouse changes labels."""
 UNSEEN = "That key came before the region was on screen; it does not count."
 
 
@@ -77,6 +80,8 @@ class Labelling(QObject):
     failed = Signal(str)
     """Why something that was tried by key or brush did not work."""
     image_step_requested = Signal(int)
+    tool_chosen = Signal()
+    """Brush, eraser, hand ...: what class keys do may have changed."""
     key_pressed = Signal(str)
     """A key that something other than the labels answers to, for example 'h'."""
     visibility_changed = Signal()
@@ -408,12 +413,33 @@ class Labelling(QObject):
     def answer(self, label: int) -> None:
         """Fill the current region with a class, and go to the next one.
 
-        With no region to answer on the shown image, the class is picked for the brush.
+        With no region to answer on the shown image, or with the brush or another tool
+        in hand, the class is picked for it, and that is all.
         """
         if self._layer is not None:
             self._layer.selected_label = label
-        if self._open_position() is not None:
+        if self._open_position() is not None and not self.painting:
             self._commit(label)
+
+    @property
+    def painting(self) -> bool:
+        """Whether a tool is chosen that changes labels where the mouse goes."""
+        return self._layer is not None and str(self._layer.mode) in TOOLS
+
+    @property
+    def marked(self) -> Marked:
+        """The state of the current region; elsewhere if the shown image has it not."""
+        region, states = self.region, self.states()
+        if region is None or region.image != self.image or self.position is None:
+            return "elsewhere"
+        return states[self.position]  # type: ignore[return-value]
+
+    @property
+    def next_image(self) -> str:
+        """The image of the next open region, or empty if it is the shown one."""
+        coming = self.coming() or ([self.region] if self.region else [])
+        image = coming[0].image if coming else ""
+        return "" if image == self.image else image
 
     def accept(self) -> None:
         """Take the current region as it is painted, and go to the next one."""
@@ -565,6 +591,7 @@ class Labelling(QObject):
         if not layer.selected_label:
             layer.selected_label = 1
         layer.events.paint.connect(self._on_paint)
+        layer.events.mode.connect(self._on_mode)
         self._watched = layers.ours(self.viewer)
         for shown in self._watched:
             shown.events.visible.connect(self._on_visible)
@@ -575,6 +602,7 @@ class Labelling(QObject):
     def _release(self) -> None:
         if self._layer is not None:
             self._layer.events.paint.disconnect(self._on_paint)
+            self._layer.events.mode.disconnect(self._on_mode)
         for shown in self._watched:
             shown.events.visible.disconnect(self._on_visible)
         self._watched = []
@@ -616,6 +644,9 @@ class Labelling(QObject):
             UNDO: self.undo,
             REDO: self.redo,
         }
+
+    def _on_mode(self) -> None:
+        self.tool_chosen.emit()
 
     def _on_visible(self, event: Any) -> None:
         if layers.key(event.source)[0] in layers.OVER:  # type: ignore[index]
