@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
-from .labelling import (
+from .keys import (
     LIVE,
     MAPS,
     PREDICTION,

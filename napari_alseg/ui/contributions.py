@@ -1,17 +1,23 @@
 """Sample data, reader and writer for napari's own menus."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as imageio
 import numpy as np
 from napari.types import LayerDataTuple
+from PIL import Image as Picture
+from PIL.PngImagePlugin import PngInfo
 
-from napari_alseg.errors import BadValue
+from napari_alseg.errors import BadValue, CannotWrite
 from napari_alseg.sample_data import CLASSES, scenes
 
-from .layers import class_colours
+from .drops import LEDGER, is_project
+from .layers import KEY, class_colours
+
+NOTE_KEYWORD = "napari-alseg"
+"""Of the text in a PNG that says whether it holds labels or values of classes."""
+MOST = 65_535
 
 
 def sample_scenes() -> list[LayerDataTuple]:
@@ -30,10 +36,16 @@ def sample_scenes() -> list[LayerDataTuple]:
 
 
 def get_reader(path: str | list[str]) -> Callable[[Any], list[LayerDataTuple]] | None:
-    """Return a reader for a project folder, None for anything else."""
-    if isinstance(path, list) or not (Path(path) / "ledger.sqlite").is_file():
+    """Return a reader for a project, named by its folder or its ledger, else None."""
+    if isinstance(path, list) or _project_at(path) is None:
         return None
     return _read_project
+
+
+def _project_at(path: str) -> Path | None:
+    named = Path(path)
+    folder = named.parent if named.name == LEDGER else named
+    return folder if is_project(folder) else None
 
 
 def _read_project(path: str) -> list[LayerDataTuple]:
@@ -42,20 +54,71 @@ def _read_project(path: str) -> list[LayerDataTuple]:
 
     from .commands import open_dock
 
-    viewer = napari.current_viewer()
-    if viewer is not None:
+    viewer, project = napari.current_viewer(), _project_at(path)
+    if viewer is not None and project is not None:
         dock = open_dock(viewer)
-        dock.attempt(dock.open_project, Path(path))
+        dock.attempt(dock.open_project, project)
     return [(None,)]  # napari's way to say: read, but nothing to add
 
 
 def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
-    """Write a labels layer as an 8-bit index PNG."""
-    labels = np.asarray(data)
-    if labels.ndim != 2 or labels.max(initial=0) > 255:
-        raise BadValue(
-            f"an index PNG holds one plane of values 0..255; {attributes['name']} has "
-            f"shape {labels.shape} and values up to {labels.max(initial=0)}"
-        )
-    imageio.imwrite(path, labels.astype(np.uint8), extension=".png")
+    """Write a labels layer as a PNG of one value a pixel, of 8 or 16 bits.
+
+    Layers of ours may say which value stands for which label; then these are written.
+    What is written, ``labels`` or ``values``, is noted in the file.
+
+    Parameters
+    ----------
+    path : str
+        Ends in ``.png``.
+    data : array (row, column)
+    attributes : dict
+        Of the layer; ``metadata["napari_alseg"]["values"]`` maps labels to values.
+
+    Raises
+    ------
+    BadValue
+        If a PNG does not hold the shape or the values; then no file is written.
+    """
+    values = attributes.get("metadata", {}).get(KEY, {}).get("values")
+    written = np.asarray(data) if values is None else _mapped(np.asarray(data), values)
+    note = PngInfo()
+    note.add_text(NOTE_KEYWORD, "labels" if values is None else "values")
+    picture = Picture.fromarray(_of_png(written, attributes.get("name", "the layer")))
+    unfinished = Path(f"{path}.unfinished")
+    try:
+        picture.save(unfinished, "PNG", pnginfo=note)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise CannotWrite(f"{path} cannot be written: {error}") from error
     return [path]
+
+
+def _mapped(labels: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
+    """Return the value of each label; a label without one is an error."""
+    there, places = np.unique(labels, return_inverse=True)
+    missing = [int(label) for label in there if int(label) not in values]
+    if missing:
+        raise BadValue(
+            f"labels {missing} have no value in this project; give them a class first"
+        )
+    found = np.array([values[int(label)] for label in there], np.int64)
+    return found[places].reshape(labels.shape)
+
+
+def _of_png(labels: np.ndarray, name: str) -> np.ndarray:
+    """Return labels in the smallest numbers that a PNG knows.
+
+    Examples
+    --------
+    >>> [_of_png(np.array([[high]]), "mask").dtype.name for high in (255, 256)]
+    ['uint8', 'uint16']
+    """
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    if labels.ndim != 2 or not labels.size or low < 0 or high > MOST:
+        raise BadValue(
+            f"{name} has shape {labels.shape} and values {low} to {high}; a PNG holds "
+            f"one plane of values 0 to {MOST}. Save it as TIFF"
+        )
+    return labels.astype(np.uint8 if high <= 255 else np.uint16)

@@ -1,15 +1,16 @@
 """The dock: the one place that connects panels, layers, labels and long work."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
     QDialog,
@@ -34,9 +35,11 @@ from napari_alseg.store import Project, create_from_arrays, create_from_folder
 from napari_alseg.systems import recipe_after
 from napari_alseg.worker import Worker
 
-from . import layers
+from . import canvas, layers
 from .background import Background
+from .drops import LEDGER, ProjectDrops, folder_of, is_project
 from .guidance import Live, Situation, next_step
+from .keyboard import Keyboard
 from .label_panel import LabelPanel
 from .labelling import Labelling
 from .live_panel import LivePanel
@@ -80,6 +83,13 @@ class ActiveLearningDock(QWidget):
         self.project: Project | None = None
         self.labelling: Labelling | None = None
         self.background = Background(worker or Worker(), self)
+        self.keyboard = Keyboard(self, napari_viewer)
+        self.setAcceptDrops(True)
+        ProjectDrops(
+            canvas.widget(napari_viewer),
+            lambda path: self.attempt(self.open_project, path),
+            self,
+        )
         self.live_panel = LivePanel()
         self.next_step = QLabel()
         self.next_step.setWordWrap(True)
@@ -115,6 +125,7 @@ class ActiveLearningDock(QWidget):
         )
         self._lay_out()
         self._connect()
+        self.keyboard.start()
         self._refresh()
 
     def _lay_out(self) -> None:
@@ -153,11 +164,11 @@ class ActiveLearningDock(QWidget):
         self.round_panel.learn_requested.connect(self.learn)
         self.round_panel.go_on_requested.connect(self.go_on)
         self.round_panel.stop_requested.connect(self.stop)
-        self.label_panel.class_chosen.connect(self.answer)
+        self.label_panel.class_chosen.connect(self._on_class_clicked)
         self.label_panel.next_requested.connect(lambda: self.step(1))
         self.label_panel.previous_requested.connect(lambda: self.step(-1))
-        self.label_panel.skip_requested.connect(self.skip)
-        self.label_panel.accept_requested.connect(self.accept)
+        self.label_panel.skip_requested.connect(lambda: self._click(self.skip))
+        self.label_panel.accept_requested.connect(lambda: self._click(self.accept))
         self.label_panel.undo_requested.connect(self.undo)
         self.round_panel.asking.changed.connect(self.looking.look_soon)
         self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
@@ -202,10 +213,13 @@ class ActiveLearningDock(QWidget):
         self.close_project()
         self.project, self._exhausted = opened, False
         self._set_notes("")
-        self.labelling = Labelling(self.viewer, self.project, self)
+        self.labelling = Labelling(
+            self.viewer, self.project, self, self.keyboard.moment
+        )
         self.labelling.changed.connect(self._refresh)
         self.labelling.failed.connect(show_error)
         self.labelling.image_shown.connect(self._on_image_shown)
+        self.labelling.tool_chosen.connect(self._show_next_step)
         self.labelling.round_shown.connect(self.looking.show_round)
         self.labelling.image_step_requested.connect(self.project_panel.step)
         self.labelling.key_pressed.connect(self.looking.press)
@@ -215,6 +229,7 @@ class ActiveLearningDock(QWidget):
         self._show_settings()
         self.looking.open(self.labelling)
         self.living.open(self.labelling)
+        self.keyboard.active = True
         if self.project.images():
             self.labelling.show_round()
         self._refresh()
@@ -235,6 +250,7 @@ class ActiveLearningDock(QWidget):
 
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""
+        self.keyboard.active = False
         self.living.close()
         self.looking.close()
         if self.labelling is not None:
@@ -290,10 +306,20 @@ class ActiveLearningDock(QWidget):
         if dialog.exec() == QDialog.DialogCode.Accepted:
             self.attempt(self.new_project, dialog.value())
 
+    def offer_folder(self, path: Path) -> None:
+        """Open a project, or offer to make one of the images in a folder."""
+        if is_project(path) or (path / LEDGER).exists():
+            self.attempt(self.open_project, path)
+            return
+        dialog = NewProjectDialog(tuple(self._open_images()), self)
+        dialog.images.value = path
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self.attempt(self.new_project, dialog.value())
+
     def _on_open_requested(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a project")
         if folder:
-            self.attempt(self.open_project, Path(folder))
+            self.offer_folder(Path(folder))
 
     # --- rounds -----------------------------------------------------------------------
 
@@ -386,6 +412,14 @@ class ActiveLearningDock(QWidget):
     def _label(self, deed: str, *arguments: Any) -> None:
         if self.labelling is not None:
             self.attempt(getattr(self.labelling, deed), *arguments)
+
+    def _on_class_clicked(self, label: int) -> None:
+        self._click(partial(self.answer, label))
+
+    def _click(self, action: Callable[[], None]) -> None:
+        """Do what a button is for, if the current region has been on screen."""
+        if self.labelling is not None:
+            self.labelling.when_seen(action)
 
     def show_image(self, image: str) -> None:
         """Show an image of the project."""
@@ -485,6 +519,7 @@ class ActiveLearningDock(QWidget):
         self.scores_panel.set_image(image)
         self.looking.refresh()
         self.looking.look()
+        self._show_next_step()
 
     def _may_start(self) -> bool:
         return self._writable() and not self.background.busy
@@ -527,6 +562,9 @@ class ActiveLearningDock(QWidget):
             task="" if task == "Look" else task,
             asked=len(states),
             open=states.count("open"),
+            marked=self.labelling.marked,
+            next_image=self.labelling.next_image,
+            painting=self.labelling.painting,
             labelled=bool(self.project.labelled() or self.project.images("source")),
             learned=self.project.weights.latest_round == self.project.latest_round,
             unfinished=unfinished(self.project),
@@ -557,6 +595,7 @@ class ActiveLearningDock(QWidget):
 
     def shut_down(self) -> None:
         """Save what is open, end the child processes, close the project."""
+        self.keyboard.stop()
         self.background.close()
         self.close_project()
 
@@ -567,6 +606,7 @@ class ActiveLearningDock(QWidget):
     def showEvent(self, event: Any) -> None:
         """Watch the window that the dock lives in."""
         self.window().installEventFilter(self)
+        self.keyboard.start()
         super().showEvent(event)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
@@ -575,6 +615,20 @@ class ActiveLearningDock(QWidget):
             if watched is self.window():
                 self.shut_down()
         return bool(super().eventFilter(watched, event))
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Take a folder: a project, or images for a new one."""
+        if folder_of(event.mimeData()) is None:
+            event.ignore()
+        else:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:
+        """Open the project, or offer a new one once the drag is over."""
+        folder = folder_of(event.mimeData())
+        if folder is not None:
+            event.acceptProposedAction()
+            QTimer.singleShot(0, partial(self.offer_folder, folder))
 
     def closeEvent(self, event: Any) -> None:
         """End everything when the dock is closed."""

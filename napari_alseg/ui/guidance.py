@@ -5,6 +5,8 @@ from typing import Literal, TypeAlias
 
 Live: TypeAlias = Literal["off", "waiting", "on"]
 """Whether maps and queue follow each answer, or wait for a second class to do so."""
+Marked: TypeAlias = Literal["open", "answered", "skipped", "elsewhere"]
+"""The state of the current region, if the shown image has it."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,11 @@ class Situation:
     asked: int = 0
     open: int = 0
     """Asked regions that wait for an answer."""
+    marked: Marked = "open"
+    next_image: str = ""
+    """Where the next open region lies, if not in the shown image."""
+    painting: bool = False
+    """Whether the brush or another tool that changes labels is chosen."""
     labelled: bool = False
     """Whether any pixel of the pool has a label."""
     learned: bool = False
@@ -67,7 +74,7 @@ def next_step(now: Situation) -> str:
         case Situation(asked=0):
             return "Press Ask: the plugin chooses the regions to label."
         case Situation(open=waiting) if waiting:
-            step = f"Press a class key for the marked region ({waiting} to go)."
+            step = _answer(now)
             return step + (f" {SECOND_CLASS}" if now.live == "waiting" else "")
         case Situation(labelled=False):
             return "No label yet: answer a region, or press Ask for others."
@@ -78,3 +85,27 @@ def next_step(now: Situation) -> str:
     if now.maps or now.live == "on":
         return "Look at the heat map, then press Ask for the next regions."
     return "Press Ask for the next regions."
+
+
+def _answer(now: Situation) -> str:
+    """Return what does something while regions are open: never a key without use.
+
+    Examples
+    --------
+    >>> _answer(Situation(open=3, marked="answered", next_image="road"))
+    'This region is answered: press D for the next open one, in road (3 to go).'
+    """
+    if now.marked != "open":
+        here = {
+            "elsewhere": "No open region is marked here",
+            "answered": "This region is answered",
+            "skipped": "This region is skipped",
+        }[now.marked]
+        where = f", in {now.next_image}" if now.next_image else ""
+        return f"{here}: press D for the next open one{where} ({now.open} to go)."
+    if now.painting:
+        return (
+            "Paint; a class key picks the colour. Press W when the marked region is "
+            f"done ({now.open} to go)."
+        )
+    return f"Press a class key for the marked region ({now.open} to go)."

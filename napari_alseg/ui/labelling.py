@@ -25,6 +25,22 @@ from napari_alseg.arrays import (
 from napari_alseg.errors import AlsegError
 
 from . import layers
+from .canvas import Frames
+from .guidance import Marked
+from .keys import (
+    ACCEPT,
+    CENTRE,
+    NEXT,
+    NEXT_IMAGE,
+    OF_OTHERS,
+    PREVIOUS,
+    PREVIOUS_IMAGE,
+    REDO,
+    SKIP,
+    UNDO,
+    Action,
+    Bindings,
+)
 from .maps import Shown, map_layers
 from .scores import Range, lit_regions, scores_by_id
 from .side_by_side import SideBySide
@@ -38,15 +54,9 @@ CONTEXT = 5.0
 """The view shows this many times the region's own size."""
 SMALLEST_VIEW = 96.0
 """Pixels of the image that the view shows at least, however small the region."""
-
-NEXT, PREVIOUS, SKIP, ACCEPT, CENTRE, MAPS = "d", "a", "s", "w", "c", "h"
-NEXT_IMAGE, PREVIOUS_IMAGE = "PageDown", "PageUp"
-UNDO, REDO = "Control-Z", "Control-Shift-Z"
-SIDE_BY_SIDE, PREDICTION, PSEUDO = "Shift-H", "Shift-P", "Shift-L"
-RANGE, WHY = "Shift-R", "Shift-W"
-LIVE, SIMILAR = "Shift-V", "Shift-S"
-OF_OTHERS = (MAPS, SIDE_BY_SIDE, PREDICTION, PSEUDO, RANGE, WHY, LIVE, SIMILAR)
-"""Keys that something other than the labels answers to."""
+TOOLS = ("paint", "fill", "erase", "polygon")
+"""Modes of a labels layer in which the mouse changes labels."""
+UNSEEN = "That key came before the region was on screen; it does not count."
 
 
 class Labelling(QObject):
@@ -57,6 +67,8 @@ class Labelling(QObject):
     viewer : napari.Viewer
     project : Project
         Open for writing, or only shown if it is read-only.
+    moment : callable, optional
+        Tells when the key was pressed that is being dealt with.
     """
 
     changed = Signal()
@@ -68,13 +80,19 @@ class Labelling(QObject):
     failed = Signal(str)
     """Why something that was tried by key or brush did not work."""
     image_step_requested = Signal(int)
+    tool_chosen = Signal()
+    """Brush, eraser, hand ...: what class keys do may have changed."""
     key_pressed = Signal(str)
     """A key that something other than the labels answers to, for example 'h'."""
     visibility_changed = Signal()
     """The eye of a layer was clicked, or napari's grid was left."""
 
     def __init__(
-        self, viewer: "Viewer", project: "Project", parent: QObject | None = None
+        self,
+        viewer: "Viewer",
+        project: "Project",
+        parent: QObject | None = None,
+        moment: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__(parent)
         self.viewer = viewer
@@ -92,10 +110,12 @@ class Labelling(QObject):
         """Regions that are lit up because they look like one."""
         self.side_by_side = SideBySide(viewer)
         self._saved: LabelMap | None = None
-        self._started = monotonic()
+        self.frames = Frames(viewer, self)
+        self._moment = moment
+        self._began = monotonic()
         self._layer: LabelsLayer | None = None
         self._watched: list[Layer] = []
-        self._bound: list[tuple[Any, str]] = []
+        self._bindings = Bindings()
         self._picture: layers.LayerData | None = None
         self._selection: Selection | None = None
         self._regions: tuple[str, int, RegionMap] | None = None
@@ -171,6 +191,7 @@ class Labelling(QObject):
         self._saved = annotation.data.copy()
         self._attach()
         if other:
+            self._expect_frame()
             self.image_shown.emit(image)
 
     def refresh_maps(self) -> None:
@@ -207,8 +228,7 @@ class Labelling(QObject):
             hidden = {entry.key for entry in wanted if not self._visible(entry)}
             self.side_by_side.show(wanted, hidden)
             return
-        with layers.at_once(self.viewer, wanted):
-            layers.apply(self.viewer, wanted)
+        layers.apply(self.viewer, wanted)
 
     def _visible(self, wanted: layers.LayerData) -> bool:
         layer = layers.find(self.viewer, *wanted.key)
@@ -320,8 +340,13 @@ class Labelling(QObject):
             self.show(region.image)
         self._draw_outlines()
         self.centre()
-        self._started = monotonic()
+        self._expect_frame()
         self.changed.emit()
+
+    def _expect_frame(self) -> None:
+        """Count no key and no second until what is shown now is on screen."""
+        self._began = monotonic()
+        self.frames.expect()
 
     def centre(self) -> None:
         """Put the current region in the middle of the view, with some context."""
@@ -388,12 +413,33 @@ class Labelling(QObject):
     def answer(self, label: int) -> None:
         """Fill the current region with a class, and go to the next one.
 
-        With no region to answer on the shown image, the class is picked for the brush.
+        With no region to answer on the shown image, or with the brush or another tool
+        in hand, the class is picked for it, and that is all.
         """
         if self._layer is not None:
             self._layer.selected_label = label
-        if self._open_position() is not None:
+        if self._open_position() is not None and not self.painting:
             self._commit(label)
+
+    @property
+    def painting(self) -> bool:
+        """Whether a tool is chosen that changes labels where the mouse goes."""
+        return self._layer is not None and str(self._layer.mode) in TOOLS
+
+    @property
+    def marked(self) -> Marked:
+        """The state of the current region; elsewhere if the shown image has it not."""
+        region, states = self.region, self.states()
+        if region is None or region.image != self.image or self.position is None:
+            return "elsewhere"
+        return states[self.position]  # type: ignore[return-value]
+
+    @property
+    def next_image(self) -> str:
+        """The image of the next open region, or empty if it is the shown one."""
+        coming = self.coming() or ([self.region] if self.region else [])
+        image = coming[0].image if coming else ""
+        return "" if image == self.image else image
 
     def accept(self) -> None:
         """Take the current region as it is painted, and go to the next one."""
@@ -456,7 +502,7 @@ class Labelling(QObject):
         """Save a stroke as soon as it is in the layer: some tools tell it before."""
         QTimer.singleShot(0, partial(self._try, self.save_strokes))
 
-    def _try(self, deed: Callable[[], None]) -> None:
+    def _try(self, deed: Action) -> None:
         """Do something; say so if it fails for a reason that can be put right."""
         try:
             deed()
@@ -478,7 +524,7 @@ class Labelling(QObject):
         selection, position = self.selection, self.position
         assert selection is not None and position is not None
         self.save_strokes()
-        seconds = monotonic() - self._started
+        seconds = max(0.0, self._moment() - (self.frames.painted or self._began))
         self.project.answer(selection.round, position, label, seconds=seconds)
         self._after_change()
 
@@ -498,6 +544,7 @@ class Labelling(QObject):
         self._read_labels()
         self._draw_outlines()
         self.centre()
+        self._expect_frame()
         self.changed.emit()
 
     def _read_labels(self) -> None:
@@ -531,6 +578,7 @@ class Labelling(QObject):
             self._layer.editable = False
         self._release()
         self._rearranging.stop()
+        self.frames.close()
         self.viewer.canvas.grid.events.enabled.disconnect(self._on_grid)
         self.side_by_side.stop()
 
@@ -543,33 +591,41 @@ class Labelling(QObject):
         if not layer.selected_label:
             layer.selected_label = 1
         layer.events.paint.connect(self._on_paint)
+        layer.events.mode.connect(self._on_mode)
         self._watched = layers.ours(self.viewer)
         for shown in self._watched:
             shown.events.visible.connect(self._on_visible)
         self.viewer.layers.selection.active = layer
-        for owner in (self.viewer, *layers.ours(self.viewer)):
-            for key, deed in self._deeds().items():
-                owner.bind_key(key, partial(self._on_key, deed), overwrite=True)
-                self._bound.append((owner, key))
+        actions = {key: partial(self._try, act) for key, act in self._deeds().items()}
+        self._bindings.bind((self.viewer, *layers.ours(self.viewer)), actions)
 
     def _release(self) -> None:
         if self._layer is not None:
             self._layer.events.paint.disconnect(self._on_paint)
+            self._layer.events.mode.disconnect(self._on_mode)
         for shown in self._watched:
             shown.events.visible.disconnect(self._on_visible)
         self._watched = []
-        for owner, key in self._bound:
-            owner.bind_key(key, None)
-        self._bound = []
+        self._bindings.release()
         self._layer = None
 
-    def _on_key(self, deed: Callable[[], None], _: object) -> None:
-        """Do what a key is for; napari hands the layer or viewer over."""
-        self._try(deed)
+    def when_seen(self, action: Action, moment: float | None = None) -> None:
+        """Do something with the current region, if it was on screen at that moment.
 
-    def _deeds(self) -> dict[str, Callable[[], None]]:
+        A key that was typed while the window was busy is meant for what was to be seen
+        then, and so is not for a region that came later.
+        """
+        if self.frames.seen(monotonic() if moment is None else moment):
+            action()
+        else:
+            self.viewer.status = UNSEEN
+
+    def _by_key(self, action: Action) -> Action:
+        return lambda: self.when_seen(action, self._moment())
+
+    def _deeds(self) -> dict[str, Action]:
         """Return what each key does."""
-        deeds: dict[str, Callable[[], None]] = {
+        deeds: dict[str, Action] = {
             NEXT: partial(self.step, 1),
             PREVIOUS: partial(self.step, -1),
             CENTRE: self.centre,
@@ -581,13 +637,16 @@ class Labelling(QObject):
             return deeds
         for label, entry in enumerate(self.project.classes, 1):
             if entry.key:
-                deeds[entry.key] = partial(self.answer, label)
+                deeds[entry.key] = self._by_key(partial(self.answer, label))
         return deeds | {
-            SKIP: self.skip,
-            ACCEPT: self.accept,
+            SKIP: self._by_key(self.skip),
+            ACCEPT: self._by_key(self.accept),
             UNDO: self.undo,
             REDO: self.redo,
         }
+
+    def _on_mode(self) -> None:
+        self.tool_chosen.emit()
 
     def _on_visible(self, event: Any) -> None:
         if layers.key(event.source)[0] in layers.OVER:  # type: ignore[index]

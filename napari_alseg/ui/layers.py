@@ -18,6 +18,8 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_alseg.arrays import LabelClass, RegionMap
 from napari_alseg.store import PSEUDO_WEIGHT
 
+from . import canvas
+
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
@@ -264,22 +266,55 @@ def at_once(viewer: "Viewer", wanted: list[LayerData]) -> Iterator[None]:
 
     Each change costs it tenths of a second, and so does this, but once.
     """
-    there = [key(layer) for layer in ours(viewer)]
-    if {*there} == {entry.key for entry in wanted}:
+    there = {key(layer): layer for layer in ours(viewer)}
+    if {*there} == {entry.key for entry in wanted} and all(
+        _fits(there[entry.key], entry) for entry in wanted
+    ):
         yield
         return
-    with viewer.layers.batched_update():
+    with batch(viewer):
         yield
+
+
+@contextmanager
+def batch(viewer: "Viewer") -> Iterator[None]:
+    """Let the canvas follow only at the end, and have OpenGL ready for it then.
+
+    New layers may be added in a batch; layers that stay are changed after it, since
+    what is on its way to the graphics card must not meet the deletion of others.
+    """
+    with viewer.layers.batched_update():
+        try:
+            yield
+        finally:
+            canvas.make_current(viewer)
 
 
 def apply(viewer: "Viewer", wanted: list[LayerData]) -> None:
     """Make the viewer show exactly these layers of ours, changing only what differs."""
-    keys = {layer_data.key for layer_data in wanted}
+    with at_once(viewer, wanted):
+        arrange(viewer, wanted)
+    update(viewer, wanted)
+
+
+def arrange(viewer: "Viewer", wanted: list[LayerData]) -> None:
+    """Add and remove layers of ours until those wanted are there, and no others."""
+    fitting = {entry.key: entry for entry in wanted}
     for layer in ours(viewer):
-        if key(layer) not in keys:
+        entry = fitting.get(key(layer))  # type: ignore[arg-type]
+        if entry is None or not _fits(layer, entry):
             remove(viewer, layer)
-    for layer_data in wanted:
-        draw(viewer, layer_data)
+    for entry in wanted:
+        if find(viewer, *entry.key) is None:
+            _add(viewer, entry)
+
+
+def update(viewer: "Viewer", wanted: list[LayerData]) -> None:
+    """Show what is wanted in layers that are there; no layer comes or goes."""
+    for entry in wanted:
+        layer = find(viewer, *entry.key)
+        if layer is not None:
+            _update(layer, entry)
     for role, attributes in LINKED.items():
         together = of_role(viewer, role)  # type: ignore[arg-type]
         if len(together) > 1:
@@ -300,6 +335,10 @@ def draw(viewer: "Viewer", wanted: LayerData) -> Layer:
         return layer
     if layer is not None:
         remove(viewer, layer)
+    return _add(viewer, wanted)
+
+
+def _add(viewer: "Viewer", wanted: LayerData) -> Layer:
     kind = ImageLayer if wanted.kind == "image" else LabelsLayer
     made = kind(wanted.data, **wanted.attributes)
     role = wanted.key[0]  # what follows are no arguments in napari 0.9
@@ -364,17 +403,50 @@ def _update(layer: Layer, wanted: LayerData) -> None:
         and entry["image"] != (wanted.attributes["metadata"][KEY]["image"])
     ):
         chosen.discard("contrast_limits")  # another image, another range of values
-    if layer.data is not wanted.data:
-        layer.data = wanted.data
+    _set_data(layer, wanted.data)
     for name, value in wanted.attributes.items():
         if name in KEPT_BY_USER or name in chosen:
             continue
-        if name == "colormap" and wanted.kind == "image":
+        if name == "colormap" and (
+            wanted.kind == "image" or same_colours(layer.colormap, value)
+        ):
             continue
         setattr(layer, name, value)
     if wanted.key[0] in READ_ONLY:
         layer.editable = False  # new data make it editable again
     _note_given(layer, entry["given"], chosen)
+
+
+def _set_data(layer: Layer, data: np.ndarray) -> None:
+    """Give a layer new data; labels of the same shape in place.
+
+    With a new array, napari sends the colours of labels to the graphics card anew.
+    """
+    if layer.data is data:
+        return
+    if isinstance(layer, LabelsLayer) and layer.data.shape == data.shape:
+        layer.data[...] = data
+        layer.refresh(extent=False)
+    else:
+        layer.data = data
+
+
+def same_colours(one: Any, other: Any) -> bool:
+    """Whether two direct colour maps of labels are the same.
+
+    Examples
+    --------
+    >>> red, blue = ({None: "black", 1: colour} for colour in ("red", "blue"))
+    >>> red, blue = (DirectLabelColormap(color_dict=each) for each in (red, blue))
+    >>> same_colours(red, red), same_colours(red, blue)
+    (True, False)
+    """
+    if not all(isinstance(each, DirectLabelColormap) for each in (one, other)):
+        return False
+    ours, theirs = one.color_dict, other.color_dict
+    return ours.keys() == theirs.keys() and all(
+        np.array_equal(colour, theirs[label]) for label, colour in ours.items()
+    )
 
 
 def _note_given(

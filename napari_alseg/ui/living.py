@@ -18,7 +18,8 @@ from napari_alseg.wishes import SEARCHING, News, Wish
 from napari_alseg.worker import Worker
 
 from .background import Background
-from .labelling import LIVE, SIMILAR, Labelling
+from .keys import LIVE, SIMILAR
+from .labelling import Labelling
 from .live_panel import AS_ASKED, LivePanel
 from .maps import of_network
 

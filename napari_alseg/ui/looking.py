@@ -16,15 +16,8 @@ from napari_alseg.errors import AlsegError
 from napari_alseg.settings import QuerySettings
 
 from . import layers
-from .labelling import (
-    MAPS,
-    PREDICTION,
-    PSEUDO,
-    RANGE,
-    SIDE_BY_SIDE,
-    WHY,
-    Labelling,
-)
+from .keys import MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, WHY
+from .labelling import Labelling
 from .maps import Looks, map_of, missing, of_network
 from .maps_panel import MapsPanel
 from .pointer import Pointer

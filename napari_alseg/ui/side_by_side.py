@@ -140,13 +140,14 @@ class SideBySide:
         canvas, image = self.viewer.canvas.size, wanted[0].data.shape
         before, grid = self._cell_size(), self.viewer.canvas.grid
         with layers.at_once(self.viewer, ordered):
-            layers.apply(self.viewer, ordered)
+            layers.arrange(self.viewer, ordered)
             found = [layers.find(self.viewer, *entry.key) for entry in ordered]
             shown = [layer for layer in found if layer is not None]
             layers.reorder(self.viewer, shown)
             grid.stride, grid.spacing = stride, GAP
             grid.shape = best_shape(count, canvas, image[:2])
             grid.enabled = True
+        layers.update(self.viewer, ordered)
         self._name_cells([shown[0], *shown[stride + 1 : count * stride : stride]])
         self._keep_field_of_view(before)
 
@@ -157,7 +158,7 @@ class SideBySide:
         size, before = self._cell_size(), self._before
         self._before = None
         self._name_cells([])
-        with self.viewer.layers.batched_update():
+        with layers.batch(self.viewer):
             for layer in layers.ours(self.viewer):
                 if is_copy(layer):
                     layers.remove(self.viewer, layer)

@@ -1,14 +1,41 @@
 """A dock in a real viewer, with tasks that need no torch."""
 
+import atexit
+import os
+import shutil
+import subprocess
 from functools import partial
 from queue import Empty, SimpleQueue
 
 import pytest
+from hands import Hands, noises
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
 from napari_alseg.ui.dock import ActiveLearningDock
+
+
+def own_display():
+    """Give this process a display of its own, if others test beside it.
+
+    Windows on one display take the focus from each other, and hide each other.
+    """
+    program = shutil.which("Xvfb")
+    if program is None or "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    reader, writer = os.pipe()
+    command = [program, "-displayfd", str(writer), "-screen", "0", "1600x1000x24"]
+    server = subprocess.Popen(
+        command, pass_fds=[writer], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    os.close(writer)
+    atexit.register(server.terminate)
+    with os.fdopen(reader) as answer:
+        os.environ["DISPLAY"] = f":{answer.readline().strip()}"
+
+
+own_display()
 
 
 class FakeWorker:
@@ -73,20 +100,44 @@ def qtbot(qtbot):
     return qtbot
 
 
+@pytest.fixture(autouse=True)
+def quiet(request, capfd):
+    """Fail on tracebacks, Qt warnings, GL errors, red pop-ups and lines on stderr.
+
+    A test that provokes one takes it off the list that this fixture gives.
+    """
+    if "qapp" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("qapp")
+    with noises(capfd) as heard:
+        yield heard
+    assert not heard, "\n".join(heard)
+
+
 @pytest.fixture
 def worker():
     return FakeWorker()
 
 
 @pytest.fixture
-def dock(make_napari_viewer, worker, qtbot):
-    """The dock in a viewer, without a project."""
-    viewer = make_napari_viewer()
+def dock(request, make_napari_viewer, worker, qtbot):
+    """The dock in a viewer, without a project; on screen where hands are there."""
+    viewer = make_napari_viewer(show="hands" in request.fixturenames)
     dock = ActiveLearningDock(viewer, worker, FakeWorker())
     dock.live_panel.set_on(False)
     viewer.window.add_dock_widget(dock, name="Active learning")
     yield dock
     dock.shut_down()
+
+
+@pytest.fixture
+def hands(dock, qtbot):
+    """Keyboard and mouse of the window, which is painted."""
+    hands = Hands(qtbot, dock.viewer)
+    hands.begin()
+    yield hands
+    hands.end()
 
 
 @pytest.fixture

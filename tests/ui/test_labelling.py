@@ -200,7 +200,7 @@ def test_a_key_never_answers_a_round_that_is_not_on_screen(labelling):
     assert labelling.round == 2
 
 
-def test_a_label_that_is_no_class_is_put_back(labelling):
+def test_a_label_that_is_no_class_is_put_back(labelling, quiet):
     refused = []
     labelling.failed.connect(refused.append)
     paint(labelling, [3, 4], [3, 4], 9)
@@ -209,6 +209,7 @@ def test_a_label_that_is_no_class_is_put_back(labelling):
     assert labels[3, 3] == 0
     assert labels[5, 5] == 2
     assert "is no class" in refused[0]
+    assert "is no class" in quiet.pop()
 
 
 def test_a_removed_annotation_layer_comes_back(labelling):
