@@ -4,6 +4,7 @@ A *reading* is a rule with the word that chooses it. `find_rule` returns the onl
 that fits, or the one that was chosen, and refuses with the readings otherwise.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
@@ -15,6 +16,7 @@ from .classes import Colour
 from .mask_choices import WORDS, read_choice
 from .masks import (
     APART,
+    MARKED_LABELS,
     NEAR,
     NEARLY_ALL,
     Key,
@@ -112,14 +114,29 @@ def find_rule(
 
 def readings(evidence: Evidence, table: ClassTable) -> list[Reading]:
     """Return every reading that fits all masks, the likeliest first."""
-    if all(each.marked for each in evidence.facts):
-        labels = Reading("from-1", _from_1(table))
-        return [labels] if _knows(evidence, labels.rule) else []
+    marked = _marked(evidence, table)
+    if marked is not None:
+        return [marked] if _knows(evidence, marked.rule) else []
     if evidence.lossy:
         return list(_lossy(evidence, table))
     if table.rows:
         return list(_by_table(evidence, table))
     return list(_by_names(evidence, table))
+
+
+def _marked(evidence: Evidence, table: ClassTable) -> Reading | None:
+    """Return what masks that we wrote say of themselves; None if they do not."""
+    marks = {each.mark for each in evidence.facts}
+    mark = marks.pop() if len(marks) == 1 else ""
+    if mark == MARKED_LABELS:
+        return Reading("from-1", _from_1(table))
+    try:
+        meant = {int(value): str(name) for value, name in json.loads(mark).items()}
+    except (ValueError, AttributeError):
+        return None
+    known = {"": 0, **{name: label for label, name in enumerate(table.names, 1)}}
+    labels = {value: known[name] for value, name in meant.items() if name in known}
+    return Reading("values", MaskRule("value", labels))  # type: ignore[arg-type]
 
 
 # --- readings of a table --------------------------------------------------------------

@@ -26,7 +26,8 @@ Key = int | Colour
 MOST_SHOWN = 40
 """A rule of more values is told by spans of them."""
 MARK, MARKED_LABELS = "napari-alseg", "labels"
-"""Text in a PNG that says it holds labels: 0 is unlabelled, v is class v."""
+"""Text in a PNG that we wrote: it holds labels (0 is unlabelled, v is class v), or as
+JSON the class of each value."""
 APART, NEAR, NEARLY_ALL = 96, 48, 0.98
 """Values of a lossy mask are told apart if they lie this far from one another and
 nearly all pixels near one of them."""
@@ -77,21 +78,24 @@ class MaskRule:
         }
         return cls(found["by"], labels, found["other"], found["nearest"])
 
-    def values_of_labels(self) -> dict[int, int]:
-        """Value to write for each label, so that the rule reads it back.
+    def values_of_labels(self, classes: int) -> dict[int, int]:
+        """Value to write for each label 0 to `classes`, so that it is read back.
 
-        Where the rule has no value for unlabelled pixels, one that it does not know
-        is taken: 255 or the lowest that is free. Rules by colour or channel have no
-        values: labels stay as they are.
+        A label that the rule has no value for gets one that it does not know: 255 or
+        the lowest that is free. Rules by colour or channel, or that give all else a
+        class, have no values: labels stay as they are.
         """
-        if self.by != "value":
+        if self.by != "value" or self.other:
             return {}
         found: dict[int, int] = {}
         for value, label in self.labels.items():
-            found.setdefault(label, int(value))  # type: ignore[arg-type]
+            if int(value) >= 0:  # type: ignore[arg-type]
+                found.setdefault(label, int(value))  # type: ignore[arg-type]
         free = (v for v in (255, *range(2**16)) if v not in self.labels)
-        found.setdefault(0, next(free))
-        return found
+        for label in range(classes + 1):
+            if label not in found:
+                found[label] = next(free)
+        return {label: found[label] for label in range(classes + 1)}
 
     def sentence(self, names: Sequence[str]) -> str:
         """Say the rule: each value and what it means.
@@ -154,8 +158,8 @@ class MaskFacts:
     """Whether it is plain grey: without a palette and not saved as colours."""
     bits: int
     lossy: bool
-    marked: bool
-    """Whether the file says that it holds our labels."""
+    mark: str
+    """What the file says of its values: 'labels', the meaning of each, or nothing."""
     objects: bool
     """Whether each value above 0 is one connected object."""
 
@@ -286,7 +290,7 @@ def facts_of(picture: Picture, classes: int, plane: int = 0) -> MaskFacts:
         pixels.plain,
         samples.bits,
         picture.lossy,
-        samples.text.get(MARK, "") == MARKED_LABELS,
+        samples.text.get(MARK, ""),
         samples.values.shape[2] == 1
         and samples.values.dtype.kind in "iu"
         and _are_objects(pixels.values, counted, classes),

@@ -1,6 +1,7 @@
 """Sample data, reader and writer for napari's own menus."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from napari_alseg.errors import BadValue, CannotWrite
 from napari_alseg.sample_data import CLASSES, scenes
+from napari_alseg.store import MARK, MARKED_LABELS
 
 from .drops import LEDGER, is_project
 from .layers import KEY, class_colours
 
-NOTE_KEYWORD = "napari-alseg"
-"""Of the text in a PNG that says whether it holds labels or values of classes."""
 MOST = 65_535
 
 
@@ -65,7 +65,7 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     """Write a labels layer as a PNG of one value a pixel, of 8 or 16 bits.
 
     Layers of ours may say which value stands for which label; then these are written.
-    What is written, ``labels`` or ``values``, is noted in the file.
+    What the values mean is noted in the file, so that it is read back rightly.
 
     Parameters
     ----------
@@ -73,17 +73,19 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         Ends in ``.png``.
     data : array (row, column)
     attributes : dict
-        Of the layer; ``metadata["napari_alseg"]["values"]`` maps labels to values.
+        Of the layer; ``metadata["napari_alseg"]`` may map labels to ``"values"`` and
+        name the ``"classes"``.
 
     Raises
     ------
     BadValue
         If a PNG does not hold the shape or the values; then no file is written.
     """
-    values = attributes.get("metadata", {}).get(KEY, {}).get("values")
+    entry = attributes.get("metadata", {}).get(KEY, {})
+    values = entry.get("values")
     written = np.asarray(data) if values is None else _mapped(np.asarray(data), values)
     note = PngInfo()
-    note.add_text(NOTE_KEYWORD, "labels" if values is None else "values")
+    note.add_text(MARK, _meaning(values, entry.get("classes", ())))
     picture = Picture.fromarray(_of_png(written, attributes.get("name", "the layer")))
     unfinished = Path(f"{path}.unfinished")
     try:
@@ -93,6 +95,20 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
         unfinished.unlink(missing_ok=True)
         raise CannotWrite(f"{path} cannot be written: {error}") from error
     return [path]
+
+
+def _meaning(values: Mapping[int, int] | None, classes: Sequence[str]) -> str:
+    """Return what our reader of masks needs to know of the values.
+
+    Examples
+    --------
+    >>> _meaning({0: 255, 1: 0, 2: 1}, ["sky", "car"])
+    '{"255": "", "0": "sky", "1": "car"}'
+    """
+    if values is None:
+        return MARKED_LABELS
+    names = ("", *classes)
+    return json.dumps({str(value): names[label] for label, value in values.items()})
 
 
 def _mapped(labels: np.ndarray, values: Mapping[int, int]) -> np.ndarray:

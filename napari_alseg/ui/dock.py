@@ -7,13 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from napari.layers import Image as ImageLayer
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QApplication,
-    QDialog,
     QFileDialog,
     QLabel,
     QScrollArea,
@@ -31,11 +28,18 @@ from napari_alseg.errors import (
     WeightsMismatch,
 )
 from napari_alseg.settings import OF_COMPUTER, PredictionSettings, QuerySettings
-from napari_alseg.store import Project, create_from_arrays, create_from_folder
+from napari_alseg.store import (
+    ImportPlan,
+    OpenImage,
+    Project,
+    create,
+    create_from_arrays,
+    create_from_folder,
+)
 from napari_alseg.systems import recipe_after
 from napari_alseg.worker import Worker
 
-from . import canvas, layers
+from . import canvas
 from .background import Background
 from .drops import LEDGER, ProjectDrops, folder_of, is_project
 from .guidance import Live, Situation, next_step
@@ -47,6 +51,7 @@ from .living import Living
 from .looking import Looking
 from .maps_panel import MapsPanel
 from .new_project import NewProject, NewProjectDialog
+from .open_layers import open_images
 from .project_panel import ProjectFacts, ProjectPanel
 from .round_panel import LEARNING, RoundPanel
 from .scores_panel import ScoresPanel
@@ -99,6 +104,7 @@ class ActiveLearningDock(QWidget):
         self.notes.setAccessibleName("Notes of the latest task")
         self.notes.hide()
         self._exhausted = False
+        self._dialog: NewProjectDialog | None = None
         self.project_panel = ProjectPanel()
         self.round_panel = RoundPanel()
         self.label_panel = LabelPanel()
@@ -261,8 +267,14 @@ class ActiveLearningDock(QWidget):
             self.project.close()
             self.project = None
 
-    def new_project(self, wanted: NewProject) -> None:
+    def new_project(self, wanted: NewProject, plan: ImportPlan | None = None) -> None:
         """Make a project in the background, then open it.
+
+        Parameters
+        ----------
+        wanted : NewProject
+        plan : ImportPlan, optional
+            What was found before; without it, it is found now.
 
         Raises
         ------
@@ -270,51 +282,61 @@ class ActiveLearningDock(QWidget):
             If a task is running.
         """
         self._refuse_while_busy()
-        if wanted.images is not None:
+        more: dict[str, Any] = {
+            "validation": wanted.validation,
+            "source": wanted.source,
+            "settings": wanted.settings,
+        }
+        if plan is not None:
+            task = create(wanted.path, plan)
+        elif wanted.images is not None:
             task = create_from_folder(
-                wanted.path,
-                wanted.images,
-                wanted.table,
-                labels=wanted.labels,
-                validation=wanted.validation,
-                source=wanted.source,
+                wanted.path, wanted.images, wanted.table, labels=wanted.labels, **more
             )
         else:
-            task = create_from_arrays(
-                wanted.path,
-                self._open_images(),
-                wanted.table,
-                validation=wanted.validation,
-                source=wanted.source,
-            )
+            images = self._open_images()
+            task = create_from_arrays(wanted.path, images, wanted.table, **more)
         self.background.start("New project", task)
 
     def _refuse_while_busy(self) -> None:
         if self.background.busy:
             raise Busy(f"{self.background.name} is running; press Stop first")
 
-    def _open_images(self) -> dict[str, np.ndarray]:
+    def _open_images(self) -> dict[str, OpenImage]:
         """Return the open image layers that are not ours, by name."""
-        return {
-            layer.name: np.asarray(layer.data[0] if layer.multiscale else layer.data)
-            for layer in self.viewer.layers
-            if isinstance(layer, ImageLayer) and layers.KEY not in layer.metadata
-        }
+        return open_images(self.viewer)
 
     def _on_new_requested(self) -> None:
-        dialog = NewProjectDialog(tuple(self._open_images()), self)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self.attempt(self.new_project, dialog.value())
+        self._ask_for_project()
+
+    def _ask_for_project(self, images: Path | None = None) -> None:
+        """Show the dialog of a new project, with a folder filled in if one is given."""
+        if self._dialog is not None:
+            self._dialog.close()
+        self._dialog = NewProjectDialog(self._open_images(), self)
+        self._dialog.accepted.connect(self._on_new_accepted)
+        if images is not None:
+            self._dialog.images.value = images
+        self._dialog.open()
+
+    def _on_new_accepted(self) -> None:
+        if self._dialog is not None:
+            self.attempt(self.new_project, self._dialog.value(), self._dialog.plan)
+
+    def _end_dialog(self, problem: object = None) -> None:
+        """Let go of the dialog, or show it again with what went wrong."""
+        if self._dialog is not None and problem is not None:
+            self._dialog.reopen(problem)
+        elif self._dialog is not None:
+            self._dialog.deleteLater()
+            self._dialog = None
 
     def offer_folder(self, path: Path) -> None:
         """Open a project, or offer to make one of the images in a folder."""
         if is_project(path) or (path / LEDGER).exists():
             self.attempt(self.open_project, path)
-            return
-        dialog = NewProjectDialog(tuple(self._open_images()), self)
-        dialog.images.value = path
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            self.attempt(self.new_project, dialog.value())
+        else:
+            self._ask_for_project(path)
 
     def _on_open_requested(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a project")
@@ -457,6 +479,8 @@ class ActiveLearningDock(QWidget):
 
     def _on_finished(self, name: str, result: Any) -> None:
         self._end_task()
+        if name == "New project":
+            self._end_dialog(None if result else "Making the project was stopped.")
         if name == "New project" and result is not None:
             self.attempt(self.open_project, result)
         if self.labelling is None:
@@ -483,8 +507,12 @@ class ActiveLearningDock(QWidget):
         self._show_new_round()
         self.living.wish_soon()
         self._refresh()
+        if name == "New project" and self._dialog is not None:
+            self._end_dialog(error)
         if not isinstance(error, AlsegError):
             raise error
+        if name == "New project" and self._dialog is not None:
+            return  # it is told where it can be put right
         if name != "Look" or self.looking.failed(error):
             show_error(f"{name}: {error}")
         if name == "Look":
@@ -654,7 +682,7 @@ def facts(project: Project) -> ProjectFacts:
     window = (
         "8 bits as they are"
         if kinds == ["uint8"]
-        else f"{', '.join(kinds)}; each image scaled from its 0.1 to 99.9 percentile"
+        else f"{', '.join(kinds)}; each channel within its window"
     )
     source = len(project.images("source"))
     text = (

@@ -42,6 +42,7 @@ from .keys import (
     Bindings,
 )
 from .maps import Shown, map_layers
+from .pictures import image_layers
 from .scores import Range, lit_regions, scores_by_id
 from .side_by_side import SideBySide
 
@@ -116,7 +117,8 @@ class Labelling(QObject):
         self._layer: LabelsLayer | None = None
         self._watched: list[Layer] = []
         self._bindings = Bindings()
-        self._picture: layers.LayerData | None = None
+        self._pictures: list[layers.LayerData] = []
+        self._pictured: tuple[str, bool] | None = None
         self._selection: Selection | None = None
         self._regions: tuple[str, int, RegionMap] | None = None
         self._ranking: tuple[int, Ranking | None] | None = None
@@ -181,11 +183,12 @@ class Labelling(QObject):
         self.save_strokes()
         self._release()
         other, self.image = image != self.image, image
-        if other or self._picture is None:
-            self._picture = layers.image_layer(self.project, image)
+        composite = self.side_by_side.on  # a cell has room for one picture
+        if self._pictured != (image, composite):
+            self._pictures = image_layers(self.project, image, composite)
+            self._pictured = image, composite
         annotation = layers.annotation_layer(self.project, image)
-        wanted = [self._picture]
-        wanted += self._maps()
+        wanted = [*self._pictures, *self._maps()]
         wanted += [annotation, *self._lit(), *self._outlines()]
         self._draw(wanted)
         self._saved = annotation.data.copy()

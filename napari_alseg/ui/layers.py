@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from napari_alseg.store import Project
 
-Role = Literal["image", "map", "prediction", "pseudo", "annotation", "lit", "regions"]
+Role = Literal[
+    "image", "channel", "map", "prediction", "pseudo", "annotation", "lit", "regions"
+]
 ROLES: tuple[Role, ...] = get_args(Role)
 """From bottom to top."""
 OVER: tuple[Role, ...] = ("map", "prediction", "pseudo")
@@ -64,7 +66,7 @@ class LayerData(NamedTuple):
         image = self.attributes["metadata"][KEY]["image"]
         changed = {
             "name": f"{self.attributes['name']} ({cell})",
-            "metadata": _metadata(role, image, cell),
+            "metadata": metadata(role, image, cell),
         }
         return self._replace(attributes=self.attributes | changed)
 
@@ -78,8 +80,21 @@ class Outlines(NamedTuple):
     current: int | None
 
 
-def _metadata(role: Role, image: str, name: str = "") -> dict[str, Any]:
+def metadata(role: Role, image: str, name: str = "") -> dict[str, Any]:
+    """Return what tells our layers from others, and from one another."""
     return {KEY: {"role": role, "image": image, "name": name}}
+
+
+def written(project: "Project", entry: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that also say which value stands for which label in files."""
+    rule = project.mask_rule
+    if rule is None:
+        return entry
+    names = [each.name for each in project.classes]
+    values = rule.values_of_labels(len(names))
+    if values:
+        entry[KEY] |= {"values": values, "classes": names}
+    return entry
 
 
 def class_colours(classes: Iterable[LabelClass]) -> DirectLabelColormap:
@@ -90,27 +105,11 @@ def class_colours(classes: Iterable[LabelClass]) -> DirectLabelColormap:
     return DirectLabelColormap(color_dict=colours)
 
 
-def image_layer(project: "Project", image: str) -> LayerData:
-    """Return the original pixels, shown within the stored intensity window."""
-    pixels = project.read_original(image)
-    attributes: dict[str, Any] = {
-        "name": image,
-        "metadata": _metadata("image", image),
-        "rgb": pixels.shape[2] == 3,
-    }
-    if not attributes["rgb"]:
-        pixels = pixels[..., 0]
-        attributes["contrast_limits"] = project.info(image).window
-    elif pixels.dtype != np.uint8:  # napari shows only 8-bit or 0..1 colours
-        pixels = project.read_image(image)
-    return LayerData(pixels, attributes, "image")
-
-
 def annotation_layer(project: "Project", image: str) -> LayerData:
     """Return the labels of the image, for the brush."""
     attributes = {
         "name": "annotation",
-        "metadata": _metadata("annotation", image),
+        "metadata": written(project, metadata("annotation", image)),
         "colormap": class_colours(project.classes),
         "opacity": 0.55,
         "features": {
@@ -127,7 +126,7 @@ def map_layer(
     """Return a score map; napari's own controls change its colours and contrast."""
     attributes = {
         "name": f"{name} map",
-        "metadata": _metadata("map", image, name),
+        "metadata": metadata("map", image, name),
         "colormap": "viridis" if name == PSEUDO_WEIGHT else "inferno",
         "blending": "translucent_no_depth",
         "opacity": 0.7,
@@ -149,7 +148,7 @@ def prediction_layer(
     """Return what the network sees, in the colours of the classes."""
     attributes = {
         "name": "prediction",
-        "metadata": _metadata("prediction", image),
+        "metadata": written(project, metadata("prediction", image)),
         "colormap": class_colours(project.classes),
         "opacity": 0.5,
         "visible": visible,
@@ -160,7 +159,7 @@ def prediction_layer(
 def blank_layer(layer: Layer, image: str, shape: tuple[int, int]) -> LayerData:
     """Return a layer that is there without anything in it, for another image."""
     role, name = key(layer)  # type: ignore[misc]
-    attributes = {"name": layer.name, "metadata": _metadata(role, image, name)}
+    attributes = {"name": layer.name, "metadata": metadata(role, image, name)}
     kind: Literal["image", "labels"] = (
         "labels" if isinstance(layer, LabelsLayer) else "image"
     )
@@ -173,7 +172,7 @@ def pseudo_layer(
     """Return what the network gave itself to learn from; nobody can paint in it."""
     attributes = {
         "name": "pseudo labels",
-        "metadata": _metadata("pseudo", image),
+        "metadata": written(project, metadata("pseudo", image)),
         "colormap": class_colours(project.classes),
         "opacity": 0.45,
         "visible": visible,
@@ -192,7 +191,7 @@ def lit_layer(image: str, region_map: RegionMap, lit: Iterable[int]) -> LayerDat
     clear = (0, 0, 0, 0)
     attributes = {
         "name": "lit regions",
-        "metadata": _metadata("lit", image),
+        "metadata": metadata("lit", image),
         "colormap": DirectLabelColormap(
             color_dict={None: clear, 0: clear, 1: LIT, 2: LIT_EDGE}
         ),
@@ -214,7 +213,7 @@ def outline_layer(image: str, outlines: Outlines) -> LayerData:
         colours[outlines.current] = CURRENT
     attributes = {
         "name": "asked regions",
-        "metadata": _metadata("regions", image),
+        "metadata": metadata("regions", image),
         "colormap": DirectLabelColormap(color_dict=colours),
         "opacity": 1.0,
     }
@@ -399,7 +398,7 @@ def _update(layer: Layer, wanted: LayerData) -> None:
         name for name in FOLLOWED if _value(layer, name) != entry["given"].get(name)
     }
     if (
-        wanted.key[0] == "image"
+        wanted.key[0] in ("image", "channel")
         and entry["image"] != (wanted.attributes["metadata"][KEY]["image"])
     ):
         chosen.discard("contrast_limits")  # another image, another range of values

@@ -82,6 +82,7 @@ class NewProjectDialog(QDialog):
         self.plan: ImportPlan | None = None
         """What was found, once all that was entered has been looked at."""
         self._driver: Driver | None = None
+        self._suggested = ""
         self.path = FileEdit(mode="w", value="")
         self.images_from = QComboBox()
         self.images_from.addItems([FOLDER, LAYERS] if self.layers else [FOLDER])
@@ -248,6 +249,13 @@ class NewProjectDialog(QDialog):
         """Show what is wrong; an empty text shows nothing."""
         self.problem.setText(str(problem))
 
+    def reopen(self, problem: object) -> None:
+        """Show all that was entered again, and what went wrong with it."""
+        self.plan = None
+        self.go.setText(LOOK)
+        self.tell(problem)
+        self.open()
+
     # --- looking ----------------------------------------------------------------------
 
     def accept(self) -> None:
@@ -351,10 +359,13 @@ class NewProjectDialog(QDialog):
         self.go.setText(LOOK)
 
     def _suggest(self, *_: Any) -> None:
-        """Name a project beside the images, if none is named yet."""
-        images = _path(self.images)
-        if images is not None and _path(self.path) is None:
-            self.path.line_edit.value = str(images.with_name(f"{images.name}.alseg"))
+        """Name a project beside the images, unless the person has named one."""
+        images, named = _path(self.images), self.path.line_edit.value.strip()
+        if named != self._suggested or images is None or not images.is_dir():
+            return
+        if images.name:
+            self._suggested = str(images.with_name(f"{images.name}.alseg"))
+            self.path.line_edit.value = self._suggested
 
     def _on_images_from(self, place: str) -> None:
         for row in (self.images, self.labels):

@@ -279,3 +279,39 @@ def test_a_lossy_mask_of_near_values_is_refused(folder, tmp_path):
     for classes in (THREE, table(tmp_path, many)):
         with pytest.raises(MaskMismatch, match=r"0\.jpg: lossy .* save masks as PNG"):
             find_rule(facts, classes)
+
+
+# --- out and in again -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {0: 1, 1: 2, 2: 3},
+        {0: 1, 1: 2, 2: 3, 255: 0},
+        {0: 0, 1: 1, 2: 2, 3: 3},
+        {7: 1, 9: 1, 0: 2, 26: 3, -1: 0},
+        {0: 1, 255: 2},
+        {0: 1, 65535: 2},
+    ],
+)
+@pytest.mark.parametrize("with_table", [True, False])
+def test_labels_that_go_out_by_a_rule_come_in_again(tmp_path, rule, with_table):
+    """Whatever the rule, with a table or with names alone, each label is itself."""
+    from napari_alseg.store import MaskRule
+    from napari_alseg.ui.contributions import write_mask
+
+    known = ["sky", "car", "road"]
+    values = MaskRule("value", rule).values_of_labels(3)
+    path = str(tmp_path / "out.png")
+    metadata = {"napari_alseg": {"values": values, "classes": known}}
+    label_map = mask(0, 1, 2, 3)
+    write_mask(path, label_map, {"name": "x", "metadata": metadata})
+    again = names(*known)
+    if with_table:
+        again = table(tmp_path, "4,sky,1,2,3\n5,car,4,5,6\n6,road,7,8,9\n")
+    facts = facts_of(inspect(path), 3)
+    assert (labels(facts, find_rule([facts], again)) == label_map).all()
+    written = np.asarray(pillow.open(path))
+    for label, value in values.items():
+        assert (written[label_map == label] == value).all()

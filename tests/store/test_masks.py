@@ -140,8 +140,8 @@ def test_all_else_may_be_a_class_or_nothing(saved):
 def test_our_own_mark_is_seen(saved):
     text = PngInfo()
     text.add_text(MARK, MARKED_LABELS)
-    assert facts_of(inspect(saved("a.png", VALUES, pnginfo=text)), 2).marked
-    assert not facts_of(inspect(saved("b.png", VALUES)), 2).marked
+    assert facts_of(inspect(saved("a.png", VALUES, pnginfo=text)), 2).mark == "labels"
+    assert not facts_of(inspect(saved("b.png", VALUES)), 2).mark
 
 
 keys = st.one_of(
@@ -161,7 +161,8 @@ def test_a_rule_is_kept_as_json(labels, other, nearest):
 
 @given(st.dictionaries(st.integers(0, 300), st.integers(0, 9), min_size=1))
 def test_what_is_written_by_a_rule_is_read_back_by_it(labels):
-    rule = MaskRule("value", labels)
-    for label, value in rule.values_of_labels().items():
-        assert labels.get(value, 0) == label
-    assert 0 in rule.values_of_labels()
+    written = MaskRule("value", labels).values_of_labels(9)
+    assert list(written) == list(range(10))
+    assert len(set(written.values())) == 10
+    for label, value in written.items():
+        assert labels.get(value, label) == label
