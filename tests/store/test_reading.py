@@ -338,7 +338,8 @@ def test_more_than_memory_is_refused_before_it_is_read(write):
     body = chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     with pytest.raises(UnreadableImage, match="GiB of free memory"):
         inspect(write(b"\x89PNG\r\n\x1a\n" + body))
-    wide = tiff(GREY, 8, 1, t256=(4, [2**31]), t257=(4, [2**31]))
+    side = 4, [2**31]
+    wide = tiff(GREY, 8, 1, t256=side, t257=side, t278=side)
     with pytest.raises(UnreadableImage, match="GiB of free memory"):
         inspect(write(wide))
 

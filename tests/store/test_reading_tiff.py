@@ -265,6 +265,51 @@ def test_colours_that_are_not_read(photometric, path):
         inspect(path)
 
 
+def test_a_colour_map_of_several_channels_is_passed_over(path):
+    five = np.arange(5 * 20 * 30).reshape(5, 20, 30).astype(np.uint8)
+    colours = np.arange(768, dtype=np.uint16).reshape(3, 256)
+    options = {"imagej": True, "metadata": {"axes": "CYX"}, "colormap": colours}
+    tifffile.imwrite(path, five, **options)
+    picture = inspect(path)
+    assert picture.notes
+    np.testing.assert_array_equal(read_plane(picture), channels_last(five))
+
+
+def test_channels_with_samples_of_their_own(path):
+    two = np.stack([RGB, 255 - RGB])
+    options = {"ome": True, "metadata": {"axes": "CYXS"}, "photometric": "rgb"}
+    tifffile.imwrite(path, two, **options)
+    picture = inspect(path)
+    assert not picture.colour
+    assert picture.channels == ("1", "2", "3", "4", "5", "6")
+    np.testing.assert_array_equal(read_plane(picture), np.dstack(two))
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (5, 4)])
+def test_a_shape_that_is_not_that_of_the_pages(shape, path):
+    """As of an image that another program has cropped."""
+    pages = STACK[0, :, 0, : shape[0], : shape[1]]
+    with tifffile.TiffWriter(path) as file:
+        for number, page in enumerate(pages):
+            text = '{"shape": [7, 20, 31]}' if number == 0 else None
+            file.write(page, description=text, metadata=None)
+    picture = inspect(path)
+    assert len(picture.planes) == 3
+    np.testing.assert_array_equal(read_plane(picture, 2)[..., 0], pages[2])
+
+
+def test_tiles_that_were_never_written_are_noted(path):
+    options = {"tile": (16, 16), "compression": "zlib"}
+    tifffile.imwrite(path, np.kron(GREY, np.ones((2, 2), "u1")), **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for code in (324, 325):
+            tag = file.pages[0].tags[code]
+            tag.overwrite((0, *tag.value[1:]))
+    picture = inspect(path)
+    assert picture.notes == ("1 of its 12 tiles are absent and were read as 0.",)
+    assert (read_plane(picture)[:16, :16] == 0).all()
+
+
 def test_channel_names_of_ome(path):
     names = ["DAPI", "actin", "tubulin", "BF"]
     metadata = {"axes": "CYX", "Channel": {"Name": names}}

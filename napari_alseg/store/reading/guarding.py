@@ -100,15 +100,22 @@ class _Listener(logging.Filter):
 
 
 @contextmanager
-def heard(path: Path) -> Iterator[None]:
-    """Refuse a file of which tifffile says that it reads only a part."""
+def muted() -> Iterator[list[logging.LogRecord]]:
+    """Collect what tifffile says in this thread; nothing of it is printed."""
     listener, logger = _Listener(), logging.getLogger("tifffile")
     logger.addFilter(listener)
     try:
-        yield
+        yield listener.records
     finally:
         logger.removeFilter(listener)
-    for record in listener.records:
+
+
+@contextmanager
+def heard(path: Path) -> Iterator[None]:
+    """Refuse a file of which tifffile says that it reads only a part."""
+    with muted() as records:
+        yield
+    for record in records:
         said = record.getMessage()
         if record.levelno >= logging.ERROR or (
             record.levelno == logging.WARNING and PARTIAL.search(said)
