@@ -1,8 +1,11 @@
 """Each kind of file gives the pixels that an independent reader, or its bytes, give."""
 
 import io
+import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
@@ -50,6 +53,21 @@ def png(values, bits, kind, *more):
     lines = b"".join(b"\0" + row for row in packed(values, bits))
     chunks = [chunk(b"IHDR", head), *more, chunk(b"IDAT", zlib.compress(lines))]
     return b"\x89PNG\r\n\x1a\n" + b"".join([*chunks, chunk(b"IEND", b"")])
+
+
+def interlaced(values, bits, kind):
+    """A PNG by hand whose pixels come in Adam7's seven passes."""
+    starts = (0, 0), (0, 4), (4, 0), (0, 2), (2, 0), (0, 1), (1, 0)
+    steps = (8, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1)
+    lines = b""
+    for (row, column), (down, right) in zip(starts, steps, strict=True):
+        part = values[row::down, column::right]
+        if part.size:
+            lines += b"".join(b"\0" + line for line in packed(part, bits))
+    rows, columns = values.shape[:2]
+    head = struct.pack(">IIBBBBB", columns, rows, bits, kind, 0, 0, 1)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
 
 
 def tiff(values, bits, photometric, order=">", **tags):
@@ -134,6 +152,8 @@ GREY_KINDS = {
     "png 8 bits and alpha": (png(BYTES[..., :2], 8, 4), GREY),
     "png 16 bits": (png(WORDS[..., :1], 16, 0), WORDS[..., :1]),
     "png 16 bits and alpha": (png(WORDS[..., :2], 16, 4), WORDS[..., :1]),
+    "png 4 bits interlaced": (interlaced(few(4), 4, 0), few(4) * 17),
+    "png 16 bits interlaced": (interlaced(WORDS[..., :1], 16, 0), WORDS[..., :1]),
     "png of pillow": (by_pillow(GREY, "PNG"), GREY),
     "bmp": (by_pillow(GREY, "BMP"), GREY),
     "bmp 1 bit": (by_pillow(few(1).astype(bool), "BMP"), few(1) * 255),
@@ -189,6 +209,7 @@ COLOUR_KINDS = {
         ),
         WORDS[..., :3],
     ),
+    "png rgba 16 bits interlaced": (interlaced(WORDS, 16, 6), WORDS[..., :3]),
     "png rgba 16 bits": (png(WORDS, 16, 6), WORDS[..., :3]),
     "png of imagecodecs": (imagecodecs.png_encode(WORDS), WORDS[..., :3]),
     "png palette": (png(GREY, 8, 3, PLTE[8]), COLOURS[GREY[..., 0]]),
@@ -342,6 +363,42 @@ def test_more_than_memory_is_refused_before_it_is_read(write):
     wide = tiff(GREY, 8, 1, t256=side, t257=side, t278=side)
     with pytest.raises(UnreadableImage, match="GiB of free memory"):
         inspect(write(wide))
+
+
+def test_damaged_exif_is_no_reason_to_refuse(write):
+    exif = pillow.Exif()
+    exif[274] = 6
+    content = bytearray(by_pillow(RGB, "JPEG", exif=exif))
+    at = content.index(b"Exif\0\0") + 6
+    content[at : at + 8] = b"notatiff"
+    assert inspect(write(bytes(content))).shape == (ROWS, COLUMNS)
+
+
+def test_many_threads_at_once(tmp_path):
+    """Nothing that one reader hears or silences reaches another."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_bytes(by_tifffile(WORDS[..., 0]))
+    content = bytearray(by_tifffile(WORDS[..., 0]))
+    content[-4:] = b"\xff\xff\xff\x7f"  # of a number too large to hold
+    bad.write_bytes(bytes(content[:-40]))
+
+    def attempt(number):
+        if number % 2:
+            with pytest.raises(UnreadableImage):
+                read_image(bad)
+        else:
+            np.testing.assert_array_equal(read_image(good), WORDS[..., :1])
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(attempt, range(80)))
+    assert warnings.filters == before
+
+
+def test_what_is_neither_file_nor_folder(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UnreadableImage, match="neither a file nor a folder"):
+        inspect(tmp_path / "pipe.png")
 
 
 def test_errors_begin_with_the_path(write, tmp_path):

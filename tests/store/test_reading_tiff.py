@@ -383,6 +383,24 @@ def test_what_tifffile_only_logs_is_an_error(tmp_path, caplog):
     assert caplog.text == ""
 
 
+def test_an_ome_tiff_that_was_renamed(tmp_path):
+    text = XML.format(own="", data=DATA.format(n=0)).replace(' UUID=""', "")
+    file = tmp_path / "renamed.ome.tif"
+    text = text.replace('SizeC="2"', 'SizeC="1"')
+    tifffile.imwrite(file, STACK[0, 0, 0], description=text, metadata=None)
+    np.testing.assert_array_equal(read_image(file)[..., 0], STACK[0, 0, 0])
+
+
+def test_a_damaged_private_tag_is_no_reason_to_refuse(path):
+    tifffile.imwrite(path, GREY, extratags=[(65000, "H", 1, 7, True)])
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[65000].offset
+    content = bytearray(path.read_bytes())
+    content[at + 2 : at + 4] = b"\x77\x00"  # no type of a tag
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_image(path)[..., 0], GREY)
+
+
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
 def test_a_file_that_was_cut_is_found(compression, path):
     tifffile.imwrite(

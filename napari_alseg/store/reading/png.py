@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import Image as pillow
 from PIL.PngImagePlugin import PngImageFile
 
-from . import frames
+from . import frames, png_wide
 from .picture import (
     COLOURS,
     Picture,
@@ -23,8 +22,8 @@ from .picture import (
     shown_shape,
     upright,
 )
+from .png_wide import SIGNATURE
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 BITS = (1, 2, 4, 8, 16)
@@ -33,7 +32,6 @@ METHODS = ((0, 0, 0), (0, 0, 1))
 STILL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 ANIMATED = (*STILL, b"tRNS", b"acTL", b"fcTL", b"fdAT")
 LONGEST_TEXT = 1 << 20
-LONGEST_SIDE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -121,14 +119,12 @@ def header(path: Path) -> Header:
 
 
 def _orientation(content: bytes) -> int:
-    if not content:
-        return 1
-    exif = pillow.Exif()
-    try:
-        exif.load(content if content.startswith(b"Exif") else b"Exif\0\0" + content)
-        return frames.orientation(exif)
-    except (SyntaxError, ValueError, OSError, struct.error):
-        return 1
+    def exif() -> pillow.Exif:
+        read = pillow.Exif()
+        read.load(content if content.startswith(b"Exif") else b"Exif\0\0" + content)
+        return read
+
+    return frames.orientation(exif) if content else 1
 
 
 def _text(kind: bytes, content: bytes) -> dict[str, str]:
@@ -195,37 +191,12 @@ def _drawn(path: Path, kinds: tuple[bytes, ...]) -> bytes:
     refuse(path, "is cut short; copy it again")
 
 
-def _wide(path: Path, said: Header) -> np.ndarray:
-    """Read samples of 16 bits, which Pillow would make 8."""
-    if max(said.shape) > LONGEST_SIDE:
-        refuse(path, f"has the shape {said.shape}; give it in smaller pieces")
-    content = _drawn(path, STILL)
-    _check_stream(path, content)
-    return np.asarray(imagecodecs.png_decode(content))
-
-
-def _check_stream(path: Path, content: bytes) -> None:
-    """Refuse a PNG whose pixels end before they should; libpng warns on stderr."""
-    pieces, at = [], len(SIGNATURE)
-    while at < len(content):
-        length, kind = struct.unpack(">I4s", content[at : at + 8])
-        if kind == b"IDAT":
-            pieces.append(content[at + 8 : at + 8 + length])
-        at += length + 12
-    data, unpack = b"".join(pieces), zlib.decompressobj()
-    while data and not unpack.eof:
-        unpack.decompress(data, LONGEST_TEXT)
-        data = unpack.unconsumed_tail
-    if not unpack.eof:
-        refuse(path, "is cut short; copy it again")
-
-
 def _stored(path: Path, said: Header) -> np.ndarray:
     """Read samples ``(H, W, K)`` as they are stored, alpha included."""
     count = SAMPLES[said.kind]
-    if said.bits == 16:
-        return _wide(path, said).reshape(*said.shape, count)
     content = _drawn(path, STILL)
+    if said.bits == 16:
+        return png_wide.decode(path, content, count)
     with PngImageFile(io.BytesIO(content)) as opened:
         values = np.asarray(opened).reshape(*said.shape, count)
     if said.kind == GREY and said.bits in (2, 4):

@@ -69,13 +69,14 @@ class File:
         self.parts = self.ome.parts or (path,)
         self.stamps = _stamps(self.parts)
         options: dict[str, Any] = {"omexml": self.ome.xml, **_passed_over(path)}
-        with heard(path):
+        with heard(path) as said:
             with tifffile.TiffFile(path, **options) as file:
                 series = list(file.series)
                 self.images, self.notes = _chosen(path, series, axes)
                 check_segments(path, self.images[0].series, 0)
                 self.lossy = is_lossy(self.images[0].keyframe)
                 self.notes += absent_tiles(self.images[0].keyframe)
+        self.notes += tuple(said)
         for number, image in enumerate(series):
             if image is self.images[0].series:
                 self.names = self.ome.channels(number, len(series))
