@@ -1,16 +1,11 @@
 """Each kind of file gives the pixels that an independent reader, or its bytes, give."""
 
 import io
-import os
-import struct
-import warnings
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
 import pytest
-import tifffile
+from files_by_hand import by_pillow, by_tifffile, chunk, interlaced, png, tiff
 from PIL import Image as pillow
 
 from napari_alseg.errors import UnreadableImage
@@ -29,92 +24,6 @@ WORDS = (
     np.random.default_rng(1).integers(0, 65536, (ROWS, COLUMNS, 4)).astype(np.uint16)
 )
 RED_GREEN_BLUE = ("red", "green", "blue")
-
-
-def chunk(kind, content):
-    crc = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + crc
-
-
-def packed(values, bits):
-    """Rows of values as bits, the first one highest, each row in whole bytes."""
-    rows = []
-    for row in np.asarray(values).reshape(len(values), -1):
-        text = "".join(f"{value:0{bits}b}" for value in row.tolist())
-        text += "0" * (-len(text) % 8)
-        rows.append(int(text, 2).to_bytes(len(text) // 8, "big"))
-    return rows
-
-
-def png(values, bits, kind, *more):
-    """A PNG by hand, without filters."""
-    rows, columns = np.shape(values)[:2]
-    head = struct.pack(">IIBBBBB", columns, rows, bits, kind, 0, 0, 0)
-    lines = b"".join(b"\0" + row for row in packed(values, bits))
-    chunks = [chunk(b"IHDR", head), *more, chunk(b"IDAT", zlib.compress(lines))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join([*chunks, chunk(b"IEND", b"")])
-
-
-def interlaced(values, bits, kind):
-    """A PNG by hand whose pixels come in Adam7's seven passes."""
-    starts = (0, 0), (0, 4), (4, 0), (0, 2), (2, 0), (0, 1), (1, 0)
-    steps = (8, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1)
-    lines = b""
-    for (row, column), (down, right) in zip(starts, steps, strict=True):
-        part = values[row::down, column::right]
-        if part.size:
-            lines += b"".join(b"\0" + line for line in packed(part, bits))
-    rows, columns = values.shape[:2]
-    head = struct.pack(">IIBBBBB", columns, rows, bits, kind, 0, 0, 1)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(lines)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
-
-
-def tiff(values, bits, photometric, order=">", **tags):
-    """A TIFF by hand: one strip, without compression."""
-    rows, columns = np.shape(values)[:2]
-    count = np.size(values) // (rows * columns)
-    data = b"".join(packed(values, bits))
-    entries = {
-        256: (4, [columns]),
-        257: (4, [rows]),
-        258: (3, [bits] * count),
-        259: (3, [1]),
-        262: (3, [photometric]),
-        273: (4, [8]),
-        277: (3, [count]),
-        278: (4, [rows]),
-        279: (4, [len(data)]),
-    } | {int(code.lstrip("t")): value for code, value in tags.items()}
-    data += b"\0" * (len(data) % 2)
-    directory, beyond = struct.pack(f"{order}H", len(entries)), b""
-    after = 8 + len(data) + 2 + 12 * len(entries) + 4
-    for code, (kind, numbers) in sorted(entries.items()):
-        form = {2: "B", 3: "H", 4: "I"}[kind]
-        content = struct.pack(f"{order}{len(numbers)}{form}", *numbers)
-        if len(content) > 4:
-            where = struct.pack(f"{order}I", after + len(beyond))
-            beyond += content + b"\0" * (len(content) % 2)
-            content = where
-        directory += struct.pack(f"{order}HHI", code, kind, len(numbers))
-        directory += content.ljust(4, b"\0")
-    mark = b"MM\0*" if order == ">" else b"II*\0"
-    start = struct.pack(f"{order}I", 8 + len(data))
-    return mark + start + data + directory + b"\0\0\0\0" + beyond
-
-
-def by_pillow(array, kind, mode=None, **options):
-    image = pillow.fromarray(array.squeeze(), mode) if mode else None
-    image = image or pillow.fromarray(array.squeeze())
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def by_tifffile(array, **options):
-    file = io.BytesIO()
-    tifffile.imwrite(file, array, **options)
-    return file.getvalue()
 
 
 def few(bits, seed=2):
@@ -347,76 +256,3 @@ def test_a_phone_s_second_picture_is_not_read(write):
     )
     assert inspect(write(content)).planes == ("",)
     assert read_image(write(content)).shape == RGB.shape
-
-
-def test_a_large_png_is_read(write):
-    content = by_pillow(np.full((13500, 13500), 90, np.uint8), "PNG")
-    assert inspect(write(content)).shape == (13500, 13500)
-
-
-def test_more_than_memory_is_refused_before_it_is_read(write):
-    head = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-    with pytest.raises(UnreadableImage, match="GiB of free memory"):
-        inspect(write(b"\x89PNG\r\n\x1a\n" + body))
-    side = 4, [2**31]
-    wide = tiff(GREY, 8, 1, t256=side, t257=side, t278=side)
-    with pytest.raises(UnreadableImage, match="GiB of free memory"):
-        inspect(write(wide))
-
-
-def test_damaged_exif_is_no_reason_to_refuse(write):
-    exif = pillow.Exif()
-    exif[274] = 6
-    content = bytearray(by_pillow(RGB, "JPEG", exif=exif))
-    at = content.index(b"Exif\0\0") + 6
-    content[at : at + 8] = b"notatiff"
-    assert inspect(write(bytes(content))).shape == (ROWS, COLUMNS)
-
-
-def test_many_threads_at_once(tmp_path):
-    """Nothing that one reader hears or silences reaches another."""
-    good, bad = tmp_path / "good", tmp_path / "bad"
-    good.write_bytes(by_tifffile(WORDS[..., 0]))
-    content = bytearray(by_tifffile(WORDS[..., 0]))
-    content[-4:] = b"\xff\xff\xff\x7f"  # of a number too large to hold
-    bad.write_bytes(bytes(content[:-40]))
-
-    def attempt(number):
-        if number % 2:
-            with pytest.raises(UnreadableImage):
-                read_image(bad)
-        else:
-            np.testing.assert_array_equal(read_image(good), WORDS[..., :1])
-
-    before = list(warnings.filters)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(attempt, range(80)))
-    assert warnings.filters == before
-
-
-def test_what_is_neither_file_nor_folder(tmp_path):
-    os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(UnreadableImage, match="neither a file nor a folder"):
-        inspect(tmp_path / "pipe.png")
-
-
-def test_errors_begin_with_the_path(write, tmp_path):
-    wrong = {"empty": b"", "html": b"<html>", "cut": by_pillow(RGB, "PNG")[:60]}
-    for name, content in wrong.items():
-        path = write(content, name)
-        with pytest.raises(UnreadableImage) as raised:
-            inspect(path)
-        assert str(raised.value).startswith(str(path))
-    with pytest.raises(UnreadableImage, match="does not exist"):
-        inspect(tmp_path / "nothing.png")
-    with pytest.raises(UnreadableImage, match="numbered from 0; 1 is none"):
-        read_plane(inspect(write(png(GREY, 8, 0))), 1)
-
-
-def test_a_name_that_is_not_utf8_is_printable(tmp_path):
-    path = tmp_path / "caf\udce9.png"
-    with pytest.raises(UnreadableImage, match="not UTF-8") as raised:
-        inspect(path)
-    str(raised.value).encode("utf-8")
-    assert "caf\\udce9.png" in str(raised.value)
