@@ -172,7 +172,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_kind_of_file(name, write):
+def test_a_kind_of_file(name, write, capfd):
     content, expected = KINDS[name]
     picture = inspect(write(content))
     expected = np.asarray(expected)
@@ -186,6 +186,15 @@ def test_a_kind_of_file(name, write):
     assert picture.channels == (RED_GREEN_BLUE if picture.colour else ("grey",))
     assert picture.planes == ("",)
     assert picture.lossy == (name == "colour jpeg")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_whether_webp_changed_values(frames, write):
+    more = {"save_all": True, "append_images": [pillow.fromarray(255 - RGB)]}
+    for lossless in (True, False):
+        options = (more if frames == 2 else {}) | {"lossless": lossless}
+        assert inspect(write(by_pillow(RGB, "WEBP", **options))).lossy != lossless
 
 
 def test_every_format_has_a_kind(write):

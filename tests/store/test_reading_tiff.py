@@ -326,5 +326,18 @@ def test_a_file_that_was_cut_is_found(compression, path):
     )
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(UnreadableImage):
+    with pytest.raises(UnreadableImage, match="is cut short: it has"):
+        inspect(path)
+
+
+def test_a_jpeg_within_tiff_without_its_end(path):
+    large = np.kron(GREY, np.ones((8, 8), "u1"))
+    tifffile.imwrite(path, large, compression="jpeg")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        end = page.dataoffsets[0] + page.databytecounts[0]
+    content[end - 400 : end] = bytes(400)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match="JPEG tile that is cut short"):
         read_image(path)
