@@ -172,7 +172,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_kind_of_file(name, write, capfd):
+def test_a_kind_of_file(name, write, capfd, caplog):
     content, expected = KINDS[name]
     picture = inspect(write(content))
     expected = np.asarray(expected)
@@ -187,6 +187,7 @@ def test_a_kind_of_file(name, write, capfd):
     assert picture.planes == ("",)
     assert picture.lossy == (name == "colour jpeg")
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("frames", [1, 2])

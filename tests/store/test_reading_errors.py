@@ -1,7 +1,9 @@
 """Sizes, names and threads: what is refused before it is read, and how."""
 
+import logging
 import os
 import struct
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +14,7 @@ from PIL import Image as pillow
 
 from napari_alseg.errors import UnreadableImage
 from napari_alseg.store.reading import inspect, read_image, read_plane
+from napari_alseg.store.reading.guarding import heard
 
 ROWS, COLUMNS = 5, 7
 RGB = np.random.default_rng(0).integers(0, 256, (ROWS, COLUMNS, 3), np.uint8)
@@ -79,6 +82,19 @@ def test_many_threads_at_once(tmp_path):
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(attempt, range(80)))
     assert warnings.filters == before
+
+
+def test_what_tifffile_says_in_another_thread_is_of_another_file(tmp_path):
+    def say():
+        logging.getLogger("tifffile").error("a page is missing")
+
+    with heard(tmp_path / "good.tif"):
+        other = threading.Thread(target=say)
+        other.start()
+        other.join()
+    with pytest.raises(UnreadableImage, match="a page is missing"):
+        with heard(tmp_path / "bad.tif"):
+            say()
 
 
 def test_what_is_neither_file_nor_folder(tmp_path):
