@@ -1,13 +1,11 @@
 """Each kind of file gives the pixels that an independent reader, or its bytes, give."""
 
 import io
-import struct
-import zlib
 
 import imagecodecs
 import numpy as np
 import pytest
-import tifffile
+from files_by_hand import by_pillow, by_tifffile, chunk, interlaced, png, tiff
 from PIL import Image as pillow
 
 from napari_alseg.errors import UnreadableImage
@@ -26,77 +24,6 @@ WORDS = (
     np.random.default_rng(1).integers(0, 65536, (ROWS, COLUMNS, 4)).astype(np.uint16)
 )
 RED_GREEN_BLUE = ("red", "green", "blue")
-
-
-def chunk(kind, content):
-    crc = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + crc
-
-
-def packed(values, bits):
-    """Rows of values as bits, the first one highest, each row in whole bytes."""
-    rows = []
-    for row in np.asarray(values).reshape(len(values), -1):
-        text = "".join(f"{value:0{bits}b}" for value in row.tolist())
-        text += "0" * (-len(text) % 8)
-        rows.append(int(text, 2).to_bytes(len(text) // 8, "big"))
-    return rows
-
-
-def png(values, bits, kind, *more):
-    """A PNG by hand, without filters."""
-    rows, columns = np.shape(values)[:2]
-    head = struct.pack(">IIBBBBB", columns, rows, bits, kind, 0, 0, 0)
-    lines = b"".join(b"\0" + row for row in packed(values, bits))
-    chunks = [chunk(b"IHDR", head), *more, chunk(b"IDAT", zlib.compress(lines))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join([*chunks, chunk(b"IEND", b"")])
-
-
-def tiff(values, bits, photometric, order=">", **tags):
-    """A TIFF by hand: one strip, without compression."""
-    rows, columns = np.shape(values)[:2]
-    count = np.size(values) // (rows * columns)
-    data = b"".join(packed(values, bits))
-    entries = {
-        256: (4, [columns]),
-        257: (4, [rows]),
-        258: (3, [bits] * count),
-        259: (3, [1]),
-        262: (3, [photometric]),
-        273: (4, [8]),
-        277: (3, [count]),
-        278: (4, [rows]),
-        279: (4, [len(data)]),
-    } | {int(code.lstrip("t")): value for code, value in tags.items()}
-    data += b"\0" * (len(data) % 2)
-    directory, beyond = struct.pack(f"{order}H", len(entries)), b""
-    after = 8 + len(data) + 2 + 12 * len(entries) + 4
-    for code, (kind, numbers) in sorted(entries.items()):
-        form = {2: "B", 3: "H", 4: "I"}[kind]
-        content = struct.pack(f"{order}{len(numbers)}{form}", *numbers)
-        if len(content) > 4:
-            where = struct.pack(f"{order}I", after + len(beyond))
-            beyond += content + b"\0" * (len(content) % 2)
-            content = where
-        directory += struct.pack(f"{order}HHI", code, kind, len(numbers))
-        directory += content.ljust(4, b"\0")
-    mark = b"MM\0*" if order == ">" else b"II*\0"
-    start = struct.pack(f"{order}I", 8 + len(data))
-    return mark + start + data + directory + b"\0\0\0\0" + beyond
-
-
-def by_pillow(array, kind, mode=None, **options):
-    image = pillow.fromarray(array.squeeze(), mode) if mode else None
-    image = image or pillow.fromarray(array.squeeze())
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def by_tifffile(array, **options):
-    file = io.BytesIO()
-    tifffile.imwrite(file, array, **options)
-    return file.getvalue()
 
 
 def few(bits, seed=2):
@@ -134,6 +61,8 @@ GREY_KINDS = {
     "png 8 bits and alpha": (png(BYTES[..., :2], 8, 4), GREY),
     "png 16 bits": (png(WORDS[..., :1], 16, 0), WORDS[..., :1]),
     "png 16 bits and alpha": (png(WORDS[..., :2], 16, 4), WORDS[..., :1]),
+    "png 4 bits interlaced": (interlaced(few(4), 4, 0), few(4) * 17),
+    "png 16 bits interlaced": (interlaced(WORDS[..., :1], 16, 0), WORDS[..., :1]),
     "png of pillow": (by_pillow(GREY, "PNG"), GREY),
     "bmp": (by_pillow(GREY, "BMP"), GREY),
     "bmp 1 bit": (by_pillow(few(1).astype(bool), "BMP"), few(1) * 255),
@@ -189,6 +118,7 @@ COLOUR_KINDS = {
         ),
         WORDS[..., :3],
     ),
+    "png rgba 16 bits interlaced": (interlaced(WORDS, 16, 6), WORDS[..., :3]),
     "png rgba 16 bits": (png(WORDS, 16, 6), WORDS[..., :3]),
     "png of imagecodecs": (imagecodecs.png_encode(WORDS), WORDS[..., :3]),
     "png palette": (png(GREY, 8, 3, PLTE[8]), COLOURS[GREY[..., 0]]),
@@ -242,7 +172,7 @@ def write(tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_kind_of_file(name, write):
+def test_a_kind_of_file(name, write, capfd, caplog):
     content, expected = KINDS[name]
     picture = inspect(write(content))
     expected = np.asarray(expected)
@@ -256,6 +186,16 @@ def test_a_kind_of_file(name, write):
     assert picture.channels == (RED_GREEN_BLUE if picture.colour else ("grey",))
     assert picture.planes == ("",)
     assert picture.lossy == (name == "colour jpeg")
+    assert capfd.readouterr() == ("", "")
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_whether_webp_changed_values(frames, write):
+    more = {"save_all": True, "append_images": [pillow.fromarray(255 - RGB)]}
+    for lossless in (True, False):
+        options = (more if frames == 2 else {}) | {"lossless": lossless}
+        assert inspect(write(by_pillow(RGB, "WEBP", **options))).lossy != lossless
 
 
 def test_every_format_has_a_kind(write):
@@ -326,39 +266,3 @@ def test_a_phone_s_second_picture_is_not_read(write):
     )
     assert inspect(write(content)).planes == ("",)
     assert read_image(write(content)).shape == RGB.shape
-
-
-def test_a_large_png_is_read(write):
-    content = by_pillow(np.full((13500, 13500), 90, np.uint8), "PNG")
-    assert inspect(write(content)).shape == (13500, 13500)
-
-
-def test_more_than_memory_is_refused_before_it_is_read(write):
-    head = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-    with pytest.raises(UnreadableImage, match="GiB of free memory"):
-        inspect(write(b"\x89PNG\r\n\x1a\n" + body))
-    wide = tiff(GREY, 8, 1, t256=(4, [2**31]), t257=(4, [2**31]))
-    with pytest.raises(UnreadableImage, match="GiB of free memory"):
-        inspect(write(wide))
-
-
-def test_errors_begin_with_the_path(write, tmp_path):
-    wrong = {"empty": b"", "html": b"<html>", "cut": by_pillow(RGB, "PNG")[:60]}
-    for name, content in wrong.items():
-        path = write(content, name)
-        with pytest.raises(UnreadableImage) as raised:
-            inspect(path)
-        assert str(raised.value).startswith(str(path))
-    with pytest.raises(UnreadableImage, match="does not exist"):
-        inspect(tmp_path / "nothing.png")
-    with pytest.raises(UnreadableImage, match="numbered from 0; 1 is none"):
-        read_plane(inspect(write(png(GREY, 8, 0))), 1)
-
-
-def test_a_name_that_is_not_utf8_is_printable(tmp_path):
-    path = tmp_path / "caf\udce9.png"
-    with pytest.raises(UnreadableImage, match="not UTF-8") as raised:
-        inspect(path)
-    str(raised.value).encode("utf-8")
-    assert "caf\\udce9.png" in str(raised.value)

@@ -1,6 +1,5 @@
 """Series, stacks, parts and axes of TIFF files."""
 
-import logging
 from functools import partial
 
 import numpy as np
@@ -265,77 +264,59 @@ def test_colours_that_are_not_read(photometric, path):
         inspect(path)
 
 
-def test_channel_names_of_ome(path):
-    names = ["DAPI", "actin", "tubulin", "BF"]
-    metadata = {"axes": "CYX", "Channel": {"Name": names}}
-    tifffile.imwrite(path, STACK[0, 0], ome=True, metadata=metadata)
-    assert inspect(path).channels == tuple(names)
+def test_a_colour_map_of_several_channels_is_passed_over(path):
+    five = np.arange(5 * 20 * 30).reshape(5, 20, 30).astype(np.uint8)
+    colours = np.arange(768, dtype=np.uint16).reshape(3, 256)
+    options = {"imagej": True, "metadata": {"axes": "CYX"}, "colormap": colours}
+    tifffile.imwrite(path, five, **options)
+    picture = inspect(path)
+    assert picture.notes
+    np.testing.assert_array_equal(read_plane(picture), channels_last(five))
 
 
-XML = (
-    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
-    ' UUID="{own}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
-    'Type="uint16" SizeX="30" SizeY="20" SizeC="2" SizeZ="1" SizeT="1">'
-    '<Channel ID="Channel:0:0" SamplesPerPixel="1"/>'
-    '<Channel ID="Channel:0:1" SamplesPerPixel="1"/>{data}</Pixels></Image></OME>'
-)
-DATA = (
-    '<TiffData FirstC="{n}" IFD="0" PlaneCount="1">'
-    '<UUID FileName="c{n}.ome.tif">urn:uuid:{n}</UUID></TiffData>'
-)
-BINARY = (
-    '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"'
-    ' UUID="urn:uuid:{n}"><BinaryOnly MetadataFile="{file}" UUID="urn:uuid:9"/></OME>'
-)
+def test_channels_with_samples_of_their_own(path):
+    two = np.stack([RGB, 255 - RGB])
+    options = {"ome": True, "metadata": {"axes": "CYXS"}, "photometric": "rgb"}
+    tifffile.imwrite(path, two, **options)
+    picture = inspect(path)
+    assert not picture.colour
+    assert picture.channels == ("1", "2", "3", "4", "5", "6")
+    np.testing.assert_array_equal(read_plane(picture), np.dstack(two))
 
 
-def write_parts(folder, descriptions):
-    for number, text in enumerate(descriptions):
-        array = STACK[0, 0, number]
-        file = folder / f"c{number}.ome.tif"
-        tifffile.imwrite(file, array, description=text, metadata=None)
-    return [folder / "c0.ome.tif", folder / "c1.ome.tif"]
+@pytest.mark.parametrize("shape", [(20, 30), (5, 4)])
+def test_a_shape_that_is_not_that_of_the_pages(shape, path):
+    """As of an image that another program has cropped."""
+    pages = STACK[0, :, 0, : shape[0], : shape[1]]
+    with tifffile.TiffWriter(path) as file:
+        for number, page in enumerate(pages):
+            text = '{"shape": [7, 20, 31]}' if number == 0 else None
+            file.write(page, description=text, metadata=None)
+    picture = inspect(path)
+    assert len(picture.planes) == 3
+    np.testing.assert_array_equal(read_plane(picture, 2)[..., 0], pages[2])
 
 
-def both(own):
-    return XML.format(own=own, data=DATA.format(n=0) + DATA.format(n=1))
+def test_tiles_that_were_never_written_are_noted(path):
+    options = {"tile": (16, 16), "compression": "zlib"}
+    tifffile.imwrite(path, np.kron(GREY, np.ones((2, 2), "u1")), **options)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for code in (324, 325):
+            tag = file.pages[0].tags[code]
+            tag.overwrite((0, *tag.value[1:]))
+    picture = inspect(path)
+    assert picture.notes == ("1 of its 12 tiles are absent and were read as 0.",)
+    assert (read_plane(picture)[:16, :16] == 0).all()
 
 
-def test_an_image_in_several_files(tmp_path):
-    parts = write_parts(tmp_path, [both("urn:uuid:0"), both("urn:uuid:1")])
-    for part in parts:
-        picture = inspect(part)
-        assert sorted(picture.parts) == parts
-        expected = channels_last(STACK[0, 0, :2])
-        np.testing.assert_array_equal(read_plane(picture), expected)
-    parts[1].unlink()
-    with pytest.raises(UnreadableImage, match=r"c0.ome.tif .* lacks c1.ome.tif"):
-        inspect(parts[0])
-
-
-def test_parts_whose_metadata_are_elsewhere(tmp_path):
-    texts = [BINARY.format(n=n, file="a.companion.ome") for n in range(2)]
-    parts = write_parts(tmp_path, texts)
-    with pytest.raises(
-        UnreadableImage, match=r"'a.companion.ome', which is not beside"
-    ):
-        inspect(parts[1])
-    (tmp_path / "a.companion.ome").write_text(both("urn:uuid:9"))
-    picture = inspect(parts[1])
-    assert sorted(picture.parts) == parts
-    np.testing.assert_array_equal(read_plane(picture), channels_last(STACK[0, 0, :2]))
-
-
-def test_what_tifffile_only_logs_is_an_error(tmp_path, caplog):
-    more = XML.replace('SizeZ="1"', 'SizeZ="3"').format(own="", data="<TiffData/>")
-    file = tmp_path / "a.ome.tif"
-    tifffile.imwrite(file, STACK[0, 0, 0], description=more, metadata=None)
-    with (
-        caplog.at_level(logging.DEBUG),
-        pytest.raises(UnreadableImage, match="missing"),
-    ):
-        inspect(file)
-    assert caplog.text == ""
+def test_a_damaged_private_tag_is_no_reason_to_refuse(path):
+    tifffile.imwrite(path, GREY, extratags=[(65000, "H", 1, 7, True)])
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[65000].offset
+    content = bytearray(path.read_bytes())
+    content[at + 2 : at + 4] = b"\x77\x00"  # no type of a tag
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read_image(path)[..., 0], GREY)
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
@@ -345,5 +326,18 @@ def test_a_file_that_was_cut_is_found(compression, path):
     )
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    with pytest.raises(UnreadableImage):
+    with pytest.raises(UnreadableImage, match="is cut short: it has"):
+        inspect(path)
+
+
+def test_a_jpeg_within_tiff_without_its_end(path):
+    large = np.kron(GREY, np.ones((8, 8), "u1"))
+    tifffile.imwrite(path, large, compression="jpeg")
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        end = page.dataoffsets[0] + page.databytecounts[0]
+    content[end - 400 : end] = bytes(400)
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match="JPEG tile that is cut short"):
         read_image(path)

@@ -151,7 +151,7 @@ def _refuse_two_readings(path: Path, layout: Layout) -> None:
         return
     count, rows, columns = shape[-3:]
     if columns <= FEW and count > columns:
-        before = "Z" * (len(axes) - 3)
+        before = "T" * (len(axes) - 3)
         refuse(
             path,
             f"has the shape {shape} without names of its axes: {count} planes of "

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import png, raster, tiff, zarr_
 from .picture import Picture, Samples, refuse
+from .png_wide import SIGNATURE
 
 HEAD = 16
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -52,7 +53,7 @@ def _raster(name: str, begins: Callable[[bytes], bool], one: raster.Raster) -> F
 
 
 FORMATS = (
-    Format("PNG", _mark(png.SIGNATURE), png.inspect, png.pixels, png.samples),
+    Format("PNG", _mark(SIGNATURE), png.inspect, png.pixels, png.samples),
     _raster("JPEG", _mark(b"\xff\xd8\xff"), raster.JPEG),
     _raster("BMP", _mark(b"BM"), raster.BMP),
     _raster("GIF", _mark(b"GIF87a", b"GIF89a"), raster.GIF),
@@ -69,6 +70,8 @@ def format_of(path: Path) -> Format:
         return ZARR
     if not path.exists():
         refuse(path, "does not exist; give an image that does")
+    if not path.is_file():
+        refuse(path, "is neither a file nor a folder; give an image")
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:

@@ -21,6 +21,10 @@ PARTIAL = re.compile(
     re.IGNORECASE,
 )
 """What tifffile says where it leaves out a part of an image, yet goes on."""
+MORE = re.compile(r"expected \d+ frames, got \d+")
+"""What it says where a file has more pages than its metadata name."""
+TAG = re.compile(r"(?:tag #|TiffTag )(\d+)")
+FIRST_PRIVATE, NODATA = 600, 42113
 
 
 class _Silence:
@@ -100,17 +104,39 @@ class _Listener(logging.Filter):
 
 
 @contextmanager
-def heard(path: Path) -> Iterator[None]:
-    """Refuse a file of which tifffile says that it reads only a part."""
+def muted() -> Iterator[list[logging.LogRecord]]:
+    """Collect what tifffile says in this thread; nothing of it is printed."""
     listener, logger = _Listener(), logging.getLogger("tifffile")
     logger.addFilter(listener)
     try:
-        yield
+        yield listener.records
     finally:
         logger.removeFilter(listener)
-    for record in listener.records:
+
+
+@contextmanager
+def heard(path: Path) -> Iterator[list[str]]:
+    """Refuse a file of which tifffile says that it reads only a part.
+
+    Yields a list that is given notes in the end.
+    """
+    notes: list[str] = []
+    with muted() as records:
+        yield notes
+    for record in records:
         said = record.getMessage()
-        if record.levelno >= logging.ERROR or (
-            record.levelno == logging.WARNING and PARTIAL.search(said)
-        ):
+        if MORE.search(said):
+            notes.append(
+                "It has more pages than its metadata name; these are left out."
+            )
+        elif _matters(record, said):
             refuse(path, f"cannot be read whole: {' '.join(said.split())[:200]}")
+
+
+def _matters(record: logging.LogRecord, said: str) -> bool:
+    """Whether a message means that pixels are missing, and no private tag alone."""
+    tag = TAG.search(said)
+    if tag and int(tag[1]) >= FIRST_PRIVATE and int(tag[1]) != NODATA:
+        return False
+    error, warning = record.levelno >= logging.ERROR, record.levelno == logging.WARNING
+    return error or (warning and bool(PARTIAL.search(said)))

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 from PIL import Image as pillow
 from PIL.PngImagePlugin import PngImageFile
 
-from . import frames
+from . import frames, png_wide
 from .picture import (
     COLOURS,
     Picture,
@@ -23,11 +22,15 @@ from .picture import (
     shown_shape,
     upright,
 )
+from .png_wide import SIGNATURE
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
-CRITICAL = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"fcTL", b"fdAT")
+BITS = (1, 2, 4, 8, 16)
+METHODS = ((0, 0, 0), (0, 0, 1))
+"""Compression, filter and interlace."""
+STILL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+ANIMATED = (*STILL, b"tRNS", b"acTL", b"fcTL", b"fdAT")
 LONGEST_TEXT = 1 << 20
 
 
@@ -94,8 +97,9 @@ def header(path: Path) -> Header:
     for kind, content in _chunks(path):
         found.setdefault(kind, content)
         text.update(_text(kind, content))
-    columns, rows, bits, kind_ = struct.unpack(">IIBB", found[b"IHDR"][:10])
-    if kind_ not in SAMPLES or bits not in (1, 2, 4, 8, 16) or b"IDAT" not in found:
+    columns, rows, bits, kind_, *methods = struct.unpack(">II5B", found[b"IHDR"][:13])
+    known = kind_ in SAMPLES and bits in BITS and tuple(methods) in METHODS
+    if not known or b"IDAT" not in found:
         refuse(path, "is a PNG without pixels, or of an unknown kind")
     palette = None
     if kind_ == PALETTE:
@@ -115,14 +119,12 @@ def header(path: Path) -> Header:
 
 
 def _orientation(content: bytes) -> int:
-    if not content:
-        return 1
-    exif = pillow.Exif()
-    try:
-        exif.load(content if content.startswith(b"Exif") else b"Exif\0\0" + content)
-        return frames.orientation(exif)
-    except (SyntaxError, ValueError, OSError, struct.error):
-        return 1
+    def exif() -> pillow.Exif:
+        read = pillow.Exif()
+        read.load(content if content.startswith(b"Exif") else b"Exif\0\0" + content)
+        return read
+
+    return frames.orientation(exif) if content else 1
 
 
 def _text(kind: bytes, content: bytes) -> dict[str, str]:
@@ -168,31 +170,33 @@ def inspect(path: Path, axes: str) -> Picture:
     )
 
 
-def _checked(path: Path) -> bytes:
-    """All bytes of a PNG whose chunks are whole."""
+def _drawn(path: Path, kinds: tuple[bytes, ...]) -> bytes:
+    """Read a PNG with no other chunks than of some kinds, if all of these are whole.
+
+    Pillow refuses, and libpng writes to stderr of, chunks that do not matter here.
+    """
     content = path.read_bytes()
-    at = len(SIGNATURE)
+    at, kept = len(SIGNATURE), [SIGNATURE]
     while at + 12 <= len(content):
         length, kind = struct.unpack(">I4s", content[at : at + 8])
         end = at + 8 + length
-        crc = content[end : end + 4]
-        if kind in CRITICAL and crc != struct.pack(
-            ">I", zlib.crc32(content[at + 4 : end])
-        ):
-            refuse(path, f"is damaged in its chunk {kind.decode()}; copy it again")
+        if kind in kinds:
+            crc = struct.pack(">I", zlib.crc32(content[at + 4 : end]))
+            if crc != content[end : end + 4]:
+                refuse(path, f"is damaged in its chunk {kind.decode()}; copy it again")
+            kept.append(content[at : end + 4])
         if kind == b"IEND":
-            return content
+            return b"".join(kept)
         at = end + 4
     refuse(path, "is cut short; copy it again")
 
 
 def _stored(path: Path, said: Header) -> np.ndarray:
     """Read samples ``(H, W, K)`` as they are stored, alpha included."""
-    content = _checked(path)
     count = SAMPLES[said.kind]
+    content = _drawn(path, STILL)
     if said.bits == 16:
-        wide = np.asarray(imagecodecs.png_decode(content))
-        return wide.reshape(*said.shape, -1)[..., :count]
+        return png_wide.decode(path, content, count)
     with PngImageFile(io.BytesIO(content)) as opened:
         values = np.asarray(opened).reshape(*said.shape, count)
     if said.kind == GREY and said.bits in (2, 4):
@@ -201,7 +205,7 @@ def _stored(path: Path, said: Header) -> np.ndarray:
 
 
 def _frame(picture: Picture, plane: int) -> np.ndarray:
-    content = io.BytesIO(_checked(picture.path))
+    content = io.BytesIO(_drawn(picture.path, ANIMATED))
     with PngImageFile(content) as opened:
         return frames.read(opened, plane)
 

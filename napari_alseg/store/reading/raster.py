@@ -44,7 +44,7 @@ class Raster:
             rows, columns = opened.height, opened.width
             check_size(path, (rows, columns, 4), 1)
             mode, count = opened.mode, int(getattr(opened, "n_frames", 1))
-            turn = frames.orientation(opened.getexif())
+            turn = frames.orientation(opened.getexif)
         check_planes(path, count)
         grey = mode in GREY_MODES and count == 1
         return Picture(
@@ -62,7 +62,7 @@ class Raster:
 
     def _read(self, picture: Picture, plane: int) -> Samples:
         with picture.path.open("rb") as file, self._open(file) as opened:
-            turn = frames.orientation(opened.getexif())
+            turn = frames.orientation(opened.getexif)
             if len(picture.planes) > 1:
                 values, clear = frames.split(frames.read(opened, plane))
                 read = Samples(values, None, clear, 8, {})

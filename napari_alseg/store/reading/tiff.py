@@ -9,18 +9,19 @@ import numpy as np
 import tifffile
 
 from .axes import Layout, checked, gathered, resolved
-from .guarding import heard
+from .guarding import heard, muted
 from .ome import OmeFiles, ome_files
 from .picture import (
     Picture,
     Samples,
     as_kept,
     check_planes,
+    check_size,
     refuse,
     upright,
 )
 from .tiff_colour import Scheme, scheme
-from .tiff_pages import check_segments, is_lossy, read_page
+from .tiff_pages import absent_tiles, check_segments, is_lossy, read_page
 
 GDAL_NODATA = 42113
 ORIENTATION = 274
@@ -37,6 +38,7 @@ class Image:
         shape = tuple(int(size) for size in series.get_shape(squeeze=False))
         found = Layout(series.get_axes(squeeze=False), shape)
         self.layout = checked(path, resolved(path, found, axes), series.dtype.itemsize)
+        check_size(path, self.keyframe.shape, series.dtype.itemsize)
         self.lead = self._lead(path)
         self.scheme: Scheme = scheme(path, self.keyframe, self.layout)
         self.orientation, self.orientation_note = _orientation(self.keyframe)
@@ -64,13 +66,17 @@ class File:
         self.lock = threading.Lock()
         with heard(path):
             self.ome: OmeFiles = ome_files(path)
-            self.parts = self.ome.parts or (path,)
-            self.stamps = _stamps(self.parts)
-            with tifffile.TiffFile(path, omexml=self.ome.xml) as file:
+        self.parts = self.ome.parts or (path,)
+        self.stamps = _stamps(self.parts)
+        options: dict[str, Any] = {"omexml": self.ome.xml, **_passed_over(path)}
+        with heard(path) as said:
+            with tifffile.TiffFile(path, **options) as file:
                 series = list(file.series)
                 self.images, self.notes = _chosen(path, series, axes)
                 check_segments(path, self.images[0].series, 0)
                 self.lossy = is_lossy(self.images[0].keyframe)
+                self.notes += absent_tiles(self.images[0].keyframe)
+        self.notes += tuple(said)
         for number, image in enumerate(series):
             if image is self.images[0].series:
                 self.names = self.ome.channels(number, len(series))
@@ -94,6 +100,19 @@ class File:
             for number, image in enumerate(self.images, start=1)
             for label in image.layout.planes
         )
+
+
+def _passed_over(path: Path) -> dict[str, bool]:
+    """Options that pass over a shape in the description that the pages do not have.
+
+    Other software keeps tifffile's description when it crops an image.
+    """
+    with muted() as said, tifffile.TiffFile(path) as file:
+        if not file.is_shaped:
+            return {}
+        list(file.series)
+    wrong = any("shaped series" in record.getMessage() for record in said)
+    return {"is_shaped": False} if wrong else {}
 
 
 def _chosen(

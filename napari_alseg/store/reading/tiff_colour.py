@@ -116,7 +116,7 @@ def scheme(path: Path, keyframe: Any, layout: Layout) -> Scheme:
     UnreadableImage
         For a photometric interpretation that is not read.
     """
-    photometric = int(keyframe.photometric)
+    photometric = _photometric(keyframe, layout)
     count, each = layout.size("CS"), layout.size("S")
     _check(path, photometric, keyframe, each)
     bits = int(np.max(keyframe.bitspersample))
@@ -137,6 +137,12 @@ def scheme(path: Path, keyframe: Any, layout: Layout) -> Scheme:
     )
     notes = _notes(photometric, keyframe, layout, len(every))
     return Scheme(photometric, bits, dtype, colour, count, every, notes, palette)
+
+
+def _photometric(keyframe: Any, layout: Layout) -> int:
+    """TIFF's number; a colour map of several channels is but how ImageJ shows them."""
+    said = int(keyframe.photometric)
+    return GREY if said == PALETTE and layout.size("C") > 1 else said
 
 
 def _check(path: Path, photometric: int, keyframe: Any, each: int) -> None:
@@ -183,6 +189,8 @@ def _notes(
         )
     if photometric == INKS:
         found.append("Its CMYK colours became RGB without a colour profile.")
+    if photometric != int(keyframe.photometric):
+        found.append("Its colour map was passed over, since it has several channels.")
     if alphas:
         found.append("Its alpha was left out.")
     if layout.size("C") > 1 and layout.size("S") > 1:

@@ -41,7 +41,10 @@ def _page(path: Path, series: Any, number: int) -> Any:
     virtual = series.is_truncated or (
         len(series._pages) == 1 and series.dataoffset is not None
     )
-    page = series._pages[0] if virtual else series[number]
+    try:
+        page = series._pages[0] if virtual else series[number]
+    except IndexError:
+        page = None
     if page is None:
         refuse(path, f"lacks its plane {number + 1}; copy all of its files")
     return page
@@ -105,6 +108,15 @@ def _check_jpeg(path: Path, page: Any, file: Any) -> None:
     for segment in _segments(page, file):
         if JPEG_END not in segment[-64:]:
             refuse(path, "has a JPEG tile that is cut short; copy it again")
+
+
+def absent_tiles(keyframe: Any) -> tuple[str, ...]:
+    """Note tiles that were never written, as GDAL leaves out those without data."""
+    absent = sum(size == 0 for size in keyframe.databytecounts)
+    if not absent:
+        return ()
+    filled = f"{absent} of its {len(keyframe.databytecounts)} tiles are absent"
+    return (f"{filled} and were read as {keyframe.nodata}.",)
 
 
 def is_lossy(keyframe: Any) -> bool:

@@ -15,6 +15,7 @@ from .picture import (
     Samples,
     as_kept,
     check_planes,
+    check_size,
     kept_dtype,
     numbered,
     refuse,
@@ -46,6 +47,7 @@ class Image:
         self.folder = folder
         self.full = layout
         self.layout = checked(path, layout, np.dtype(array.dtype).itemsize)
+        check_size(path, array.chunks, np.dtype(array.dtype).itemsize)
         self.names = _channel_names(meta)
         self.notes = absent(array)
 
