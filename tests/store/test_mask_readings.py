@@ -281,7 +281,7 @@ def test_a_lossy_mask_of_near_values_is_refused(folder, tmp_path):
             find_rule(facts, classes)
 
 
-# --- out and in again -------------------------------------------------------------------
+# --- out and in again -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
