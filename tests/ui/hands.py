@@ -25,6 +25,7 @@ from qtpy.QtCore import (
     qInstallMessageHandler,
 )
 from qtpy.QtGui import (
+    QCloseEvent,
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
@@ -70,6 +71,11 @@ class Hands:
         self.qtbot.waitUntil(lambda: QApplication.activeWindow() is self.window)
         self.canvas.setFocus()
         self.wait_painted()
+
+    def close(self):
+        """Close the window as a window manager does."""
+        QApplication.sendEvent(self.window.windowHandle(), QCloseEvent())
+        QApplication.processEvents()
 
     def end(self):
         """Let go of the window, so that it can be deleted."""
@@ -247,9 +253,18 @@ def _parts(key):
 def _event(key, seconds):
     """Return a key that was pressed some seconds ago."""
     code, modifiers = _parts(key)
-    event = QKeyEvent(QKeyEvent.Type.KeyPress, code, modifiers, key.lower())
-    event.setTimestamp(round((monotonic() - seconds) * 1000))
+    event = TimedKey(QKeyEvent.Type.KeyPress, code, modifiers, key.lower())
+    event.pressed = round((monotonic() - seconds) * 1000)
     return event
+
+
+class TimedKey(QKeyEvent):
+    """A key whose time we choose; not every binding lets us set it."""
+
+    pressed = 0
+
+    def timestamp(self):
+        return self.pressed
 
 
 @contextmanager

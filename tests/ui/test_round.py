@@ -4,11 +4,9 @@ from dataclasses import asdict
 
 import pytest
 from conftest import TINY_NETWORK, TINY_TRAINING
-from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
-    QApplication,
     QDockWidget,
     QLineEdit,
 )
@@ -56,10 +54,11 @@ def enter(hands, field, text):
 def tool(hands, mode):
     """Click on a tool of napari's layer controls."""
     controls = hands.window.findChild(QDockWidget, "layer controls")
-    buttons = controls.findChildren(QAbstractButton)
-    hands.click(
-        next(b for b in buttons if b.property("mode") == mode and b.isVisible())
-    )
+    for button in controls.findChildren(QAbstractButton):
+        if button.isVisible() and str(getattr(button, "mode", "")) == mode:
+            hands.click(button)
+            return
+    raise AssertionError(f"napari shows no tool {mode!r}")
 
 
 def start(hands, dock, key):
@@ -154,7 +153,7 @@ def ask_again_and_stop(hands, dock):
     assert dock.labelling.round == 2
     hands.key("2")
     hands.press_button(dock.round_panel, "Network and training")
-    enter(hands, spin_box(dock.round_panel.training, "Passes over"), "900")
+    enter(hands, spin_box(dock.round_panel, "Passes over"), "900")
     start(hands, dock, "Alt+E")
     hands.qtbot.waitUntil(lambda: len(dock.round_panel.curve.losses) > 1)
     hands.press_button(dock.round_panel, "Stop")
@@ -170,8 +169,7 @@ def test_a_whole_round_by_events_alone(hands, dock, project_path):
     look_at_the_next_image(hands, dock)
     learn_and_look(hands, dock)
     ask_again_and_stop(hands, dock)
-    QApplication.sendEvent(hands.window, QCloseEvent())
-    QApplication.processEvents()
+    hands.close()
     with Project.open(project_path) as project:
         assert project.states(1).count("answered") >= 22
         assert project.states(2).count("answered") == 1
