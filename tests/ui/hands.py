@@ -20,6 +20,7 @@ from qtpy.QtCore import (
     QPoint,
     QPointF,
     Qt,
+    QTimer,
     QtMsgType,
     QUrl,
     qInstallMessageHandler,
@@ -73,9 +74,23 @@ class Hands:
         self.wait_painted()
 
     def close(self):
-        """Close the window as a window manager does."""
+        """Close the window as a window manager does, and say that we mean it."""
+        self.answer_dialog("Close")
         QApplication.sendEvent(self.window.windowHandle(), QCloseEvent())
         QApplication.processEvents()
+
+    def answer_dialog(self, *texts):
+        """Click on these buttons of the next dialog, as soon as it is there."""
+
+        def answer(patience=50):
+            dialog = QApplication.activeModalWidget()
+            if dialog is not None:
+                for text in texts:
+                    button(dialog, text).click()
+            elif patience:
+                QTimer.singleShot(100, lambda: answer(patience - 1))
+
+        QTimer.singleShot(100, answer)
 
     def end(self):
         """Let go of the window, so that it can be deleted."""
@@ -213,7 +228,8 @@ class Hands:
         return window.windowHandle(), LEFT, PLAIN, where
 
     def _reveal(self, widget):
-        """Scroll a widget into view."""
+        """Scroll a widget into view, once all widgets have their places."""
+        self.wait_painted()
         parent = widget.parentWidget()
         while parent is not None:
             if isinstance(parent, QScrollArea):

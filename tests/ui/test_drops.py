@@ -21,20 +21,19 @@ def pictures(tmp_path):
     return folder
 
 
-@pytest.fixture
-def only_ours():
-    """No reader of folders but napari's own, as in most installations."""
+def test_a_folder_of_images_on_the_canvas_is_a_stack(hands, pictures):
+    hands.answer_dialog("napari builtins", "OK")  # asks if others read folders, too
+    hands.drop(hands.canvas, pictures)
+    assert [layer.data.shape for layer in hands.viewer.layers] == [(3, 8, 9)]
+
+
+def test_napari_asks_us_for_no_folder(pictures, project_path):
     from npe2 import PluginManager
 
     manager = PluginManager.instance()
-    manager.disable("napari-ome-zarr")
-    yield
-    manager.enable("napari-ome-zarr")
-
-
-def test_a_folder_of_images_on_the_canvas_is_a_stack(hands, pictures, only_ours):
-    hands.drop(hands.canvas, pictures)
-    assert [layer.data.shape for layer in hands.viewer.layers] == [(3, 8, 9)]
+    for folder in (pictures, project_path):
+        readers = manager.iter_compatible_readers(str(folder))
+        assert "napari-alseg" not in {reader.plugin_name for reader in readers}
 
 
 @pytest.mark.parametrize("onto", ["canvas", "dock"])
