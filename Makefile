@@ -6,6 +6,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# The events of the window are tested under a second binding of Qt as well.
+VENV6  := .venv-pyqt6
+EVENTS := tests/ui/test_keys.py tests/ui/test_drops.py tests/ui/test_round.py
 SCREEN := -screen 0 1600x1000x24
 XVFB   := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "$(SCREEN)")
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
@@ -18,8 +21,9 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 demo: $(VENV)/.installed
 	$(XVFB) $(BIN)/napari-alseg demo --out demo $(HEADLESS)
 
-test: $(VENV)/.tested-with
+test: $(VENV)/.tested-with $(VENV6)/.tested-with
 	$(THREADS) $(XVFB) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	$(THREADS) QT_API=pyqt6 $(XVFB) $(VENV6)/bin/python -m pytest $(EVENTS)
 
 check: $(VENV)/.tested-with
 	$(BIN)/ruff format --check .
@@ -32,13 +36,19 @@ benchmark: $(VENV)/.tested-with
 	$(BIN)/python benchmarks/acquisition.py
 	$(XVFB) $(BIN)/python benchmarks/live.py
 
-$(VENV)/.installed: pyproject.toml constraints.txt scripts/setup scripts/system-libraries
-	scripts/setup $(PYTHON) $(VENV)
+SETUP := pyproject.toml constraints.txt scripts/setup scripts/system-libraries
+
+$(VENV)/.installed: $(SETUP)
+	scripts/setup $(PYTHON) $(VENV) pyqt5
 	touch $@
 
-$(VENV)/.tested-with: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev
+$(VENV6)/.installed: $(SETUP) $(VENV)/.installed
+	scripts/setup $(PYTHON) $(VENV6) pyqt6
+	touch $@
+
+%/.tested-with: %/.installed
+	$*/bin/python -m pip install --quiet -c constraints.txt --group dev
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) $(VENV6) demo build *.egg-info

@@ -20,11 +20,13 @@ from qtpy.QtCore import (
     QPoint,
     QPointF,
     Qt,
+    QTimer,
     QtMsgType,
     QUrl,
     qInstallMessageHandler,
 )
 from qtpy.QtGui import (
+    QCloseEvent,
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
@@ -70,6 +72,25 @@ class Hands:
         self.qtbot.waitUntil(lambda: QApplication.activeWindow() is self.window)
         self.canvas.setFocus()
         self.wait_painted()
+
+    def close(self):
+        """Close the window as a window manager does, and say that we mean it."""
+        self.answer_dialog("Close")
+        QApplication.sendEvent(self.window.windowHandle(), QCloseEvent())
+        QApplication.processEvents()
+
+    def answer_dialog(self, *texts):
+        """Click on these buttons of the next dialog, as soon as it is there."""
+
+        def answer(patience=50):
+            dialog = QApplication.activeModalWidget()
+            if dialog is not None:
+                for text in texts:
+                    button(dialog, text).click()
+            elif patience:
+                QTimer.singleShot(100, lambda: answer(patience - 1))
+
+        QTimer.singleShot(100, answer)
 
     def end(self):
         """Let go of the window, so that it can be deleted."""
@@ -207,7 +228,8 @@ class Hands:
         return window.windowHandle(), LEFT, PLAIN, where
 
     def _reveal(self, widget):
-        """Scroll a widget into view."""
+        """Scroll a widget into view, once all widgets have their places."""
+        self.wait_painted()
         parent = widget.parentWidget()
         while parent is not None:
             if isinstance(parent, QScrollArea):
@@ -247,9 +269,18 @@ def _parts(key):
 def _event(key, seconds):
     """Return a key that was pressed some seconds ago."""
     code, modifiers = _parts(key)
-    event = QKeyEvent(QKeyEvent.Type.KeyPress, code, modifiers, key.lower())
-    event.setTimestamp(round((monotonic() - seconds) * 1000))
+    event = TimedKey(QKeyEvent.Type.KeyPress, code, modifiers, key.lower())
+    event.pressed = round((monotonic() - seconds) * 1000)
     return event
+
+
+class TimedKey(QKeyEvent):
+    """A key whose time we choose; not every binding lets us set it."""
+
+    pressed = 0
+
+    def timestamp(self):
+        return self.pressed
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-import imageio.v3 as imageio
 import numpy as np
 import pytest
 from npe2 import PluginManifest
+from PIL import Image as Picture
 
-from napari_alseg.errors import BadValue
-from napari_alseg.ui import commands
+from napari_alseg.errors import BadValue, CannotWrite
+from napari_alseg.ui import commands, layers
 from napari_alseg.ui.contributions import get_reader, sample_scenes, write_mask
 
 
@@ -35,18 +35,66 @@ def test_the_reader_takes_projects_only(project_path, tmp_path):
     assert get_reader(str(project_path)) is not None
     assert get_reader(str(tmp_path)) is None
     assert get_reader([str(project_path)]) is None
+    assert get_reader(str(project_path / "ledger.sqlite")) is not None
+    (project_path / "zarr.json").write_text('{"attributes": {"format": "other"}}')
+    assert get_reader(str(project_path)) is None
 
 
-def test_a_mask_is_written_as_it_is(tmp_path, rng):
-    labels = rng.integers(0, 6, (5, 7)).astype(np.int32)
+@pytest.mark.parametrize(
+    ("highest", "dtype", "mode"),
+    [
+        (1, bool, "L"),
+        (5, np.int32, "L"),
+        (256, np.int64, "I;16"),
+        (65_535, "u4", "I;16"),
+    ],
+)
+def test_labels_are_written_as_they_are(tmp_path, highest, dtype, mode):
+    labels = np.array([[0, 1, highest], [highest, 1, 0]], dtype)
     path = str(tmp_path / "mask.png")
     assert write_mask(path, labels, {"name": "x"}) == [path]
-    assert (imageio.imread(path) == labels).all()
+    with Picture.open(path) as picture:
+        assert picture.mode == mode
+        assert picture.text == {"napari-alseg": "labels"}
+        assert (np.asarray(picture) == labels).all()
+    assert [each.name for each in tmp_path.iterdir()] == ["mask.png"]
 
 
-def test_a_mask_that_no_png_holds_is_refused(tmp_path):
-    with pytest.raises(BadValue, match="values up to 256"):
-        write_mask(str(tmp_path / "m.png"), np.full((2, 2), 256), {"name": "x"})
+def test_labels_of_a_project_are_written_as_its_values(tmp_path):
+    values = {0: 255, 1: 7, 2: 300}
+    metadata = {"napari_alseg": {"values": values}}
+    path = str(tmp_path / "mask.png")
+    write_mask(path, np.array([[0, 1, 2]], np.uint8), {"metadata": metadata})
+    with Picture.open(path) as picture:
+        assert picture.text == {"napari-alseg": "values"}
+        assert np.asarray(picture).tolist() == [[255, 7, 300]]
+    with pytest.raises(BadValue, match=r"labels \[3\] have no value"):
+        write_mask(path, np.array([[0, 3]], np.uint8), {"metadata": metadata})
+
+
+@pytest.mark.parametrize(
+    "labels", [np.full((2, 2), 65_536), np.full((2, 2), -1), np.zeros((2, 2, 2), int)]
+)
+def test_what_no_png_holds_is_refused_and_leaves_no_file(tmp_path, labels):
+    with pytest.raises(BadValue, match="one plane of values 0 to 65535"):
+        write_mask(str(tmp_path / "m.png"), labels, {"name": "x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mask_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    with pytest.raises(CannotWrite, match="cannot be written"):
+        write_mask(str(tmp_path / "no" / "m.png"), np.zeros((2, 2), int), {})
+
+
+@pytest.mark.parametrize("role", ["annotation", "regions"])
+def test_selected_labels_are_saved_by_napari_s_own_menu(labelling, tmp_path, role):
+    layer = layers.find(labelling.viewer, role)
+    layer.data[0, 0] = 700 if role == "regions" else 3
+    labelling.viewer.layers.selection = {layer}
+    written = labelling.viewer.layers.save(str(tmp_path / "x.png"), selected=True)
+    assert written == [str(tmp_path / "x.png")]
+    with Picture.open(written[0]) as picture:
+        assert (np.asarray(picture) == layer.data).all()
 
 
 def test_commands_find_the_open_dock(dock, labelling):

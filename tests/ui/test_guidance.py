@@ -15,6 +15,12 @@ DONE = OPEN | {"asked": 4, "labelled": True, "learned": True}
         (Situation(**OPEN, labelled=True), "Press Learn"),
         (Situation(**OPEN, labelled=True, learned=True), "Press Ask"),
         (Situation(**OPEN, asked=4, open=3), "3 to go"),
+        (Situation(**OPEN, asked=4, open=3, painting=True), "Press W when"),
+        (Situation(**OPEN, asked=4, open=3, marked="skipped"), "is skipped: press D"),
+        (
+            Situation(**OPEN, asked=4, open=3, marked="elsewhere", next_image="b"),
+            "marked here: press D for the next open one, in b",
+        ),
         (Situation(**OPEN, asked=4, open=3, task="Learn"), "Go on labelling"),
         (Situation(**OPEN, asked=4, task="Ask"), "Ask is running"),
         (Situation(**OPEN, asked=4), "No label yet"),

@@ -213,3 +213,48 @@ def test_the_wheel_changes_no_control_without_the_focus(hands, dock, labelling, 
     assert value(control) == before
     assert not control.hasFocus()
     assert bar.value() > scrolled
+
+
+# --- the brush, and what the bold line says -------------------------------------------
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "erase", "polygon"])
+def test_with_a_tool_in_hand_a_class_key_picks_its_class(hands, dock, labelling, tool):
+    annotation(labelling).mode = tool
+    assert "Press W" in dock.next_step.text()
+    hands.key("4")
+    assert annotation(labelling).selected_label == 4
+    assert answered(labelling) == 0
+    hands.key("W")
+    assert answered(labelling) == 1
+    annotation(labelling).mode = "pan_zoom"
+    assert dock.next_step.text().startswith("Press a class key")
+    hands.key("4")
+    assert answered(labelling) == 2
+
+
+def test_on_an_answered_region_the_bold_line_names_a_key_that_works(
+    hands, dock, labelling
+):
+    hands.key("1", "Ctrl+Z", "Ctrl+Shift+Z")
+    assert labelling.marked == "answered"
+    assert "press D" in dock.next_step.text()
+    hands.key("2")
+    assert answered(labelling) == 1
+    hands.key("D")
+    assert labelling.marked == "open"
+
+
+def test_on_an_image_without_open_regions_it_says_where_they_are(
+    hands, dock, labelling
+):
+    here = {region.image for region in labelling.selection.regions}
+    for _ in dock.project.images():
+        hands.key("PgDown")
+        if labelling.image != labelling.region.image:
+            break
+    assert here
+    assert f"in {labelling.next_image}" in dock.next_step.text()
+    there = labelling.next_image
+    hands.key("D")
+    assert labelling.image == there
