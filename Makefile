@@ -21,9 +21,9 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist worksteal
 demo: $(VENV)/.installed
 	$(XVFB) $(BIN)/napari-alseg demo --out demo $(HEADLESS)
 
-test: $(VENV)/.tested-with $(VENV6)/.tested-with
+test: $(VENV)/.tested-with $(if $(PYTEST),,$(VENV6)/.tested-with)
 	$(THREADS) $(XVFB) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
-	$(THREADS) QT_API=pyqt6 $(XVFB) $(VENV6)/bin/python -m pytest $(EVENTS)
+	$(if $(PYTEST),,$(THREADS) QT_API=pyqt6 $(XVFB) $(VENV6)/bin/python -m pytest $(EVENTS))
 
 check: $(VENV)/.tested-with
 	$(BIN)/ruff format --check .
