@@ -127,6 +127,7 @@ class NewProjectDialog(QDialog):
         self.more = QCollapsible("More")
         self.more.addWidget(more)
         self.problem.setWordWrap(True)
+        self.problem.setMinimumHeight(2 * self.problem.fontMetrics().lineSpacing())
         self.problem.setTextFormat(Qt.TextFormat.PlainText)
         self.problem.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse

@@ -51,7 +51,8 @@ def _layer(
     info: "ImageInfo", at: int, pixels: np.ndarray, rgb: bool = False
 ) -> LayerData:
     """Return the layer of a channel; the first one is the image to all else."""
-    name = info.id if at == 0 else f"{info.id} {info.channels[at]}"
+    several = len(info.channels) > 1 and not rgb
+    name = f"{info.id} {info.channels[at]}" if several else info.id
     role: Role = "channel" if at else "image"
     attributes: dict[str, Any] = {
         "name": name,
@@ -60,7 +61,7 @@ def _layer(
     }
     if not rgb:
         attributes["contrast_limits"] = info.windows[at]
-    if not rgb and len(info.channels) > 1:
+    if several:
         attributes["colormap"] = _colour(at, len(info.channels))
         attributes["blending"] = "additive" if at else "translucent_no_depth"
         attributes["visible"] = not (at and info.colour)
