@@ -1,9 +1,11 @@
 """A whole round by events alone, with the real child process behind the window."""
 
+from contextlib import suppress
 from dataclasses import asdict
 
 import pytest
 from conftest import TINY_NETWORK, TINY_TRAINING
+from napari import Viewer
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -30,12 +32,16 @@ def dock(make_napari_viewer, qtbot, project_path):
     }
     with Project.open(project_path) as project:
         project.save_settings({"learning": learning})
-    viewer = make_napari_viewer(show=True)
+    viewer = Viewer(show_welcome_screen=False)  # the fixture would close it again
     dock = ActiveLearningDock(viewer)
     dock.live_panel.set_on(False)
     viewer.window.add_dock_widget(dock, name="Active learning")
     yield dock
-    dock.shut_down()
+    with suppress(RuntimeError):  # deleted with its window, as it should be
+        dock.shut_down()
+        viewer.close()
+    vars(viewer.window).clear()  # its widgets are gone; let go of what wrapped them
+    vars(dock).clear()
 
 
 def spin_box(panel, tip):
