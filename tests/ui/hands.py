@@ -42,6 +42,8 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QLineEdit,
     QScrollArea,
+    QStyle,
+    QStyleOptionViewItem,
     QWidget,
 )
 
@@ -50,7 +52,7 @@ PLAIN = Qt.KeyboardModifier.NoModifier
 LATENCY = 200
 """Milliseconds that events of the display server may take to arrive."""
 BOX = 11
-"""Screen pixels from the left end of a row of a list into its box."""
+"""Screen pixels from the left end of a row of a list to its box."""
 PANEL = 500, 900
 """Width and height of a panel that is shown alone."""
 THROTTLE = 15
@@ -178,7 +180,8 @@ class Hands:
         (item,) = rows.findItems(text, Qt.MatchFlag.MatchExactly)
         self.wait_painted()
         rectangle = rows.visualItemRect(item)
-        self.click(rows.viewport(), rectangle.topLeft() + _box_in(rectangle))
+        middle = QPoint(BOX, rectangle.height() // 2)
+        self.click(rows.viewport(), rectangle.topLeft() + middle)
 
     def choose(self, menu, text):
         """Open a menu and click on one of its entries."""
@@ -218,8 +221,13 @@ class Hands:
         (index,) = (each for each in rows if each.data() == layer.name)
         view.scrollTo(index)
         self.wait_painted()
-        rectangle = view.visualRect(index)
-        self.click(view.viewport(), rectangle.topLeft() + _box_in(rectangle))
+        option = QStyleOptionViewItem()
+        option.initFrom(view)
+        view.itemDelegate().initStyleOption(option, index)
+        option.rect = view.visualRect(index)
+        box = QStyle.SubElement.SE_ItemViewItemCheckIndicator
+        rectangle = view.style().subElementRect(box, option, view)
+        self.click(view.viewport(), rectangle.center())
 
     def click_pixel(self, row, column):
         """Click on a pixel of the image."""
@@ -353,11 +361,6 @@ def button(parent, text):
     ]
     assert len(found) == 1, f"{len(found)} buttons begin with {text!r}"
     return found[0]
-
-
-def _box_in(rectangle):
-    """Return where the box or the eye of a row of a list is, from its corner."""
-    return QPoint(BOX, rectangle.height() // 2)
 
 
 def _parts(key):
