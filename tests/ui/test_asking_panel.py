@@ -1,5 +1,5 @@
 import pytest
-from hands import PanelHands, named
+from panels import PanelHands, named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings

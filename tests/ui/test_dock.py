@@ -5,7 +5,8 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
-from hands import Hands, button, settle
+from hands import Hands, button
+from panels import settle
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QPushButton
 

@@ -1,5 +1,5 @@
 import pytest
-from hands import PanelHands
+from panels import PanelHands
 
 from napari_alseg.settings import (
     NetworkSettings,

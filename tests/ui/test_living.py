@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS
-from hands import Hands, named, settle
+from hands import Hands
 from napari.components import ViewerModel
+from panels import named, settle
 from psygnal import SignalInstance
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hands import button, named
+from hands import button
+from panels import named
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox
 
 from napari_alseg.arrays import Ranking

@@ -1,7 +1,8 @@
 from dataclasses import fields
 
 import pytest
-from hands import PanelHands, button, named
+from hands import button
+from panels import PanelHands, named
 
 from napari_alseg.settings import TERMS, RecipeSettings, TrainingSettings
 from napari_alseg.ui.training_panel import NO_SOURCE, RECIPES, TrainingPanel
