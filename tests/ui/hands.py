@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from napari.utils.notifications import NotificationSeverity, notification_manager
 from qtpy.QtCore import (
+    QAbstractAnimation,
     QMimeData,
     QPoint,
     QPointF,
@@ -35,12 +36,22 @@ from qtpy.QtGui import (
     QMouseEvent,
 )
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QScrollArea
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDockWidget,
+    QLineEdit,
+    QScrollArea,
+    QStyle,
+    QStyleOptionViewItem,
+)
 
 LEFT, NOTHING = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 PLAIN = Qt.KeyboardModifier.NoModifier
 LATENCY = 200
 """Milliseconds that events of the display server may take to arrive."""
+BOX = 11
+"""Screen pixels from the left end of a row of a list to its box."""
 THROTTLE = 15
 """Milliseconds: napari leaves out moves of the mouse that come faster."""
 HARMLESS = ("Mouse event occurs outside target window", "/_themes/")
@@ -149,6 +160,71 @@ class Hands:
     def press_button(self, parent, text):
         """Click on the button that begins with this text."""
         self.click(button(parent, text))
+
+    def toggle(self, box):
+        """Click on the box of a check box, which may be wider than its text."""
+        self.click(box, QPoint(box.height() // 2, box.height() // 2))
+
+    def unfold(self, parent, text):
+        """Click on a folder, and wait until it is open."""
+        self.press_button(parent, text)
+        running = QAbstractAnimation.State.Running
+        motions = parent.findChildren(QAbstractAnimation)
+        self.qtbot.waitUntil(lambda: all(e.state() != running for e in motions))
+
+    def tick(self, rows, text):
+        """Click on the box before a row of a list."""
+        (item,) = rows.findItems(text, Qt.MatchFlag.MatchExactly)
+        self.wait_painted()
+        rectangle = rows.visualItemRect(item)
+        middle = QPoint(BOX, rectangle.height() // 2)
+        self.click(rows.viewport(), rectangle.topLeft() + middle)
+
+    def choose(self, menu, text):
+        """Open a menu and click on one of its entries."""
+        self.click(menu)
+        view = menu.view()
+        self.qtbot.waitUntil(view.isVisible)
+        index = view.model().index(menu.findText(text), 0)
+        view.scrollTo(index)
+        popup = view.window()
+        where = view.viewport().mapTo(popup, view.visualRect(index).center())
+        for place in (QPoint(1, 1), where):  # who moves has let go of the first click
+            QTest.mouseMove(popup.windowHandle(), place)
+        QTest.mouseClick(popup.windowHandle(), LEFT, PLAIN, where)
+        self.qtbot.waitUntil(lambda: not view.isVisible())
+
+    def enter(self, field, text):
+        """Click into a field, type over what is there, and end with Enter."""
+        self.qtbot.waitUntil(lambda: field.parentWidget().height() >= field.height())
+        self.click(field.findChild(QLineEdit) or field)
+        self.key("Ctrl+A", *text, "Return")
+
+    def tool(self, mode):
+        """Click on a tool of napari's controls, such as 'paint' or 'pan_zoom'."""
+        controls = self.window.findChild(QDockWidget, "layer controls")
+        tools = controls.findChildren(QAbstractButton)
+        (found,) = (
+            each
+            for each in tools
+            if each.isVisible() and str(getattr(each, "mode", "")) == mode
+        )
+        self.click(found)
+
+    def eye(self, layer):
+        """Click on the eye of a layer in napari's list."""
+        view = self.viewer.window._qt_viewer.layers
+        rows = [view.model().index(at, 0) for at in range(view.model().rowCount())]
+        (index,) = (each for each in rows if each.data() == layer.name)
+        view.scrollTo(index)
+        self.wait_painted()
+        option = QStyleOptionViewItem()
+        option.initFrom(view)
+        view.itemDelegate().initStyleOption(option, index)
+        option.rect = view.visualRect(index)
+        box = QStyle.SubElement.SE_ItemViewItemCheckIndicator
+        rectangle = view.style().subElementRect(box, option, view)
+        self.click(view.viewport(), rectangle.center())
 
     def click_pixel(self, row, column):
         """Click on a pixel of the image."""

@@ -1,4 +1,5 @@
 import pytest
+from panels import PanelHands, named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings
@@ -13,6 +14,26 @@ def panel(qtbot):
     panel = AskingPanel()
     qtbot.addWidget(panel)
     return panel
+
+
+@pytest.fixture
+def hands(panel, qtbot):
+    """Keyboard and mouse of the panel, which is on screen."""
+    hands = PanelHands(qtbot, panel)
+    hands.begin()
+    return hands
+
+
+@pytest.fixture
+def choose(panel, hands):
+    """Choose an entry of the menu of systems, or of that of a part."""
+    return lambda menu, text: hands.choose(named(panel, menu), text)
+
+
+@pytest.fixture
+def unfold(panel, hands):
+    """Unfold the parameters."""
+    return lambda: hands.unfold(panel, "Parameters")
 
 
 def rows(panel):
@@ -37,8 +58,9 @@ def test_every_system_stands_under_its_group(panel):
 
 
 @pytest.mark.parametrize("name", ASKABLE)
-def test_a_system_shows_its_sentence_cost_and_own_parameters_only(panel, name):
-    panel._system.setCurrentText(name)
+def test_a_system_shows_its_sentence_cost_and_own_parameters_only(panel, choose, name):
+    if named(panel, "System").currentText() != name:
+        choose("System", name)
     query = completed(QuerySettings(name))
     assert panel.value() == query
     parts = ("partition", "acquisition", "choice")
@@ -48,11 +70,16 @@ def test_a_system_shows_its_sentence_cost_and_own_parameters_only(panel, name):
     assert all(row.tooltip for row in panel._form.container)
 
 
-def test_a_group_is_no_system(panel):
+def test_a_group_is_no_system(panel, hands):
+    before = panel.value()
     texts = [text for text, enabled in entries(panel) if not enabled]
     assert "RIPU" in texts
-    panel._system.setCurrentText("ripu-ra")
-    assert panel._system.currentText() == "ripu-ra"
+    assert before.system not in texts
+    view = named(panel, "System").view()
+    hands.click(named(panel, "System"))
+    hands.qtbot.waitUntil(view.isVisible)
+    hands.click(view.viewport(), view.visualRect(view.model().index(0, 0)).center())
+    assert panel.value() == before
 
 
 def test_settings_come_back_as_they_were_shown(panel):
@@ -63,27 +90,30 @@ def test_settings_come_back_as_they_were_shown(panel):
     assert panel.value() == completed(QuerySettings("equal", rows=7))
 
 
-def test_a_part_can_be_changed_and_brings_its_parameters(panel):
-    panel._system.setCurrentText("ripu-ra")
-    panel._parts["partition"].setCurrentText("superpixels")
+def test_a_part_can_be_changed_and_brings_its_parameters(panel, choose, unfold):
+    choose("System", "ripu-ra")
+    unfold()
+    choose("partition", "superpixels")
     assert panel.value().partition == "superpixels"
     assert "region_size" in rows(panel) and "window" not in rows(panel)
     assert "radius" in rows(panel)
 
 
-def test_parts_that_do_not_go_together_say_so_and_others_mend_it(panel):
-    panel._system.setCurrentText("deal-de")
-    panel._parts["partition"].setCurrentText("grid")
+def test_parts_that_do_not_go_together_say_so_and_others_mend_it(panel, choose, unfold):
+    choose("System", "deal-de")
+    unfold()
+    choose("partition", "grid")
     assert "take the partition 'image'" in panel._sentence.text()
     assert rows(panel) == []
-    panel._parts["partition"].setCurrentText("image")
+    choose("partition", "image")
     assert panel.value() == completed(QuerySettings("deal-de"))
 
 
-def test_a_changed_parameter_is_asked_and_told(panel, qtbot):
-    panel._system.setCurrentText("bald")
+def test_a_changed_parameter_is_asked_and_told(panel, hands, choose, unfold, qtbot):
+    choose("System", "bald")
+    unfold()
     with qtbot.waitSignal(panel.changed):
-        panel._form.container["passes"].value = 4
+        hands.enter(panel._form.container["passes"].native, "4")
     assert panel.value().passes == 4
 
 

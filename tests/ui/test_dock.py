@@ -1,9 +1,14 @@
+import os
+from threading import Event
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
+from hands import Hands, button
+from panels import settle
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QAbstractButton
+from qtpy.QtWidgets import QAbstractButton, QPushButton
 
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import (
@@ -16,12 +21,38 @@ from napari_alseg.store import ClassTable, Project, read_classes
 from napari_alseg.systems import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
-from napari_alseg.ui.maps import Shown
 from napari_alseg.ui.new_project import NewProject
+
+PATIENCE = 30
+"""Seconds after which a task that a test holds up goes on by itself."""
 
 
 def wait_idle(qtbot, dock):
     qtbot.waitUntil(lambda: not dock.background.busy)
+
+
+def held(worker):
+    """Hold up the worker's tasks until the event that this returns is set."""
+    ended = Event()
+    worker.deed = lambda *_: ended.wait(PATIENCE)
+    return ended
+
+
+@pytest.fixture
+def ask(hands, dock, qtbot):
+    """Click on Ask and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Ask")
+
+
+@pytest.fixture
+def learn(hands, dock, qtbot):
+    """Click on Learn and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Learn")
+
+
+def click(hands, dock, qtbot, text):
+    hands.press_button(dock.round_panel, text)
+    wait_idle(qtbot, dock)
 
 
 @pytest.fixture
@@ -33,13 +64,16 @@ def shown_errors(monkeypatch):
     return messages
 
 
-def test_without_a_project_only_new_and_open_can_be_pressed(dock):
+def test_without_a_project_only_new_and_open_can_be_pressed(hands, dock, worker):
     assert dock.next_step.text() == "Make a new project, or open one."
-    assert not dock.round_panel._ask.isEnabled()
-    assert not dock.round_panel._learn.isEnabled()
-    dock.ask()
-    dock.answer(1)
-    assert not dock.background.busy
+    enabled = {
+        each.text().replace("&", "")
+        for each in dock.findChildren(QPushButton)
+        if each.isVisible() and each.isEnabled() and "&" in each.text()
+    }
+    assert enabled == {"New…", "Open…"}
+    hands.key("Alt+A", "1", "S", "Ctrl+Z", "H", "Shift+W")
+    assert worker.asked == []
 
 
 def test_no_two_things_of_the_window_have_the_same_letter(dock):
@@ -66,69 +100,68 @@ def test_a_project_remembers_how_it_was_asked(dock, labelling):
     assert dock.round_panel.value() == asked
 
 
-def test_ask_and_learn_hand_the_settings_to_the_worker(dock, worker, labelling, qtbot):
+def test_ask_and_learn_hand_the_settings_to_the_worker(
+    dock, worker, labelling, ask, learn
+):
     wanted = completed(QuerySettings("ripu-ra", "7 regions", radius=3))
     dock.round_panel.set_value(wanted)
-    dock.ask()
-    wait_idle(qtbot, dock)
+    ask()
     task, arguments = worker.asked[-1]
     assert task == "query"
     assert arguments["settings"] == wanted
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
 
 
-def test_the_light_head_of_ask_has_no_part_in_the_curve(dock, labelling, qtbot):
-    dock.learn()
-    wait_idle(qtbot, dock)
-    losses = list(dock.round_panel.curve.losses)
-    dock.ask()
-    wait_idle(qtbot, dock)
-    assert len(losses) == 3
-    assert dock.round_panel.curve.losses == losses
-
-
-def test_learning_draws_a_curve(dock, labelling, qtbot):
-    dock.learn()
-    wait_idle(qtbot, dock)
+def test_learning_draws_a_curve_and_the_light_head_of_ask_has_no_part_in_it(
+    dock, labelling, ask, learn
+):
+    learn()
     curve = dock.round_panel.curve
-    assert [step for step, _ in curve.losses] == [1, 2, 3]
+    losses = list(curve.losses)
+    assert [step for step, _ in losses] == [1, 2, 3]
     assert [miou for _, miou in curve.mious] == [10, 20, 30]
+    ask()
+    assert curve.losses == losses
 
 
-def test_labelling_goes_on_while_a_task_runs(dock, labelling, qtbot):
-    dock.learn()
+def test_labelling_goes_on_while_a_task_runs(hands, dock, worker, labelling, qtbot):
+    ended = held(worker)
+    hands.press_button(dock.round_panel, "Learn")
     assert dock.background.busy
     assert "Go on labelling" in dock.next_step.text()
-    dock.answer(2)
+    hands.key("2")
     assert labelling.states()[0] == "answered"
+    assert dock.background.busy
+    ended.set()
     wait_idle(qtbot, dock)
 
 
 def test_an_error_is_one_notification_and_the_window_lives(
-    dock, worker, labelling, qtbot, shown_errors
+    dock, worker, labelling, learn, shown_errors
 ):
     worker.deed = worker.fail
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     assert shown_errors == ["Learn: no label yet; answer a region"]
-    assert dock.round_panel._learn.isEnabled()
+    assert button(dock.round_panel, "Learn").isEnabled()
 
 
-def test_a_stopped_look_is_not_started_again(dock, worker, labelling, qtbot):
+def test_a_stopped_look_is_not_started_again(hands, dock, worker, labelling, qtbot):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     worker.deed = lambda task, project, arguments: None  # as when stopped
-    dock.show_image(dock.project.images()[1])
+    hands.key("PgDown")
     wait_idle(qtbot, dock)
-    qtbot.wait(50)
+    settle(qtbot, dock)
+    wait_idle(qtbot, dock)
     assert [task for task, _ in worker.asked] == ["look"]
 
 
-def test_stop_reaches_the_worker(dock, worker, labelling, qtbot):
-    dock.learn()
-    dock.stop()
+def test_stop_reaches_the_worker(hands, dock, worker, labelling, qtbot):
+    ended = held(worker)
+    hands.press_button(dock.round_panel, "Learn")
+    hands.press_button(dock.round_panel, "Stop")
     assert worker.stopped
+    ended.set()
     wait_idle(qtbot, dock)
 
 
@@ -139,15 +172,15 @@ def test_a_folder_that_is_no_project_is_an_error(dock, tmp_path, shown_errors):
 
 
 def test_a_project_that_is_written_elsewhere_is_opened_for_looking(
-    make_napari_viewer, dock, project_path, worker, shown_errors
+    hands, dock, project_path, worker, shown_errors
 ):
     with Project.open(project_path):
         dock.open_project(project_path)
         assert dock.project.read_only
         assert "looking only" in shown_errors[0]
         assert "look, but do not touch" in dock.next_step.text()
-        assert not dock.round_panel._ask.isEnabled()
-        dock.ask()
+        assert not button(dock.round_panel, "Ask").isEnabled()
+        hands.key("Alt+A")
         assert worker.asked == []
 
 
@@ -205,13 +238,16 @@ def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
     assert own in dock.viewer.layers
 
 
-def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(dock, labelling):
+def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(hands, dock, labelling):
     dock.show_image(dock.project.images()[0])
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    hands.toggle(button(dock.maps_panel, "maps"))
     layer = layers.find(dock.viewer, "map", "entropy")
     assert layer.visible
-    layer.visible = False
+    hands.eye(layer)
+    assert not layer.visible
     assert not dock.maps_panel.value().maps
+    hands.key("H")
+    assert layer.visible
 
 
 def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
@@ -222,48 +258,52 @@ def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
 
 
 def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
-    dock, labelling, tmp_path, shown_errors
+    hands, dock, labelling, tmp_path, shown_errors
 ):
     dock.attempt(dock.open_project, tmp_path)
     dock.attempt(dock.open_project, tmp_path / "nowhere")
     assert len(shown_errors) == 2
-    dock.answer(2)
+    hands.key("2")
     assert labelling.states()[0] == "answered"
 
 
-def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling, qtbot):
-    from test_session import ask
+def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling, ask):
+    from test_session import ask as really_ask
 
     def stopped_too_late(task, path, arguments):
         with Project.open(path, "borrow") as child:
-            ask(child)
+            really_ask(child)
 
     worker.deed = stopped_too_late
-    dock.ask()
-    wait_idle(qtbot, dock)
+    ask()
     assert labelling.round == 2
 
 
 def test_projects_are_not_changed_under_a_running_task(
-    dock, labelling, project_path, qtbot, shown_errors
+    hands, dock, worker, labelling, project_path, qtbot, shown_errors
 ):
-    dock.learn()
-    dock.attempt(dock.open_project, project_path)
+    ended = held(worker)
+    hands.press_button(dock.round_panel, "Learn")
+    hands.drop(dock, project_path)
+    qtbot.waitUntil(lambda: bool(shown_errors))
     assert shown_errors == ["Learn is running; press Stop first"]
     assert dock.project is labelling.project
+    ended.set()
     wait_idle(qtbot, dock)
 
 
 def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
-    dock, worker, labelling, qtbot
+    hands, dock, worker, labelling, qtbot
 ):
-    image = next(i for i in dock.project.images() if i != labelling.image)
+    names = dock.project.images()
+    image = names[(names.index(labelling.image) + 1) % len(names)]
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
     assert dock.project.has_fresh_map(image, "entropy")
     dock.project.weights.commit(1, {"a": np.ones(1)}, {})
     assert not dock.project.has_fresh_map(image, "entropy")
-    dock.show_image(image)
+    hands.key("PgDown")
+    assert labelling.image == image
     wait_idle(qtbot, dock)
     assert [task for task, _ in worker.asked] == ["look"]
 
@@ -275,65 +315,74 @@ def stopped(dock, round):
     )
 
 
-def test_a_stopped_training_can_go_on(dock, worker, labelling, qtbot):
-    button = dock.round_panel._go_on
-    assert button.isHidden()
-    worker.deed = lambda *_: stopped(dock, 1)
-    dock.learn()
-    assert button.isHidden()
+def goes_on(dock):
+    """Whether the window offers to go on learning."""
+    buttons = dock.round_panel.findChildren(QPushButton)
+    return any("Go on" in e.text().replace("&", "") and e.isVisible() for e in buttons)
+
+
+def test_a_stopped_training_can_go_on(hands, dock, worker, labelling, learn, qtbot):
+    ended = Event()
+
+    def learning(*_):
+        ended.wait(PATIENCE)
+        stopped(dock, 1)
+
+    worker.deed = learning
+    assert not goes_on(dock)
+    hands.press_button(dock.round_panel, "Learn")
+    assert not goes_on(dock)
+    ended.set()
     wait_idle(qtbot, dock)
-    assert not button.isHidden()
+    assert goes_on(dock)
     assert "Learning was stopped" in dock.next_step.text()
-    worker.deed = lambda *_: dock.project.weights.clear_aside("unfinished")
     before = len(dock.round_panel.curve.losses)
-    button.click()
+    ended = held(worker)
+    hands.press_button(dock.round_panel, "Go on learning")
     assert "Go on labelling" in dock.next_step.text()
+    dock.project.weights.clear_aside("unfinished")
+    ended.set()
     wait_idle(qtbot, dock)
     task, arguments = worker.asked[-1]
     assert (task, arguments["resume"]) == ("retrain", True)
     assert {"training", "network"}.isdisjoint(arguments)
-    assert button.isHidden()
+    assert not goes_on(dock)
     assert len(dock.round_panel.curve.losses) > before
 
 
 def test_a_training_of_another_round_or_a_damaged_one_does_not_go_on(
-    dock, labelling, qtbot
+    dock, labelling, ask
 ):
     stopped(dock, 0)
-    dock.ask()
-    wait_idle(qtbot, dock)
-    assert dock.round_panel._go_on.isHidden()
+    ask()
+    assert not goes_on(dock)
     (dock.project.path / "weights" / "unfinished.safetensors").write_bytes(b"x")
-    dock.ask()
-    wait_idle(qtbot, dock)
-    assert dock.round_panel._go_on.isHidden()
+    ask()
+    assert not goes_on(dock)
 
 
-def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, labelling, qtbot):
+def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, labelling, learn):
     note = "note: graphics memory is full: 2 crops at a time now"
     worker.messages = [note, note, "note: now on the CPU"]
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     text = "Graphics memory is full: 2 crops at a time now\nNow on the CPU"
     assert dock.notes.text() == text
     assert not dock.notes.isHidden()
     worker.messages = []
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     assert dock.notes.isHidden()
 
 
-def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, labelling, qtbot):
+def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, labelling, learn):
     wanted = TrainingSettings("rectified", minutes=2.0)
     dock.round_panel.training.set_value(wanted)
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     (arguments,) = (a for task, a in worker.asked if task == "retrain")
     assert arguments["training"] == wanted
     assert arguments["recipe"] == RecipeSettings()
 
 
-def test_a_project_remembers_how_it_learnt(dock, worker, asked_path, tmp_path, qtbot):
+def test_a_project_remembers_how_it_learnt(dock, asked_path, learn):
     dock.open_project(asked_path)
     panel = dock.round_panel
     panel.network.set_value(TINY_NETWORK)
@@ -341,8 +390,7 @@ def test_a_project_remembers_how_it_learnt(dock, worker, asked_path, tmp_path, q
     panel.training.set_value(learnt)
     panel.training.set_terms(RecipeSettings(consistency=2.0))
     wanted = panel.learning()
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     assert "device" not in dock.project.settings["learning"]["training"]
     panel.training.set_value(TrainingSettings(device="cpu"))
     panel.training.set_terms(RecipeSettings())
@@ -373,7 +421,7 @@ def test_settings_of_another_version_do_not_keep_a_project_shut(
 
 
 def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
-    dock, project_path, drawn
+    hands, dock, project_path, drawn
 ):
     from test_session import ask
 
@@ -389,7 +437,7 @@ def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
     )
     assert dock.round_panel.training.recipe == "adaptation"
     assert "no source images" not in dock.round_panel.training._sentence.text()
-    dock.skip()
+    hands.key("S")
     assert dock.next_step.text() == "All regions are answered. Press Learn."
 
 
@@ -433,7 +481,7 @@ def test_a_mask_of_another_size_makes_no_project(
 
 
 def test_weights_for_other_classes_are_told(
-    dock, worker, labelling, qtbot, shown_errors
+    hands, dock, worker, labelling, ask, qtbot, shown_errors
 ):
     from napari_alseg import segmentation, session
 
@@ -450,35 +498,28 @@ def test_weights_for_other_classes_are_told(
                     return end.value
 
     worker.deed = really
-    asked = labelling.image
-    other = next(each for each in dock.project.images() if each != asked)
-    dock.show_image(other)
+    hands.key("PgDown")
     wait_idle(qtbot, dock)
     (said,) = shown_errors
     assert said.startswith("Look: ") and "classes" in said
-    dock.ask()
-    wait_idle(qtbot, dock)
+    ask()
     assert len(shown_errors) == 2 and shown_errors[1].startswith("Ask: ")
-    dock.show_image(asked)
-    dock.answer(1)
+    hands.key("PgUp", "1")
     assert labelling.states()[0] == "answered"
 
 
 def test_a_pool_without_anything_to_ask_is_a_state(
-    dock, worker, labelling, qtbot, shown_errors
+    hands, dock, worker, labelling, ask, learn, shown_errors
 ):
-    while labelling.states().count("open"):
-        dock.answer(1)
+    hands.key(*"111111")
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     worker.deed = worker.exhausted
-    dock.ask()
-    wait_idle(qtbot, dock)
+    ask()
     assert shown_errors == ["Ask: every region of the pool is labelled"]
     assert dock.next_step.text().startswith("Nothing is left to ask")
-    assert dock.round_panel._ask.isEnabled()
+    assert button(dock.round_panel, "Ask").isEnabled()
     worker.deed = lambda *_: "done"
-    dock.learn()
-    wait_idle(qtbot, dock)
+    learn()
     assert dock.next_step.text().startswith("Look at the heat map")
 
 
@@ -497,9 +538,9 @@ def test_the_project_is_closed_with_its_viewer(
 
 
 @pytest.fixture
-def working(make_napari_viewer, project_path, qtbot):
-    """A dock with a real worker, a tiny network and an open project."""
-    viewer = make_napari_viewer()
+def working(make_napari_viewer, project_path):
+    """A dock on screen with a real worker, a tiny network and an open project."""
+    viewer = make_napari_viewer(show=True)
     dock = ActiveLearningDock(viewer)
     viewer.window.add_dock_widget(dock)
     dock.live_panel.set_on(False)
@@ -510,15 +551,25 @@ def working(make_napari_viewer, project_path, qtbot):
     dock.shut_down()
 
 
-def answer_all(dock, truth):
-    """Give each asked region the class that most of its pixels have."""
+@pytest.fixture
+def at_work(working, qtbot):
+    """Keyboard and mouse of that window."""
+    hands = Hands(qtbot, working.viewer)
+    hands.begin()
+    yield hands
+    hands.end()
+
+
+def answer_all(hands, dock, truth):
+    """Give each asked region the class that most of its pixels have, by key."""
     labelling = dock.labelling
     while (region := labelling.region) and "open" in labelling.states():
         inside = (
             labelling.project.read_regions(region.image, region.partition)
             == region.region
         )
-        dock.answer(int(np.bincount(truth[region.image][inside]).argmax()))
+        label = int(np.bincount(truth[region.image][inside]).argmax())
+        hands.key(labelling.project.classes[label - 1].key)
 
 
 @pytest.mark.parametrize(
@@ -532,17 +583,15 @@ def answer_all(dock, truth):
     ],
 )
 def test_a_published_system_goes_its_rounds_in_the_window(
-    working, truth, qtbot, shown_errors, system, budget, asking, shown
+    working, at_work, truth, qtbot, shown_errors, system, budget, asking, shown
 ):
     dock = working
     dock.round_panel.set_value(QuerySettings(system, budget, **asking))
     for _ in range(2):
-        dock.ask()
-        wait_idle(qtbot, dock)
-        answer_all(dock, truth)
+        click(at_work, dock, qtbot, "Ask")
+        answer_all(at_work, dock, truth)
         wait_idle(qtbot, dock)  # it looks at the shown image by itself
-        dock.learn()
-        wait_idle(qtbot, dock)
+        click(at_work, dock, qtbot, "Learn")
     assert shown_errors == []
     assert dock.project.weights.rounds == (1, 2)
     assert shown in dock.viewer.layers
@@ -550,41 +599,37 @@ def test_a_published_system_goes_its_rounds_in_the_window(
     assert any(labels is not None for labels in pseudo) == (system == "cisc-r")
 
 
-def test_a_whole_round_in_the_window_with_a_real_worker(working, truth, qtbot):
+def test_a_whole_round_in_the_window_with_a_real_worker(working, at_work, truth, qtbot):
     dock, viewer = working, working.viewer
     dock.live_panel.set_on(True)  # as it is at first
     dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
-    dock.ask()
-    wait_idle(qtbot, dock)
+    click(at_work, dock, qtbot, "Ask")
     labelling = dock.labelling
-    answer_all(dock, truth)
+    answer_all(at_work, dock, truth)
     assert dock.next_step.text() == "All regions are answered. Press Learn."
-    dock.learn()
-    wait_idle(qtbot, dock)
+    click(at_work, dock, qtbot, "Learn")
     qtbot.waitUntil(lambda: bool(layers.of_role(viewer, "map")))
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
     assert dock.next_step.text().startswith("Look at the heat map")
     first = {(r.image, r.region) for r in labelling.selection.regions}
     wait_idle(qtbot, dock)
-    dock.ask()
-    wait_idle(qtbot, dock)
+    click(at_work, dock, qtbot, "Ask")
     assert labelling.selection.round == 2
     assert first.isdisjoint((r.image, r.region) for r in labelling.selection.regions)
     pid = dock.background.worker.pid
     dock.shut_down()
     with pytest.raises(ProcessLookupError):
-        import os
-
         os.kill(pid, 0)
 
 
-def test_an_answer_leaves_the_progress_of_tasks_alone(dock, labelling, monkeypatch):
+def test_an_answer_leaves_the_progress_of_tasks_alone(
+    hands, dock, labelling, learn, monkeypatch
+):
     painted = []
     monkeypatch.setattr(dock.round_panel._bar, "reset", lambda: painted.append(1))
-    dock.answer(1)
+    hands.key("1")
+    assert labelling.states()[0] == "answered"
     assert painted == []
-    dock.learn()
-    dock.background.close()
-    dock._end_task()
+    learn()
     assert painted == [1]

@@ -1,4 +1,5 @@
 import pytest
+from panels import PanelHands
 
 from napari_alseg.settings import (
     NetworkSettings,
@@ -30,3 +31,15 @@ def test_a_form_takes_new_settings_and_keeps_to_limits(qtbot):
     assert form.value() == changed
     with pytest.raises(ValueError, match="10000"):
         form.container["epochs"].value = 20_000
+
+
+def test_nobody_can_type_beyond_the_limits(qtbot):
+    form = SettingsForm(TrainingSettings(recipe="partial"))
+    qtbot.addWidget(form.native)
+    hands = PanelHands(qtbot, form.native)
+    hands.begin()
+    epochs = form.container["epochs"].native
+    hands.enter(epochs, "7")
+    assert form.value().epochs == 7
+    hands.enter(epochs, "20000")
+    assert form.value().epochs <= 10_000

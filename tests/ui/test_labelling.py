@@ -1,23 +1,20 @@
 import numpy as np
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QAbstractSpinBox, QDockWidget
 
 from napari_alseg.store import Project
 from napari_alseg.ui import layers
 from napari_alseg.ui.maps import Shown
 
 
-def press(layer_or_viewer, key):
-    """Call what a key is bound to, as napari does."""
-    from napari.utils.key_bindings import coerce_keybinding
-
-    layer_or_viewer.keymap[coerce_keybinding(key)](layer_or_viewer)
+def annotation(labelling):
+    return layers.find(labelling.viewer, "annotation")
 
 
-def paint(labelling, rows, columns, label):
-    layer = layers.find(labelling.viewer, "annotation")
-    layer.data_setitem((np.array(rows), np.array(columns)), label)
-    QApplication.processEvents()
+def inner_pixel(labelling, region):
+    """A pixel of a region of the shown image."""
+    rows, columns = np.nonzero(inside(labelling, region))
+    return int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
 
 
 def on_disk(labelling):
@@ -41,10 +38,9 @@ def test_the_first_open_region_is_current_shown_and_centred(labelling):
     assert region.bounds.column_start <= column <= region.bounds.column_stop
 
 
-def test_a_class_key_fills_the_region_on_disk_and_goes_on(labelling):
-    region, layer = labelling.region, layers.find(labelling.viewer, "annotation")
-    image = labelling.image
-    press(layer, "3")
+def test_a_class_key_fills_the_region_on_disk_and_goes_on(hands, labelling):
+    region, image = labelling.region, labelling.image
+    hands.key("3")
     with Project.open(labelling.project.path, "read") as project:
         labels = project.read_labels(image)
     assert (labels[inside(labelling, region)] == 3).all()
@@ -53,34 +49,27 @@ def test_a_class_key_fills_the_region_on_disk_and_goes_on(labelling):
     assert labelling.position == 1
 
 
-def test_a_region_that_is_not_on_screen_is_not_answered(labelling):
-    layer = layers.find(labelling.viewer, "annotation")
+def test_a_region_that_is_not_on_screen_is_not_answered(hands, labelling):
     image = labelling.image
-    other = next(each for each in labelling.project.images() if each != image)
-    labelling.show(other)
-    layer = layers.find(labelling.viewer, "annotation")
-    for key in ("3", "w", "s"):
-        press(layer, key)
-    assert layer.selected_label == 3  # for the brush
+    hands.key("PgDown")
+    other = labelling.image
+    assert other != image
+    hands.key("3", "W", "S")
+    assert annotation(labelling).selected_label == 3  # for the brush
     assert labelling.states()[0] == "open"
     assert (labelling.position, labelling.image) == (0, other)
-    labelling.show(image)
-    press(layers.find(labelling.viewer, "annotation"), "3")
+    hands.key("PgUp", "3")
     assert labelling.states()[0] == "answered"
 
 
-def test_keys_work_whichever_layer_of_ours_is_active(labelling):
-    for owner in (labelling.viewer, *layers.ours(labelling.viewer)):
-        count = labelling.states().count("answered")
-        press(owner, "1")
-        assert labelling.states().count("answered") == count + 1
-
-
-def test_a_stroke_is_on_disk_at_once(labelling):
-    paint(labelling, [0, 0, 5], [0, 1, 9], 4)
+def test_a_stroke_is_on_disk_at_once(hands, labelling):
+    hands.tool("paint")
+    hands.key("4")
+    hands.stroke((20, 10), (20, 30), (25, 40))
     labels = on_disk(labelling)
-    assert labels[0, 0] == labels[0, 1] == labels[5, 9] == 4
-    assert (labels != 0).sum() == 3
+    assert labels[20, 10] == labels[20, 20] == labels[25, 40] == 4
+    assert 0 < (labels == 4).sum() == (labels != 0).sum() < labels.size
+    assert labelling.states().count("open") == 6
 
 
 def test_a_change_that_no_event_tells_of_is_saved_before_moving_on(labelling):
@@ -90,51 +79,54 @@ def test_a_change_that_no_event_tells_of_is_saved_before_moving_on(labelling):
     assert labelling.project.read_labels(image)[7, 7] == 2
 
 
-def test_undo_takes_back_and_redo_brings_back(labelling):
+def test_undo_takes_back_and_redo_brings_back(hands, labelling):
     region, image = labelling.region, labelling.image
-    labelling.answer(2)
-    labelling.undo()
+    hands.key("2", "Ctrl+Z")
     assert labelling.states()[0] == "open"
     assert labelling.position == 0
     assert labelling.image == image
     assert not on_disk(labelling).any()
-    labelling.redo()
+    hands.key("Ctrl+Shift+Z")
     assert (on_disk(labelling)[inside(labelling, region)] == 2).all()
 
 
-def test_undo_reaches_back_beyond_a_restart(dock, labelling):
-    labelling.answer(2)
+def test_undo_reaches_back_beyond_a_restart(hands, dock, labelling):
+    hands.key("2")
+    assert labelling.states()[0] == "answered"
     dock.open_project(labelling.project.path)
-    dock.undo()
+    hands.key("Ctrl+Z")
     assert dock.labelling.states()[0] == "open"
 
 
-def test_a_skipped_region_stays_blank_and_is_left(labelling):
-    labelling.skip()
+def test_a_skipped_region_stays_blank_and_is_left(hands, labelling):
+    hands.key("S")
     assert labelling.states()[0] == "skipped"
     assert labelling.position == 1
     assert labelling.project.labelled() == ()
 
 
-def test_done_as_painted_keeps_the_painted_labels(labelling):
-    rows, columns = np.nonzero(inside(labelling, labelling.region))
-    image = labelling.image
-    paint(labelling, rows[:3], columns[:3], 5)
-    labelling.accept()
+def test_done_as_painted_keeps_the_painted_labels(hands, labelling):
+    image, pixel = labelling.image, inner_pixel(labelling, labelling.region)
+    annotation(labelling).brush_size = 1
+    hands.tool("paint")
+    hands.key("5")
+    hands.click_pixel(*pixel)
+    hands.key("W")
     assert labelling.states()[0] == "answered"
-    assert (labelling.project.read_labels(image) == 5).sum() == 3
+    labels = labelling.project.read_labels(image)
+    assert labels[pixel] == 5
+    assert (labels != 0).sum() == 1
 
 
-def test_moving_goes_round_the_open_regions_only(labelling):
-    labelling.answer(1)
-    labelling.step(-1)
+def test_moving_goes_round_the_open_regions_only(hands, labelling):
+    hands.key("1", "A")
     assert labelling.position == 5
-    labelling.step(1)
+    hands.key("D")
     assert labelling.position == 1
 
 
-def test_answered_regions_are_outlined_otherwise_than_open_ones(labelling):
-    labelling.answer(1)
+def test_answered_regions_are_outlined_otherwise_than_open_ones(hands, labelling):
+    hands.key("1")
     labelling.show(labelling.selection.regions[0].image)
     outline = layers.find(labelling.viewer, "regions")
     done = labelling.selection.regions[0].region
@@ -143,24 +135,25 @@ def test_answered_regions_are_outlined_otherwise_than_open_ones(labelling):
     assert outline.contour == 1
 
 
-def test_without_an_open_region_a_class_key_picks_the_brush(labelling):
-    for _ in range(6):
-        labelling.answer(1)
+def test_without_an_open_region_a_class_key_picks_the_brush(hands, labelling):
+    hands.key(*"111111")
+    assert "open" not in labelling.states()
     before = on_disk(labelling)
-    press(layers.find(labelling.viewer, "annotation"), "4")
-    assert layers.find(labelling.viewer, "annotation").selected_label == 4
+    hands.key("4")
+    assert annotation(labelling).selected_label == 4
     assert (on_disk(labelling) == before).all()
 
 
-def test_closing_gives_the_keys_back(labelling):
-    from napari.utils.key_bindings import coerce_keybinding
-
-    layer = layers.find(labelling.viewer, "annotation")
-    key = coerce_keybinding("1")
-    assert key in layer.keymap
-    labelling.close()
-    assert key not in layer.keymap
-    assert key not in labelling.viewer.keymap
+def test_closing_gives_the_keys_back(hands, dock, labelling, asked_path):
+    layer, before = annotation(labelling), labelling.project.sequence
+    dock.close_project()
+    hands.key("1", "S", "Ctrl+Z", "H")
+    with Project.open(asked_path, "read") as project:
+        assert set(project.states(1)) == {"open"}
+        assert project.sequence == before
+    hands.key("Ctrl+G")  # napari's own
+    assert dock.viewer.canvas.grid.enabled
+    assert not layer.editable
 
 
 @pytest.mark.parametrize("by_region", [False, True])
@@ -174,48 +167,58 @@ def test_the_map_of_the_image_is_a_layer(labelling, by_region):
     assert layers.of_role(labelling.viewer, "map") == []
 
 
-def test_a_read_only_project_can_be_looked_at(dock, labelling):
-    path = labelling.project.path
-    reader = Project.open(path, "read")
-    from napari_alseg.ui.labelling import Labelling
+def test_a_read_only_project_can_be_looked_at(hands, dock, asked_path, monkeypatch):
+    monkeypatch.setattr("napari_alseg.ui.dock.show_info", lambda _: None)
+    with Project.open(asked_path) as writer:
+        dock.open_project(asked_path)
+        looking = dock.labelling
+        assert not annotation(looking).editable
+        before = writer.sequence
+        hands.key("1", "W", "S", "Ctrl+Z")
+        assert writer.sequence == before
+        assert set(looking.states()) == {"open"}
+        hands.key("D")
+        assert looking.position == 1
+        dock.close_project()
 
-    looking = Labelling(dock.viewer, reader)
-    labelling.close()
-    looking.show(reader.images()[0])
-    assert not layers.find(dock.viewer, "annotation").editable
-    assert "1" not in dock.viewer.keymap
-    looking.close()
-    reader.close()
 
-
-def test_a_key_never_answers_a_round_that_is_not_on_screen(labelling):
+def test_a_key_never_answers_a_round_that_is_not_on_screen(hands, labelling):
     from test_session import ask
 
     with Project.open(labelling.project.path, "borrow") as child:
         ask(child)  # as the child process does while a person is labelling
-    labelling.answer(3)
+    hands.key("3")
     assert labelling.project.states(2).count("answered") == 0
     assert labelling.project.states(1)[0] == "answered"
     labelling.show_round()
     assert labelling.round == 2
 
 
-def test_a_label_that_is_no_class_is_put_back(labelling, quiet):
+def test_a_label_that_is_no_class_is_put_back(hands, labelling, quiet):
     refused = []
     labelling.failed.connect(refused.append)
-    paint(labelling, [3, 4], [3, 4], 9)
-    paint(labelling, [5], [5], 2)
-    labels = on_disk(labelling)
-    assert labels[3, 3] == 0
-    assert labels[5, 5] == 2
+    controls = hands.window.findChild(QDockWidget, "layer controls")
+    hands.tool("paint")
+    boxes = controls.findChildren(QAbstractSpinBox)
+    label = str(annotation(labelling).selected_label)
+    (box,) = (each for each in boxes if each.isVisible() and each.text() == label)
+    hands.enter(box, "9")
+    assert annotation(labelling).selected_label == 9
+    hands.click_pixel(10, 10)
+    assert not on_disk(labelling).any()
+    hands.qtbot.waitUntil(lambda: bool(refused))
     assert "is no class" in refused[0]
+    hands.canvas.setFocus()
+    hands.key("2")
+    hands.click_pixel(30, 40)
+    labels = on_disk(labelling)
+    assert (labels[10, 10], labels[30, 40]) == (0, 2)
     assert "is no class" in quiet.pop()
 
 
-def test_a_removed_annotation_layer_comes_back(labelling):
-    labelling.viewer.layers.remove(layers.find(labelling.viewer, "annotation"))
-    labelling.answer(1)
-    labelling.answer(1)
+def test_a_removed_annotation_layer_comes_back(hands, labelling):
+    labelling.viewer.layers.remove(annotation(labelling))
+    hands.key("1", "1")
     assert layers.find(labelling.viewer, "annotation") is not None
     assert labelling.states().count("answered") == 2
 

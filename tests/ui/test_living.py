@@ -1,12 +1,19 @@
 """Live: what the child is told, and what its news do to the window."""
 
 from dataclasses import replace
+from functools import cached_property
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS
+from hands import Hands
 from napari.components import ViewerModel
+from panels import named, settle
+from psygnal import SignalInstance
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_alseg import regions
 from napari_alseg.arrays import Bounds, Progress, Ranking, Region
@@ -20,8 +27,6 @@ from napari_alseg.ui.maps import Shown
 from napari_alseg.ui.scores import put_by_live, reason
 from napari_alseg.wishes import News
 
-REST = 80
-"""Milliseconds after which a wish would have been told."""
 PATIENCE = 30
 """Seconds after which a task that a test holds up goes on by itself."""
 
@@ -33,7 +38,7 @@ def living(dock, asked_path, qtbot):
     dock.open_project(asked_path)
     told = dock.living.background.worker.told
     qtbot.waitUntil(lambda: len(told) == 1)
-    qtbot.wait(REST)
+    settle(qtbot, dock.living)
     told.clear()
     return dock.living
 
@@ -59,11 +64,28 @@ def say(living, dock, qtbot):
     return say
 
 
+class Sheet(QWidget):
+    """A canvas that is never painted."""
+
+    frameSwapped = Signal()
+
+
+class Windowless(ViewerModel):
+    """A viewer that has layers and no window, which costs a second."""
+
+    @cached_property
+    def window(self):
+        draw = SimpleNamespace(draw=SignalInstance((object,)))
+        scene = SimpleNamespace(events=draw, set_current=lambda: None)
+        canvas = SimpleNamespace(native=Sheet(), _scene_canvas=scene)
+        return SimpleNamespace(_qt_viewer=SimpleNamespace(canvas=canvas))
+
+
 @pytest.fixture
 def queue(asked_path, qapp):
     """The labelling of a project, without a window."""
     with Project.open(asked_path) as project:
-        labelling = Labelling(ViewerModel(), project)
+        labelling = Labelling(Windowless(), project)
         labelling.show_round()
         yield labelling
         labelling.close()
@@ -118,38 +140,41 @@ def test_the_first_wish_starts_the_child_with_the_settings_of_the_window(
     assert (wish.similar_to, wish.rank) == (None, True)
 
 
-def test_each_change_is_told_once(dock, told, qtbot):
-    labelling = dock.labelling
-    stroke = (np.array([3, 4]), np.array([3, 4])), 2
-    other = next(each for each in dock.project.images() if each != labelling.image)
+def test_each_change_is_told_once(hands, dock, told, qtbot):
+    labelling, maps = dock.labelling, named(dock.maps_panel, "Maps")
+    bounds = labelling.region.bounds
+    hands.tool("paint")
     for change in (
-        lambda: layers.find(dock.viewer, "annotation").data_setitem(*stroke),
-        dock.undo,
-        lambda: dock.answer(2),
-        dock.skip,
-        lambda: dock.show_image(other),
-        lambda: dock.maps_panel.set_value(Shown(("margin", "difficulty"), maps=True)),
+        lambda: hands.click_pixel(bounds.row_start, bounds.column_start),
+        lambda: hands.key("Ctrl+Z"),
+        lambda: hands.key("W"),
+        lambda: hands.key("S"),
+        lambda: hands.key("D"),
+        lambda: hands.key("PgDown"),
+        lambda: hands.tick(maps, "margin"),
+        lambda: hands.tick(maps, "difficulty"),
     ):
+        settle(qtbot, dock.living)
         told.clear()
         change()
-        qtbot.wait(REST)
+        settle(qtbot, dock.living)
         (wish,) = told
         assert wish.image == labelling.image
-    assert wish.image == other
-    assert wish.maps == ("margin",)  # a light head makes no other
+    assert wish.maps == ("entropy", "margin")  # a light head makes no other
 
 
-def test_several_changes_in_a_moment_are_one_wish(dock, told, qtbot):
-    for label in (1, 2, 3):
-        dock.answer(label)
-    qtbot.wait(REST)
+def test_several_changes_in_a_moment_are_one_wish(hands, dock, told, qtbot):
+    asked = dock.labelling.selection.regions
+    hands.freeze("D", "D", "D")
+    settle(qtbot, dock.living)
     (wish,) = told
-    assert len(wish.coming) == 2
+    assert wish.image == asked[3].image
+    assert wish.coming == tuple(asked[at].image for at in (4, 5, 0, 1, 2))
 
 
 @pytest.mark.parametrize("failing", [False, True])
 def test_live_rests_while_ask_runs_and_one_wish_after_it(
-    dock, worker, told, qtbot, monkeypatch, failing
+    hands, dock, worker, told, qtbot, monkeypatch, failing
 ):
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", lambda _: None)
     ended = Event()
@@ -160,35 +185,38 @@ def test_live_rests_while_ask_runs_and_one_wish_after_it(
             worker.fail()
 
     worker.deed = ask
-    dock.ask()
-    dock.answer(1)
-    qtbot.waitUntil(lambda: bool(told))
+    hands.press_button(dock.round_panel, "Ask")
+    hands.key("1")
+    settle(qtbot, dock.living)
+    assert told
     assert dock.background.busy and all(wish.rest for wish in told)
     told.clear()
     ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
-    qtbot.wait(REST)
+    settle(qtbot, dock.living)
     (after,) = told
     assert not after.rest
     assert after.others > 0  # its maps may have been written over
 
 
-def test_the_pool_is_not_ranked_while_learn_runs(dock, worker, told, qtbot):
+def test_the_pool_is_not_ranked_while_learn_runs(hands, dock, worker, told, qtbot):
     ended = Event()
     worker.deed = lambda *_: ended.wait(PATIENCE)
-    dock.learn()
-    qtbot.waitUntil(lambda: len(told) == 1)
-    assert dock.background.busy and not told[0].rank
+    hands.press_button(dock.round_panel, "Learn")
+    settle(qtbot, dock.living)
+    assert dock.background.busy
+    assert [wish.rank for wish in told] == [False]
     ended.set()
-    qtbot.waitUntil(lambda: len(told) == 2)
-    assert not dock.background.busy and told[1].rank
+    qtbot.waitUntil(lambda: not dock.background.busy)
+    settle(qtbot, dock.living)
+    assert [wish.rank for wish in told] == [False, True]
 
 
 def test_a_project_to_look_at_only_is_not_followed(dock, asked_path, qtbot):
     with Project.open(asked_path):
         dock.live_panel.set_on(True)
         dock.open_project(asked_path)
-        qtbot.wait(REST)
+        settle(qtbot, dock.living)
         worker = dock.living.background.worker
         assert (worker.asked, worker.told) == ([], [])
         assert not dock.living.on
@@ -199,17 +227,19 @@ def test_without_question_and_label_there_is_nothing_to_follow(
 ):
     dock.live_panel.set_on(True)
     dock.open_project(project_path)
-    qtbot.wait(REST)
+    settle(qtbot, dock.living)
     assert dock.living.background.worker.asked == []
     assert dock.live_panel.texts()[0] == "Map: comes with the first labels."
 
 
-def test_ask_takes_the_live_network_only_if_live_is_on(dock, worker, living, qtbot):
+def test_ask_takes_the_live_network_only_if_live_is_on(
+    hands, dock, worker, living, qtbot
+):
     dock.round_panel.network.set_value(TINY_NETWORK)
-    for on in (True, False):
-        dock.live_panel.set_on(on)
-        dock.ask()
+    for _ in range(2):
+        hands.press_button(dock.round_panel, "Ask")
         qtbot.waitUntil(lambda: not dock.background.busy)
+        hands.key("Shift+V")
     given = [about["live"] for task, about in worker.asked if task == "query"]
     assert given == [TINY_NETWORK, None]
 
@@ -291,11 +321,11 @@ def test_a_map_that_misses_labels_is_not_said_to_know_all(dock, say):
 
 
 def test_a_map_without_the_latest_label_is_not_said_to_know_all(
-    dock, living, told, say, qtbot
+    hands, dock, living, told, say, qtbot
 ):
-    told.clear()
-    dock.labelling.answer(1)
-    qtbot.waitUntil(lambda: bool(told))
+    hands.key("1")
+    settle(qtbot, living)
+    assert told
     before = dock.live_panel.texts()[0]
     sequence = dock.labelling.project.sequence
     say("looked", image=dock.labelling.image, sequence=sequence - 1)
@@ -305,20 +335,21 @@ def test_a_map_without_the_latest_label_is_not_said_to_know_all(
 
 
 def test_a_form_that_does_not_go_together_keeps_live_on(
-    dock, living, told, qtbot, monkeypatch
+    hands, dock, living, told, qtbot
 ):
-    good = living._query()
-    misfit = replace(good, acquisition="core-set", choice="top")
-    monkeypatch.setattr(living, "_query", lambda: misfit)
-    told.clear()
-    dock.labelling.answer(1)
-    qtbot.waitUntil(lambda: bool(told))
+    panel = dock.round_panel
+    good = panel.value()
+    hands.unfold(panel, "Parameters")
+    hands.choose(named(panel, "acquisition"), "core-set")
+    assert panel.value().acquisition == "core-set"
+    hands.key("1")
+    settle(qtbot, living)
     assert told[-1].query == good
     assert dock.live_panel.on
 
 
-def test_a_long_search_is_said(dock, living, qtbot):
-    living.toggle_similar()
+def test_a_long_search_is_said(hands, dock, living, qtbot):
+    hands.key("Shift+S")
     living.background.worker.news.put(Progress(3, 20, "looking through the pool"))
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[2])
 
@@ -397,10 +428,10 @@ def test_what_comes_is_told_from_the_current_region_on(queue):
 
 
 def test_similar_regions_are_lit_until_the_key_is_pressed_again(
-    dock, living, told, say, qtbot
+    hands, dock, living, told, say, qtbot
 ):
     labelling = dock.labelling
-    living.press("Shift-S")
+    hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
     assert told[-1].similar_to == labelling.region.region
     alike = others(labelling, 3, labelling.image)
@@ -409,27 +440,26 @@ def test_similar_regions_are_lit_until_the_key_is_pressed_again(
     wanted = np.isin(labelling.region_map, [each.region for each in alike])
     np.testing.assert_array_equal(lit, wanted)
     assert dock.live_panel.texts()[2] == "Similar: 3 regions lit, in 1 images."
-    living.press("Shift-S")
+    hands.key("Shift+S")
     assert layers.find(dock.viewer, "lit") is None
     assert dock.live_panel.texts()[2] == ""
-    dock.answer(1)
+    hands.key("1")
     qtbot.waitUntil(lambda: told[-1].similar_to is None)
 
 
 def test_on_another_image_no_region_is_taken_for_one_of_the_same_number(
-    dock, living, told, qtbot
+    hands, dock, living, told, qtbot
 ):
-    living.press("Shift-S")
+    hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
     image = dock.labelling.image
-    other = next(name for name in dock.project.images() if name != image)
-    dock.show_image(other)
-    qtbot.waitUntil(lambda: told[-1].image == other)
+    hands.key("PgDown")
+    qtbot.waitUntil(lambda: told[-1].image != image)
     assert told[-1].similar_to is None
 
 
-def test_where_nothing_can_be_compared_it_is_said(dock, living, say):
-    living.press("Shift-S")
+def test_where_nothing_can_be_compared_it_is_said(hands, dock, living, say):
+    hands.key("Shift+S")
     say("similar")
     assert "no regions to compare" in dock.live_panel.texts()[2]
     assert dock.labelling.similar == ()
@@ -477,13 +507,13 @@ def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
 
 
 def test_switched_off_it_ends_the_child_and_the_network_looks_again(
-    dock, worker, living, told, say, qtbot
+    hands, dock, worker, living, told, say, qtbot
 ):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    living.press("Shift-S")
+    hands.key("Shift+S")
     say("similar", regions=tuple(others(dock.labelling, 3)))
     assert worker.asked == []
-    living.press("Shift-V")
+    hands.key("Shift+V")
     assert living.background.worker.closed
     assert not living.background.busy
     assert dock.labelling.similar == ()
@@ -491,16 +521,16 @@ def test_switched_off_it_ends_the_child_and_the_network_looks_again(
     assert dock.live_panel.texts()[0].startswith("Off")
     qtbot.waitUntil(lambda: not dock.background.busy)
     told.clear()
-    dock.answer(1)
-    qtbot.wait(REST)
+    hands.key("1")
+    settle(qtbot, living)
     assert told == []
-    living.press("Shift-V")
+    hands.key("Shift+V")
     qtbot.waitUntil(lambda: bool(told))
     assert living.background.busy
 
 
 def test_a_failure_switches_it_off_and_is_told_once(
-    dock, living, told, qtbot, monkeypatch
+    hands, dock, living, told, qtbot, monkeypatch
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
@@ -508,8 +538,8 @@ def test_a_failure_switches_it_off_and_is_told_once(
     qtbot.waitUntil(lambda: not living.on)
     assert said == ["Live: no such encoder"]
     told.clear()
-    dock.answer(1)
-    qtbot.wait(REST)
+    hands.key("1")
+    settle(qtbot, living)
     assert told == []
     assert dock.labelling.states()[0] == "answered"
 
@@ -529,22 +559,25 @@ def test_the_child_ends_with_the_project(dock, living):
 def test_two_answers_and_a_real_child_draws_what_it_predicts(
     make_napari_viewer, asked_path, truth, qtbot
 ):
-    viewer = make_napari_viewer()
+    viewer = make_napari_viewer(show=True)
     dock = ActiveLearningDock(viewer)
     viewer.window.add_dock_widget(dock)
+    hands = Hands(qtbot, viewer)
+    hands.begin()
     dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
     dock.round_panel.network.set_value(TINY_NETWORK)
     dock.open_project(asked_path)
     panel = dock.live_panel
     qtbot.waitUntil(lambda: "two classes" in panel.texts()[0])
     before = ids(dock.labelling)
-    dock.answer(1)
+    hands.key("1")
     qtbot.waitUntil(lambda: "second class" in panel.texts()[0])
-    dock.answer(2)
+    hands.key("2")
     qtbot.waitUntil(lambda: layers.find(viewer, "prediction") is not None)
     assert layers.find(viewer, "map", "entropy") is not None
     qtbot.waitUntil(lambda: ids(dock.labelling) != before)
     assert ids(dock.labelling)[:3] == before[:3]
+    hands.end()
     dock.shut_down()
     with Project.open(asked_path) as project:
         assert project.weights.aside_card("live") is not None
@@ -568,15 +601,13 @@ def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):
     assert layers.find(dock.viewer, "map", "entropy") is None
 
 
-def test_what_is_missing_is_not_said_before_the_child_knows(dock, project_path, qtbot):
+def test_what_is_missing_is_not_said_before_the_child_knows(
+    hands, dock, project_path, qtbot
+):
     dock.live_panel.set_on(True)
     dock.open_project(project_path)
-    living = dock.living
-    living._set_waiting(True)
-    living._heard = False
-    dock.project.stroke(
-        dock.labelling.image, Bounds(0, 0, 1, 2), np.array([[1, 2]], np.uint8)
-    )
-    living.wish_soon()
-    qtbot.waitUntil(lambda: not living.waiting)
+    assert dock.living.waiting
+    hands.tool("paint")
+    hands.click_pixel(5, 5)
+    qtbot.waitUntil(lambda: not dock.living.waiting)
     assert "second class" not in dock.next_step.text()

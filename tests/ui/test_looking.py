@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hands import button
+from panels import named
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox
 
 from napari_alseg.arrays import Ranking
 from napari_alseg.errors import BadValue
@@ -13,7 +16,6 @@ from napari_alseg.store import Project
 from napari_alseg.systems import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.maps import Shown
-from napari_alseg.ui.scores import Range
 
 
 def wait_idle(qtbot, dock):
@@ -61,6 +63,17 @@ def ranked(dock, ranked_path):
     return dock.labelling
 
 
+def under_mouse(dock):
+    """What the table of values says, by name."""
+    table = named(dock, "Values under the mouse")
+    rows = range(table.rowCount())
+    return {table.item(r, 0).text(): table.item(r, 1).text() for r in rows}
+
+
+def list_of_maps(dock):
+    return named(dock.maps_panel, "Maps")
+
+
 def maps_on_screen(dock):
     return {layers.key(layer)[1] for layer in layers.of_role(dock.viewer, "map")}
 
@@ -69,10 +82,8 @@ def maps_on_screen(dock):
 
 
 def test_several_maps_are_layers_of_their_own_from_one_look(
-    dock, worker, labelling, qtbot
+    hands, dock, worker, labelling, qtbot
 ):
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-
     def look(task, path, arguments):
         with Project.open(path, "borrow") as child:
             for name in arguments["maps"]:
@@ -82,20 +93,24 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
         return arguments["image"]
 
     worker.deed = look
-    dock.maps_panel.set_value(Shown(("entropy", "margin", "ripu"), maps=True))
+    for name in ("margin", "ripu"):
+        hands.tick(list_of_maps(dock), name)
+    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    hands.key("PgDown")
     wait_idle(qtbot, dock)
     qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3)
     looks = [arguments["maps"] for task, arguments in worker.asked if task == "look"]
     assert len(looks) == 1 and set(looks[0]) == {"entropy", "margin", "ripu"}
     renamed = layers.find(dock.viewer, "map", "margin")
     renamed.name = "mine"
-    dock.maps_panel.set_value(Shown(("margin",), maps=True))
+    for name in ("entropy", "ripu"):
+        hands.tick(list_of_maps(dock), name)
     assert maps_on_screen(dock) == {"margin"}
     assert layers.find(dock.viewer, "map", "margin").name == "mine"
 
 
 def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
-    dock, worker, labelling, qtbot, monkeypatch
+    hands, dock, worker, labelling, qtbot, monkeypatch
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
@@ -111,23 +126,24 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
         return arguments["image"]
 
     worker.deed = look
-    dock.maps_panel.set_value(Shown(("entropy", "difficulty"), maps=True))
+    hands.tick(list_of_maps(dock), "difficulty")
     qtbot.waitUntil(lambda: dock.maps_panel.value().names == ("entropy",))
     wait_idle(qtbot, dock)
     assert len(said) == 1 and "learn anew" in said[0]
     assert maps_on_screen(dock) == {"entropy"}
 
 
-def test_side_by_side_and_back(dock, labelling):
+def test_side_by_side_and_back(hands, dock, labelling):
     dock.show_image(dock.project.images()[0])
     before = [layer.name for layer in dock.viewer.layers]
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True, side_by_side=True))
+    hands.key("H", "Shift+H")
     assert dock.viewer.canvas.grid.enabled
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
+    hands.toggle(button(dock.maps_panel, "side by side"))
     assert not dock.viewer.canvas.grid.enabled
     assert set(before) <= {layer.name for layer in dock.viewer.layers}
     assert len(layers.of_role(dock.viewer, "image")) == 1
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True, side_by_side=True))
+    hands.key("Shift+H")
+    assert dock.viewer.canvas.grid.enabled
     dock.close_project()
     assert not dock.viewer.canvas.grid.enabled
 
@@ -135,18 +151,19 @@ def test_side_by_side_and_back(dock, labelling):
 # --- the mouse ------------------------------------------------------------------------
 
 
-def test_the_values_under_the_mouse_are_those_on_screen(dock, ranked):
-    image = dock.project.images()[0]
-    dock.show_image(image)
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
-    shown = dock.looking._pointer.read((20.0, 30.0))
+def test_the_values_under_the_mouse_are_those_on_screen(hands, dock, ranked):
+    dock.show_image(dock.project.images()[0])
+    hands.key("H")
+    hands.move_to(20, 30)
+    shown = under_mouse(dock)
     score = layers.find(dock.viewer, "map", "entropy").data[20, 30]
     region = ranked.region_map[20, 30]
     assert shown["row, column"] == "20, 30"
     assert shown["entropy"] == f"{score:.3f}"
     assert shown["region score"] == f"{region / 100:.3f}"
     assert shown["label"] == "-"
-    assert dock.looking._pointer.read((-5.0, 3.0))["entropy"] == "-"
+    hands.move_to(20, -1)
+    assert under_mouse(dock)["entropy"] == "-"
 
 
 def test_closing_leaves_no_callback_behind(dock, ranked):
@@ -154,20 +171,6 @@ def test_closing_leaves_no_callback_behind(dock, ranked):
     before = len(dock.viewer.mouse_move_callbacks)
     dock.close_project()
     assert len(dock.viewer.mouse_move_callbacks) == before - 1
-
-
-def test_a_real_mouse_over_the_canvas_shows_the_values(dock, labelling, qtbot):
-    dock.show_image(dock.project.images()[0])
-    dock.maps_panel.set_value(Shown(("entropy",), maps=True))
-    canvas = dock.viewer.window._qt_viewer.canvas
-    canvas._scene_canvas.events.mouse_move(
-        pos=np.array(canvas.size)[::-1] // 2, modifiers=(), button=None
-    )
-    shown = dock.maps_panel._values.value()
-    row, column = map(int, shown["row, column"].split(", "))
-    assert [row, column] == np.round(dock.viewer.cursor.position[-2:]).tolist()
-    score = layers.find(dock.viewer, "map", "entropy").data[row, column]
-    assert shown["entropy"] == f"{score:.3f}"
 
 
 # --- pseudo labels --------------------------------------------------------------------
@@ -185,20 +188,18 @@ def taught(dock, labelling):
     return image
 
 
-def press(dock, key):
-    bound = {str(k): deed for k, deed in dock.viewer.keymap.items()}
-    bound[key](dock.viewer)
-
-
-def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(dock, taught):
+def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(
+    hands, dock, taught
+):
     layer = layers.find(dock.viewer, "pseudo")
     assert (layer.name, layer.visible, layer.editable) == (
         *("pseudo labels", False, False),
     )
     assert layers.find(dock.viewer, "annotation").editable
-    press(dock, "Shift+L")
+    hands.key("Shift+L")
     assert layer.visible and dock.maps_panel.value().pseudo
-    layer.visible = False
+    hands.eye(layer)
+    assert not layer.visible
     assert not dock.maps_panel.value().pseudo
     colour = layer.colormap.map(np.array([2]))[0, :3]
     wanted = np.array(dock.project.classes[1].colour) / 255
@@ -210,27 +211,33 @@ def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(dock, taug
     np.testing.assert_array_equal(dock.project.read_labels(taught), before)
 
 
-def test_pseudo_labels_come_and_go_with_the_image(dock, worker, taught, qtbot):
+def test_pseudo_labels_come_and_go_with_the_image(hands, dock, worker, taught):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    panel, other = dock.maps_panel, dock.project.images()[1]
-    weight = next(i for i in panel._list.items() if i.text() == "pseudo-weight")
-    assert not weight.isHidden() and not panel._pseudo.isHidden()
-    panel.set_value(Shown(("pseudo-weight",), maps=True, pseudo=True))
+    box = next(
+        each
+        for each in dock.maps_panel.findChildren(QCheckBox)
+        if each.text().startswith("pseudo labels")
+    )
+    weight = list_of_maps(dock).items()[-1]
+    assert not weight.isHidden() and box.isVisible()
+    for name in ("entropy", "pseudo-weight"):
+        hands.tick(list_of_maps(dock), name)
+    hands.toggle(box)
     layer = layers.find(dock.viewer, "map", "pseudo-weight")
     assert layer.colormap.name == "viridis"
     assert tuple(layer.contrast_limits) == (0, 1)
-    assert dock.looking._pointer.read((20.0, 30.0)) == {
+    hands.move_to(20, 30)
+    assert under_mouse(dock) == {
         "row, column": "20, 30",
         "pseudo-weight": "0.250",
         "pseudo label": dock.project.classes[1].name,
         "label": "-",
     }
-    dock.show_image(other)
+    hands.key("PgDown")
     assert layers.find(dock.viewer, "pseudo") is None
     assert maps_on_screen(dock) == set()
-    assert weight.isHidden() and panel._pseudo.isHidden()
-    assert panel._note.text() == ""
-    dock.show_image(taught)
+    assert weight.isHidden() and box.isHidden()
+    hands.key("PgUp")
     assert layers.find(dock.viewer, "pseudo").visible
     assert maps_on_screen(dock) == {"pseudo-weight"}
     dock.project.clear_pseudo_labels()
@@ -239,14 +246,15 @@ def test_pseudo_labels_come_and_go_with_the_image(dock, worker, taught, qtbot):
     assert worker.asked == []  # no look could make them
 
 
-def test_pseudo_labels_have_a_cell_side_by_side(dock, taught):
-    dock.maps_panel.set_value(Shown(pseudo=True, side_by_side=True))
+def test_pseudo_labels_have_a_cell_side_by_side(hands, dock, taught):
+    hands.tick(list_of_maps(dock), "entropy")
+    hands.key("Shift+L", "Shift+H")
     images = {layers.key(layer)[1] for layer in layers.of_role(dock.viewer, "image")}
     assert images == {"", "pseudo"}
 
 
 def test_after_learning_from_unlabelled_images_their_labels_are_shown(
-    dock, worker, labelling, qtbot
+    hands, dock, worker, labelling, qtbot
 ):
     image = labelling.image
 
@@ -256,13 +264,13 @@ def test_after_learning_from_unlabelled_images_their_labels_are_shown(
         return "done"
 
     worker.deed = learn
-    dock.round_panel.training._unlabelled.click()
+    hands.toggle(button(dock.round_panel, "Use unlabelled images"))
     for _ in range(2):
-        dock.learn()
+        hands.press_button(dock.round_panel, "Learn")
         wait_idle(qtbot, dock)
         assert layers.find(dock.viewer, "pseudo").visible
     worker.deed = lambda *_: dock.project.clear_pseudo_labels()
-    dock.learn()
+    hands.press_button(dock.round_panel, "Learn")
     wait_idle(qtbot, dock)
     assert layers.find(dock.viewer, "pseudo") is None
 
@@ -270,14 +278,27 @@ def test_after_learning_from_unlabelled_images_their_labels_are_shown(
 # --- scores ---------------------------------------------------------------------------
 
 
-def test_a_brushed_range_lights_exactly_its_regions(dock, ranked):
+def limit(dock, which):
+    """The field with the lowest or highest score that is lit up."""
+    name = f"{which} score that is lit up"
+    return next(
+        each
+        for each in dock.scores_panel.findChildren(QDoubleSpinBox)
+        if each.accessibleName() == name
+    )
+
+
+def test_a_typed_range_lights_exactly_its_regions(hands, dock, ranked):
     dock.show_image(dock.project.images()[0])
-    dock.scores_panel.set_value(Range(0.03, 0.06))
+    hands.key("Shift+R")
+    hands.enter(limit(dock, "Lowest"), "0.03")
+    hands.enter(limit(dock, "Highest"), "0.06")
+    assert dock.scores_panel.value() == pytest.approx((0.03, 0.06))
     lit = layers.find(dock.viewer, "lit").data
     ids = ranked.region_map
     np.testing.assert_array_equal(lit > 0, (ids >= 3) & (ids <= 6))
-    assert dock.scores_panel._count.text() == "16 regions in 4 images, 4 here"
-    dock.scores_panel.set_value(None)
+    assert ranked.lit_ids().tolist() == [3, 4, 5, 6]
+    hands.key("Shift+R")
     assert layers.find(dock.viewer, "lit") is None
 
 
@@ -291,17 +312,18 @@ def test_scores_that_are_all_but_level_have_a_histogram(dock, ranked, kind):
     assert heights.sum() == len(scores)
 
 
-def test_without_a_ranking_the_panel_says_why(dock, labelling):
-    assert dock.scores_panel._plot.isHidden()
+def test_without_a_ranking_the_panel_says_why(hands, dock, labelling):
+    plot = named(dock.scores_panel, "Histogram of the regions' scores")
+    assert plot.isHidden()
     assert "no network yet" in dock.scores_panel._why.text()
-    dock.scores_panel.toggle()
+    hands.key("Shift+R")
     assert dock.scores_panel.value() is None
 
 
 # --- why ------------------------------------------------------------------------------
 
 
-def test_why_gives_score_rank_terms_and_classes(dock, ranked):
+def test_why_gives_score_rank_terms_and_classes(hands, dock, ranked):
     why, region = dock.why_panel.value(), ranked.region
     ranking = dock.project.read_ranking(1)
     row = ranking.row(region.image, region.region)
@@ -311,7 +333,7 @@ def test_why_gives_score_rank_terms_and_classes(dock, ranked):
     best = [(entry.name, p) for entry, p in why.classes]
     assert [name for name, _ in best] == [c.name for c in dock.project.classes[:3]]
     assert [p for _, p in best] == pytest.approx([0.5, 0.3, 0.1], abs=1e-3)
-    dock.step(1)
+    hands.key("D")
     assert dock.why_panel.value().score == pytest.approx(ranked.region.region / 100)
 
 
@@ -349,7 +371,7 @@ def test_the_settings_of_the_round_are_shown_again(dock, project_path):
 
 
 def test_a_newer_project_is_refused_and_the_dock_goes_on(
-    dock, project_path, monkeypatch
+    hands, dock, project_path, monkeypatch
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
@@ -357,7 +379,8 @@ def test_a_newer_project_is_refused_and_the_dock_goes_on(
     content = json.loads(attributes.read_text())
     content["attributes"]["version"] = 99
     attributes.write_text(json.dumps(content))
-    dock.attempt(dock.open_project, project_path)
+    hands.drop(dock, project_path)
+    hands.qtbot.waitUntil(lambda: bool(said))
     assert len(said) == 1 and "99" in said[0]
     assert dock.project is None
     assert dock.next_step.text() == "Make a new project, or open one."

@@ -1,6 +1,8 @@
 from dataclasses import fields
 
 import pytest
+from hands import button
+from panels import PanelHands, named
 
 from napari_alseg.settings import TERMS, RecipeSettings, TrainingSettings
 from napari_alseg.ui.training_panel import NO_SOURCE, RECIPES, TrainingPanel
@@ -14,8 +16,23 @@ def panel(qtbot):
     return panel
 
 
-def choose(panel, recipe):
-    panel._recipe.setCurrentIndex(panel._recipe.findData(recipe))
+@pytest.fixture
+def hands(panel, qtbot):
+    """Keyboard and mouse of the panel, which is on screen."""
+    hands = PanelHands(qtbot, panel)
+    hands.begin()
+    return hands
+
+
+@pytest.fixture
+def choose(panel, hands):
+    """Choose a recipe."""
+
+    def choose(recipe):
+        hands.choose(named(panel, "Recipe"), RECIPES[recipe][0])
+        assert panel.value().recipe == recipe
+
+    return choose
 
 
 def terms(panel):
@@ -38,55 +55,56 @@ def test_the_panel_shows_and_returns_settings_exactly(panel, settings):
     assert panel.terms() == RecipeSettings()
 
 
-def test_every_field_has_one_row_and_every_recipe_a_sentence(panel):
+def test_every_field_has_one_row_and_every_recipe_a_sentence(panel, choose):
     rows = [row.name for form in (panel._common, panel._rest) for row in form.container]
     assert sorted([*rows, "recipe"]) == sorted(f.name for f in fields(TrainingSettings))
     for recipe, (_, sentence) in RECIPES.items():
-        choose(panel, recipe)
-        assert panel.value().recipe == recipe
+        choose(recipe)
         assert panel._sentence.text().startswith(sentence)
     assert RECIPES.keys() == TERMS.keys()
     known = [name for names in TERMS.values() for name in names]
     assert sorted(known) == sorted(f.name for f in fields(RecipeSettings))
 
 
-def test_a_recipe_shows_its_own_parameters_only(panel):
+def test_a_recipe_shows_its_own_parameters_only(panel, choose):
     assert terms(panel) == set()
-    choose(panel, "difficulty")
+    choose("difficulty")
     assert terms(panel) == {"difficulty", "void_is_right"}
 
 
-def test_the_system_decides_unless_a_recipe_is_chosen(panel):
+def test_the_system_decides_unless_a_recipe_is_chosen(panel, choose):
     panel.set_project("consistency", 0)
     assert panel.value().recipe is None
     assert panel.recipe == "consistency"
     assert panel._sentence.text().startswith("Consistency (EquAL): also learns to see")
-    choose(panel, "partial")
+    choose("partial")
     assert panel.recipe == "partial"
 
 
-def test_without_source_images_adaptation_says_what_is_missing(panel):
-    choose(panel, "adaptation")
+def test_without_source_images_adaptation_says_what_is_missing(panel, choose):
+    choose("adaptation")
     assert NO_SOURCE in panel._sentence.text()
     panel.set_project("partial", 3)
     assert NO_SOURCE not in panel._sentence.text()
     panel.set_project("partial", 0)
-    choose(panel, "partial")
+    choose("partial")
     assert NO_SOURCE not in panel._sentence.text()
 
 
 @pytest.mark.parametrize(
     ("system", "without"), [("partial", None), ("rectified", "partial")]
 )
-def test_unlabelled_images_too_is_the_recipe_that_does_so(panel, system, without):
+def test_unlabelled_images_too_is_the_recipe_that_does_so(
+    panel, hands, choose, system, without
+):
     panel.set_project(system, 0)
-    box = panel._unlabelled
+    box = button(panel, "Use unlabelled images")
     assert box.isChecked() == (system == "rectified")
     if not box.isChecked():
-        box.click()
+        hands.toggle(box)
         assert panel.value().recipe == "rectified"
-    box.click()
+    hands.toggle(box)
     assert not box.isChecked()
     assert panel.value().recipe == without
-    choose(panel, "rectified")
+    choose("rectified")
     assert box.isChecked()
