@@ -120,18 +120,19 @@ def _by_affix(
 ) -> list[Found]:
     """Pair by the endings that fit most; several that fit as well are a question."""
     votes: dict[tuple[Affix, Affix], list[tuple[Path, Path]]] = defaultdict(list)
-    usual, any_: tuple[Cores, Cores] = (defaultdict(list), defaultdict(list))
+    every: Cores = defaultdict(list)
+    usual: Cores = defaultdict(list)
     shared = _shared(images)
     for image in images:
         for text, affix in _cores(core(image)):
-            any_[text].append((image, affix))
+            every[text].append((image, affix))
             if affix in shared:
                 usual[text].append((image, affix))
     for mask in masks:
         for text, affix in _cores(core(mask)):
             known = _is_known(affix, suffix)
             if known or not NUMBERED.search(affix.before + affix.after):
-                for image, other in (any_ if known else usual).get(text, ()):
+                for image, other in (every if known else usual).get(text, ()):
                     votes[other, affix].append((image, mask))
     schemes = {
         scheme: each
