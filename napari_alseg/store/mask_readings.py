@@ -144,7 +144,7 @@ def _marked(evidence: Evidence, table: ClassTable) -> Reading | None:
 
 def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield what the values and colours of a table allow."""
-    values = MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+    values = _by_values(evidence, table)
     if evidence.by_value and _knows(evidence, values):
         yield Reading("values", values)
         if evidence.plain:  # grey that is a colour, too, is no question
@@ -154,6 +154,18 @@ def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
         yield Reading("colours", colours)
     elif evidence.by_value and evidence.bits < 8:
         yield from _scaled(evidence, table)
+
+
+def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
+    """Rule by the values of a table; what by convention is no class is ignored."""
+    known = table.labels_of_values
+    kept = evidence.values - set(IGNORED_VALUES)
+    ignored: Iterable[int] = ()
+    if len(kept) > 1:  # 0 and 255 are two classes, not one and nothing
+        ignored = evidence.values & set(IGNORED_VALUES)
+    rule = MaskRule("value", {})
+    rule = _with(rule, evidence, ignored)
+    return MaskRule("value", {**rule.labels, **known})
 
 
 def colour_rule(table: ClassTable) -> MaskRule | None:
@@ -237,6 +249,10 @@ def _objects(evidence: Evidence) -> bool:
     """Whether some mask has several objects, and each mask one a value."""
     several = [each for each in evidence.facts if len(each.pixels) > 2]
     return bool(several) and all(each.objects for each in several)
+
+
+def _may_be_objects(evidence: Evidence, table: ClassTable) -> bool:
+    return len(table.classes) == 2 and evidence.by_value and len(evidence.values) > 2
 
 
 def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
@@ -336,7 +352,7 @@ def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
     _, ignored = _without_ignored(evidence.values, count)
     two = {0: 1, **{v: 2 for v in sorted(evidence.values)[-1:] if v}}
     rules: dict[str, MaskRule | None] = {
-        "values": MaskRule("value", dict(table.labels_of_values)),  # type: ignore[arg-type]
+        "values": _by_values(evidence, table),
         "colours": colour_rule(table),
         "from-0": _with(_from_0(table), evidence, ignored),
         "from-1": _with(_from_1(table), evidence, ignored),
@@ -372,7 +388,7 @@ def _unknown(evidence: Evidence, rule: MaskRule) -> Iterator[str]:
                 yield f"{each.path} has not one channel for each class"
             continue
         keys = [key for key, _ in _keys(each.pixels, rule)]
-        if not keys and each.pixels:
+        if not keys and each.transparent < each.shape[0] * each.shape[1]:
             yield f"{each.path} holds no {rule.by}s of classes"
         strange = [key for key in keys if label_of(rule, key) is None]
         if strange:
@@ -421,12 +437,14 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
         lines += shared
     known = ", ".join(shown_key(key) for key in list(by_table.labels)[:12])
     where = "Add them to classes.csv, or say" if table.rows else "Say"
+    objects = ", or with 'objects' if each value is one object"
     return "\n".join(
         [
             *lines[:20],
             *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
             f"known: {known or 'nothing'}. {where} what they mean with --mask-values, "
-            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'",
+            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'"
+            f"{objects if _may_be_objects(evidence, table) else ''}",
         ]
     )
 

@@ -281,7 +281,48 @@ def test_a_lossy_mask_of_near_values_is_refused(folder, tmp_path):
             find_rule(facts, classes)
 
 
-# --- out and in again -------------------------------------------------------------------
+def test_what_a_table_does_not_name_is_ignored_by_convention(folder, tmp_path):
+    voc = table(tmp_path, "0,bg,0,0,0\n1,plane,128,0,0\n2,bike,0,128,0\n")
+    rule = find_rule(folder(mask(0, 1, 255), mask(0, 2)), voc)
+    assert rule.labels == {0: 1, 1: 2, 2: 3, 255: 0}
+    palette = [0, 0, 0, 128, 0, 0, 0, 128, 0, *[224] * 759]
+    facts = folder(mask(0, 1, 255), palette=palette)
+    assert find_rule(facts, voc, "values").labels[255] == 0
+    facts = folder(mask(0, 1, -1, dtype=np.int16), ending=".tif")
+    assert find_rule(facts, voc).labels[-1] == 0
+
+
+def test_0_and_255_are_no_class_and_nothing_for_a_table_of_0_and_1(folder, tmp_path):
+    two = table(tmp_path, "0,bg,9,9,9\n1,obj,1,2,3\n")
+    with pytest.raises(MaskMismatch, match="no class: 255"):
+        find_rule(folder(mask(0, 255)), two)
+
+
+def test_masks_of_real_numbers_are_named(folder):
+    facts = folder(mask(0.5, 1, dtype=np.float32), ending=".tif")
+    with pytest.raises(MaskMismatch, match=r"0\.tif holds no values of classes"):
+        find_rule(facts, TWO)
+
+
+def test_values_that_may_be_objects_are_told_so(folder):
+    with pytest.raises(MaskMismatch, match="'objects' if each value is one object"):
+        find_rule(folder(mask(0, 1, 2, 3, 4)), TWO)
+    with pytest.raises(MaskMismatch, match=r"other=ignore'$"):
+        find_rule(folder(mask(0, 1, 2, 3, 4)), THREE)
+
+
+def test_a_class_may_be_called_void(folder):
+    facts = folder(mask(0, 1))
+    rule = find_rule(facts, names("void", "cell"), "0=void,1=cell")
+    assert rule.labels == {0: 1, 1: 2}
+
+
+def test_a_choice_of_nothing_is_refused(folder):
+    with pytest.raises(BadValue, match="names no class"):
+        find_rule(folder(mask(0, 1)), TWO, ",")
+
+
+# --- out and in again -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
