@@ -7,7 +7,9 @@ that fits, or the one that was chosen, and refuses with the readings otherwise.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace as replaced
 from itertools import combinations
+from shlex import quote
 from typing import NamedTuple
 
 from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
@@ -104,7 +106,9 @@ def find_rule(
         return rule
     if choice:
         return _chosen(evidence, table, choice)
-    fitting = _distinct(evidence, readings(evidence, table))
+    _refuse_some_turned(facts)
+    found = [*readings(evidence, table), *_as_stored(evidence, table)]
+    fitting = _distinct(evidence, found)
     if len(fitting) > 1:
         raise AmbiguousMasks(_question(fitting, table), tuple(fitting))
     if not fitting:
@@ -296,6 +300,42 @@ def _lie_near(evidence: Evidence, rule: MaskRule) -> bool:
     return near >= NEARLY_ALL * total
 
 
+# --- masks of which 0 is white --------------------------------------------------------
+
+
+def _as_stored(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield readings of masks that say that 0 is white, but do not mean it.
+
+    Some writers (tifffile, scikit-image) say so of every mask of one bit.
+    """
+    if not evidence.by_value or not all(each.turned for each in evidence.facts):
+        return
+    top = 2**evidence.bits - 1
+    stored = [
+        replaced(each, pixels=Counter({(top - v, None): n for (v, _), n in _of(each)}))
+        for each in evidence.facts
+    ]
+    for _, rule in readings(gathered(stored), table):
+        labels = {top - int(v): label for v, label in rule.labels.items()}  # type: ignore[arg-type]
+        names = ("ignore", *table.names)
+        told = [f"{v}={names[labels[v]]}" for v in sorted(evidence.values)]
+        yield Reading(",".join(told), MaskRule("value", labels))  # type: ignore[arg-type]
+
+
+def _of(facts: MaskFacts) -> Iterable[tuple[tuple[int, Colour | None], int]]:
+    return facts.pixels.items()  # type: ignore[return-value]
+
+
+def _refuse_some_turned(facts: Sequence[MaskFacts]) -> None:
+    """Refuse masks of which some say that 0 is white, and some that it is black."""
+    turned = [str(each.path) for each in facts if each.turned]
+    if turned and len(turned) < len(facts):
+        raise MaskMismatch(
+            f"{_files(turned)}: 0 is white there, and black in the other masks; save "
+            "all masks alike, or say what the values seen mean with --mask-values"
+        )
+
+
 # --- what fits ------------------------------------------------------------------------
 
 
@@ -402,7 +442,7 @@ def _some(keys: Sequence[Key]) -> str:
 
 def _question(fitting: Sequence[Reading], table: ClassTable) -> str:
     lines = [
-        f"  --mask-values {reading.word}: {reading.rule.sentence(table.names)}"
+        f"  --mask-values {quote(reading.word)}: {reading.rule.sentence(table.names)}"
         for reading in fitting
     ]
     return "the masks can be read in more than one way; choose one:\n" + "\n".join(

@@ -311,6 +311,25 @@ def test_values_that_may_be_objects_are_told_so(folder):
         find_rule(folder(mask(0, 1, 2, 3, 4)), THREE)
 
 
+def test_one_bit_of_which_0_is_white_is_a_question(folder):
+    """Tifffile says that 0 is white of every mask of one bit; its user does not."""
+    facts = folder(mask(0, 1, dtype=bool), ending=".tif")
+    with pytest.raises(AmbiguousMasks) as error:
+        find_rule(facts, TWO)
+    assert words(error) == ["two-values", "0=object,1=background"]
+    meant = find_rule(facts, TWO, words(error)[1])
+    np.testing.assert_array_equal(labels(facts[0], meant), mask(1, 2))
+    said = find_rule(facts, TWO, "two-values")
+    np.testing.assert_array_equal(labels(facts[0], said), mask(2, 1))
+
+
+def test_0_is_white_in_all_masks_or_in_none(folder):
+    bits = mask(0, 1, dtype=bool)
+    facts = [*folder(bits, ending=".tif"), *folder(bits)]
+    with pytest.raises(MaskMismatch, match=r"0\.tif: 0 is white there"):
+        find_rule(facts, TWO)
+
+
 def test_a_class_may_be_called_void(folder):
     facts = folder(mask(0, 1))
     rule = find_rule(facts, names("void", "cell"), "0=void,1=cell")
