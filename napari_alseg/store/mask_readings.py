@@ -167,9 +167,8 @@ def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
     ignored: Iterable[int] = ()
     if len(kept) > 1:  # 0 and 255 are two classes, not one and nothing
         ignored = evidence.values & set(IGNORED_VALUES)
-    rule = MaskRule("value", {})
-    rule = _with(rule, evidence, ignored)
-    return MaskRule("value", {**rule.labels, **known})
+    unknown = [v for v in (*ignored, *evidence.negative) if v not in known]
+    return MaskRule("value", {**known, **dict.fromkeys(sorted(unknown), 0)})  # type: ignore[dict-item]
 
 
 def colour_rule(table: ClassTable) -> MaskRule | None:

@@ -70,10 +70,11 @@ def _refuse_masks_among(listing: Listing) -> None:
 def _refuse_no_pair(pairs: Pairs, masks: Listing, images: Listing) -> None:
     if not pairs.masks:
         some = ", ".join(path.name for path in masks.images[:3])
+        more = ", ..." if masks.images[3:] else ""
         raise EmptyFolder(
             f"no mask in {masks.folder} has the name of an image of {images.folder} "
-            f"(its masks: {some} ...); a mask is named as its image, or gets one "
-            "ending more (--mask-suffix)"
+            f"(its masks: {some or 'none'}{more}); a mask is named as its image, or "
+            "has something more, such as _mask (--mask-suffix)"
         )
 
 
