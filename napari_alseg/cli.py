@@ -165,6 +165,7 @@ def new(
         create,
         domain,
         plan_folders,
+        plural,
         refuse_taken,
         try_entries,
     )
@@ -183,9 +184,10 @@ def new(
     TERMINAL.drive(create(project, plan))
     with Project.open(project, "read") as made:
         TERMINAL.say(
-            f"{project}: {len(made.images())} images, {len(made.classes)} classes, "
-            f"{len(made.images('validation'))} validation images, "
-            f"{len(made.images('source'))} source images"
+            f"{project}: {plural(len(made.images()), 'image')}, "
+            f"{len(made.classes)} classes, "
+            f"{plural(len(made.images('validation')), 'validation image')}, "
+            f"{plural(len(made.images('source')), 'source image')}"
         )
     TERMINAL.say(f"next: napari-alseg query {project}")
 
@@ -420,14 +422,14 @@ def verify(project: Positional[Path], repair: bool = False) -> None:
     repair
         Rebuild annotations that differ from the ledger.
     """
-    from .store import Project
+    from .store import Project, plural
 
     with Project.open(project, "write" if repair else "read") as opened:
         found = opened.verify(repair=repair)
         left = opened.verify() if repair and found else found
     for problem in found:
         TERMINAL.say(problem)
-    done = f"{len(found)} problems found"
+    done = f"{plural(len(found), 'problem')} found"
     if repair:
         done += f", {len(found) - len(left)} repaired"
     TERMINAL.say(f"{project}: {done}")

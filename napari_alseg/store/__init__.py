@@ -24,6 +24,7 @@ from .importing import (
     plan_folders,
     plan_layers,
     plan_split_folders,
+    plural,
 )
 from .ledger import Cost, Event, ImageInfo
 from .mask_readings import Reading, find_rule
@@ -72,6 +73,7 @@ __all__ = [
     "plan_folders",
     "plan_layers",
     "plan_split_folders",
+    "plural",
     "read_classes",
     "read_entry",
     "read_image",

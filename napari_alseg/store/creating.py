@@ -7,7 +7,7 @@ there when it is whole, so that nothing half-made is ever in its place.
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -138,10 +138,12 @@ def refuse_taken(path: Path) -> None:
     Raises
     ------
     BadValue
-        If the folder is not empty.
+        If the folder is not empty, or is the one that we are in.
     CannotWrite
         If it cannot be looked into.
     """
+    if path.resolve() == Path.cwd():
+        raise BadValue(f"a project is a new folder, not {path}; give it a name")
     try:
         taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
     except OSError as error:
@@ -339,20 +341,41 @@ def built_beside(path: Path) -> Iterator[Path]:
     """Give a folder beside `path` to build in; it is moved there if all goes well.
 
     What an ended process left there is swept first. Killed at any moment, nothing is
-    at `path`.
+    at `path`. Folders above it that were made for it go again, too.
     """
+    path = path.resolve()  # a link leads to the folder that is meant
     beside = path.with_name(f".{path.name}.partial")
+    made = [folder for folder in path.parents if not folder.exists()]
     with writing(path):
         _sweep(beside)
-        beside.parent.mkdir(parents=True, exist_ok=True)
     try:
+        _make_parents(path)
         yield beside
         with writing(path):
             if path.is_dir():
                 path.rmdir()  # an empty one; not every system moves onto it
             os.replace(beside, path)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    except BaseException:
+        _clear(beside, made)
+        raise
+
+
+def _make_parents(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot make {path}: {error.strerror}; choose a folder that can be "
+            "written to"
+        ) from error
+
+
+def _clear(beside: Path, made: Sequence[Path]) -> None:
+    """Take away what was built, and the folders that were made for it if empty."""
+    shutil.rmtree(beside, ignore_errors=True)
+    with suppress(OSError):
+        for folder in made:
+            folder.rmdir()
 
 
 def _sweep(beside: Path) -> None:

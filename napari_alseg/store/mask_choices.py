@@ -38,6 +38,8 @@ def read_choice(text: str, table: ClassTable) -> MaskRule:
             other = label
         else:
             labels.update(dict.fromkeys(_parsed(key, text), label))
+    if not labels and other is None:
+        raise BadValue(f"{text!r} names no class; give one of {', '.join(WORDS)}")
     kinds = {type(key) for key in labels}
     if len(kinds) > 1:
         raise BadValue(f"{text!r} mixes values and colours; give one kind")
@@ -45,10 +47,10 @@ def read_choice(text: str, table: ClassTable) -> MaskRule:
 
 
 def _label_of_name(name: str, table: ClassTable) -> int | None:
-    if name.casefold() in IGNORED:
-        return 0
     names = [each.casefold() for each in table.names]
-    return names.index(name.casefold()) + 1 if name.casefold() in names else None
+    if name.casefold() in names:  # a class may be called 'void'
+        return names.index(name.casefold()) + 1
+    return 0 if name.casefold() in IGNORED else None
 
 
 def _parsed(key: str, text: str) -> list[Key]:

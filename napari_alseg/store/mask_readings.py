@@ -7,7 +7,9 @@ that fits, or the one that was chosen, and refuses with the readings otherwise.
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace as replaced
 from itertools import combinations
+from shlex import quote
 from typing import NamedTuple
 
 from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
@@ -104,7 +106,9 @@ def find_rule(
         return rule
     if choice:
         return _chosen(evidence, table, choice)
-    fitting = _distinct(evidence, readings(evidence, table))
+    _refuse_some_turned(facts)
+    found = [*readings(evidence, table), *_as_stored(evidence, table)]
+    fitting = _distinct(evidence, found)
     if len(fitting) > 1:
         raise AmbiguousMasks(_question(fitting, table), tuple(fitting))
     if not fitting:
@@ -144,7 +148,7 @@ def _marked(evidence: Evidence, table: ClassTable) -> Reading | None:
 
 def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield what the values and colours of a table allow."""
-    values = MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+    values = _by_values(evidence, table)
     if evidence.by_value and _knows(evidence, values):
         yield Reading("values", values)
         if evidence.plain:  # grey that is a colour, too, is no question
@@ -154,6 +158,17 @@ def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
         yield Reading("colours", colours)
     elif evidence.by_value and evidence.bits < 8:
         yield from _scaled(evidence, table)
+
+
+def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
+    """Rule by the values of a table; what by convention is no class is ignored."""
+    known = table.labels_of_values
+    kept = evidence.values - set(IGNORED_VALUES)
+    ignored: Iterable[int] = ()
+    if len(kept) > 1:  # 0 and 255 are two classes, not one and nothing
+        ignored = evidence.values & set(IGNORED_VALUES)
+    unknown = [v for v in (*ignored, *evidence.negative) if v not in known]
+    return MaskRule("value", {**known, **dict.fromkeys(sorted(unknown), 0)})  # type: ignore[dict-item]
 
 
 def colour_rule(table: ClassTable) -> MaskRule | None:
@@ -239,6 +254,10 @@ def _objects(evidence: Evidence) -> bool:
     return bool(several) and all(each.objects for each in several)
 
 
+def _may_be_objects(evidence: Evidence, table: ClassTable) -> bool:
+    return len(table.classes) == 2 and evidence.by_value and len(evidence.values) > 2
+
+
 def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield the reading of one channel a class."""
     count = len(table.classes)
@@ -278,6 +297,42 @@ def _lie_near(evidence: Evidence, rule: MaskRule) -> bool:
         total += count
         near += count * (min(distance(key, other) for other in rule.labels) <= NEAR)
     return near >= NEARLY_ALL * total
+
+
+# --- masks of which 0 is white --------------------------------------------------------
+
+
+def _as_stored(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
+    """Yield readings of masks that say that 0 is white, but do not mean it.
+
+    Some writers (tifffile, scikit-image) say so of every mask of one bit.
+    """
+    if not evidence.by_value or not all(each.turned for each in evidence.facts):
+        return
+    top = 2**evidence.bits - 1
+    stored = [
+        replaced(each, pixels=Counter({(top - v, None): n for (v, _), n in _of(each)}))
+        for each in evidence.facts
+    ]
+    for _, rule in readings(gathered(stored), table):
+        labels = {top - int(v): label for v, label in rule.labels.items()}  # type: ignore[arg-type]
+        names = ("ignore", *table.names)
+        told = [f"{v}={names[labels[v]]}" for v in sorted(evidence.values)]
+        yield Reading(",".join(told), MaskRule("value", labels))  # type: ignore[arg-type]
+
+
+def _of(facts: MaskFacts) -> Iterable[tuple[tuple[int, Colour | None], int]]:
+    return facts.pixels.items()  # type: ignore[return-value]
+
+
+def _refuse_some_turned(facts: Sequence[MaskFacts]) -> None:
+    """Refuse masks of which some say that 0 is white, and some that it is black."""
+    turned = [str(each.path) for each in facts if each.turned]
+    if turned and len(turned) < len(facts):
+        raise MaskMismatch(
+            f"{_files(turned)}: 0 is white there, and black in the other masks; save "
+            "all masks alike, or say what the values seen mean with --mask-values"
+        )
 
 
 # --- what fits ------------------------------------------------------------------------
@@ -336,7 +391,7 @@ def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
     _, ignored = _without_ignored(evidence.values, count)
     two = {0: 1, **{v: 2 for v in sorted(evidence.values)[-1:] if v}}
     rules: dict[str, MaskRule | None] = {
-        "values": MaskRule("value", dict(table.labels_of_values)),  # type: ignore[arg-type]
+        "values": _by_values(evidence, table),
         "colours": colour_rule(table),
         "from-0": _with(_from_0(table), evidence, ignored),
         "from-1": _with(_from_1(table), evidence, ignored),
@@ -372,7 +427,7 @@ def _unknown(evidence: Evidence, rule: MaskRule) -> Iterator[str]:
                 yield f"{each.path} has not one channel for each class"
             continue
         keys = [key for key, _ in _keys(each.pixels, rule)]
-        if not keys and each.pixels:
+        if not keys and each.transparent < each.shape[0] * each.shape[1]:
             yield f"{each.path} holds no {rule.by}s of classes"
         strange = [key for key in keys if label_of(rule, key) is None]
         if strange:
@@ -386,7 +441,7 @@ def _some(keys: Sequence[Key]) -> str:
 
 def _question(fitting: Sequence[Reading], table: ClassTable) -> str:
     lines = [
-        f"  --mask-values {reading.word}: {reading.rule.sentence(table.names)}"
+        f"  --mask-values {quote(reading.word)}: {reading.rule.sentence(table.names)}"
         for reading in fitting
     ]
     return "the masks can be read in more than one way; choose one:\n" + "\n".join(
@@ -421,12 +476,14 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
         lines += shared
     known = ", ".join(shown_key(key) for key in list(by_table.labels)[:12])
     where = "Add them to classes.csv, or say" if table.rows else "Say"
+    objects = ", or with 'objects' if each value is one object"
     return "\n".join(
         [
             *lines[:20],
             *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
             f"known: {known or 'nothing'}. {where} what they mean with --mask-values, "
-            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'",
+            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'"
+            f"{objects if _may_be_objects(evidence, table) else ''}",
         ]
     )
 

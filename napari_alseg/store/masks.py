@@ -162,6 +162,8 @@ class MaskFacts:
     """What the file says of its values: 'labels', the meaning of each, or nothing."""
     objects: bool
     """Whether each value above 0 is one connected object."""
+    turned: bool = False
+    """Whether it has one bit and says that 0 is white, which few writers mean."""
 
 
 class MaskPixels(NamedTuple):
@@ -294,6 +296,7 @@ def facts_of(picture: Picture, classes: int, plane: int = 0) -> MaskFacts:
         samples.values.shape[2] == 1
         and samples.values.dtype.kind in "iu"
         and _are_objects(pixels.values, counted, classes),
+        samples.turned and samples.bits == 1,
     )
 
 

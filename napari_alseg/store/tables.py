@@ -1,6 +1,7 @@
 """A table of classes, as people write it: `classes.csv`, and how masks name them."""
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ ALIASES = {"r": "red", "g": "green", "b": "blue", "id": "value"}
 IGNORED = ("ignore", "ignored", "unlabelled", "unlabeled", "void")
 """Names of rows that are no class: their pixels have no truth."""
 DELIMITERS = ",;\t|"
+SEPARATOR_LINE = re.compile(rf'"?sep=[{DELIMITERS}]?"?', re.IGNORECASE)
+"""A first line by which Excel is told what divides columns."""
 LOWEST, HIGHEST = -(2**15), 2**16 - 1
 """Values that a mask may hold: those of 16 bits, with a sign or without."""
 
@@ -152,6 +155,8 @@ def _text(path: Path) -> str:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and cells by column of each row that is not empty, the head first."""
     lines = _text(path).splitlines()
+    if lines and SEPARATOR_LINE.fullmatch(lines[0].strip()):
+        lines[0] = ""
     filled = [line for line in lines if line.strip(f" {DELIMITERS}\"'")]
     head = filled[0] if filled else ""
     delimiter = max(DELIMITERS, key=head.count)

@@ -1,6 +1,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from napari_alseg.errors import (
     AmbiguousMasks,
     BadFiles,
     BadValue,
+    CannotWrite,
     EmptyFolder,
     MaskMismatch,
     UnreadableImage,
@@ -26,6 +28,7 @@ from napari_alseg.store import (
     default_classes,
     plan_folders,
     read_classes,
+    refuse_taken,
     try_entries,
 )
 
@@ -143,9 +146,37 @@ def test_all_bad_files_are_named_at_once_and_nothing_is_left(path, labelled):
     (pool / "images" / "broken.png").write_bytes(b"no picture")
     (pool / "images" / "empty.tif").touch()
     making = create_from_folder(path, pool / "images", TABLE, labels=pool / "masks")
-    with pytest.raises(BadFiles, match=r"(?s)^3 files .*broken.*day2.*\(9, 9\).*empty"):
+    with pytest.raises(
+        BadFiles, match=r"(?s)^3 files .*broken.*day2.*9 x 9 pixels.*empty"
+    ):
         finish(making)
     assert left_behind(path) == []
+
+
+def test_values_that_are_no_class_are_named_with_the_bad_files(path, labelled):
+    folder = labelled("day", 9)
+    (folder / "images" / "day1.png").write_bytes(b"")
+    with pytest.raises(BadFiles, match=r"(?s)day1\.png is empty.*day2\.png has values"):
+        finish(
+            create_from_folder(path, folder / "images", TABLE, labels=folder / "masks")
+        )
+    assert left_behind(path) == []
+
+
+def test_masks_that_cannot_be_paired_are_named_with_bad_images(path, labelled):
+    pool = labelled("day", 1)
+    (pool / "images" / "broken.png").write_bytes(b"no picture")
+    tifffile.imwrite(pool / "masks" / "day1.tif", np.ones((4, 6), np.uint8))
+    making = create_from_folder(path, pool / "images", TABLE, labels=pool / "masks")
+    with pytest.raises(BadFiles, match=r"(?s)day1\.png and .*day1\.tif.*broken\.png"):
+        finish(making)
+    assert left_behind(path) == []
+
+
+def test_a_place_where_nothing_can_be_made_is_told(labelled):
+    pool = labelled("day", 1)
+    with pytest.raises(CannotWrite, match="choose a folder that can be written"):
+        finish(create_from_folder(Path("/proc/a/x.alseg"), pool / "images", TABLE))
 
 
 def test_files_that_break_while_they_are_read_are_named_at_once(path, labelled, rng):
@@ -222,7 +253,7 @@ def test_a_copy_in_validation_is_told(labelled):
     content = (pool / "images" / "day1.png").read_bytes()
     (held / "images" / "held2.png").write_bytes(content)
     said = report_of(TABLE, pool / "images", validation=held)
-    assert "1 images of the pool are copies of validation images (day1.png" in said
+    assert "1 image of the pool is a copy of validation images (day1.png" in said
 
 
 def test_masks_among_the_images_are_a_question(path, tmp_path):
@@ -353,6 +384,28 @@ def test_a_place_that_is_taken_is_refused_before_anything(path, labelled):
     with pytest.raises(BadValue, match="is not empty"):
         finish(create_from_folder(path, labelled("day", 1) / "images", TABLE))
     assert (path / "letter.txt").read_text() == "mine"
+
+
+def test_folders_made_for_a_project_go_again(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 6), np.nan, np.float32))
+    with pytest.raises(UnreadableImage):
+        finish(create_from_folder(tmp_path / "x/y/p.alseg", tmp_path / "a.tif", TABLE))
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_link_to_an_empty_folder_is_the_folder(tmp_path, labelled):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    finish(create_from_folder(tmp_path / "link", labelled("a", 1) / "images", TABLE))
+    with Project.open(tmp_path / "link", "read") as made:
+        assert len(made.images()) == 2
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_project_is_not_the_folder_that_we_are_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadValue, match="give it a name"):
+        refuse_taken(Path("."))
 
 
 def test_two_at_once_are_told_apart(path, labelled):

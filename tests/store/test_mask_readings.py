@@ -281,6 +281,66 @@ def test_a_lossy_mask_of_near_values_is_refused(folder, tmp_path):
             find_rule(facts, classes)
 
 
+def test_what_a_table_does_not_name_is_ignored_by_convention(folder, tmp_path):
+    voc = table(tmp_path, "0,bg,0,0,0\n1,plane,128,0,0\n2,bike,0,128,0\n")
+    rule = find_rule(folder(mask(0, 1, 255), mask(0, 2)), voc)
+    assert rule.labels == {0: 1, 1: 2, 2: 3, 255: 0}
+    palette = [0, 0, 0, 128, 0, 0, 0, 128, 0, *[224] * 759]
+    facts = folder(mask(0, 1, 255), palette=palette)
+    assert find_rule(facts, voc, "values").labels[255] == 0
+    facts = folder(mask(0, 1, -1, dtype=np.int16), ending=".tif")
+    assert find_rule(facts, voc).labels[-1] == 0
+
+
+def test_0_and_255_are_no_class_and_nothing_for_a_table_of_0_and_1(folder, tmp_path):
+    two = table(tmp_path, "0,bg,9,9,9\n1,obj,1,2,3\n")
+    with pytest.raises(MaskMismatch, match="no class: 255"):
+        find_rule(folder(mask(0, 255)), two)
+
+
+def test_masks_of_real_numbers_are_named(folder):
+    facts = folder(mask(0.5, 1, dtype=np.float32), ending=".tif")
+    with pytest.raises(MaskMismatch, match=r"0\.tif holds no values of classes"):
+        find_rule(facts, TWO)
+
+
+def test_values_that_may_be_objects_are_told_so(folder):
+    with pytest.raises(MaskMismatch, match="'objects' if each value is one object"):
+        find_rule(folder(mask(0, 1, 2, 3, 4)), TWO)
+    with pytest.raises(MaskMismatch, match=r"other=ignore'$"):
+        find_rule(folder(mask(0, 1, 2, 3, 4)), THREE)
+
+
+def test_one_bit_of_which_0_is_white_is_a_question(folder):
+    """Tifffile says that 0 is white of every mask of one bit; its user does not."""
+    facts = folder(mask(0, 1, dtype=bool), ending=".tif")
+    with pytest.raises(AmbiguousMasks) as error:
+        find_rule(facts, TWO)
+    assert words(error) == ["two-values", "0=object,1=background"]
+    meant = find_rule(facts, TWO, words(error)[1])
+    np.testing.assert_array_equal(labels(facts[0], meant), mask(1, 2))
+    said = find_rule(facts, TWO, "two-values")
+    np.testing.assert_array_equal(labels(facts[0], said), mask(2, 1))
+
+
+def test_0_is_white_in_all_masks_or_in_none(folder):
+    bits = mask(0, 1, dtype=bool)
+    facts = [*folder(bits, ending=".tif"), *folder(bits)]
+    with pytest.raises(MaskMismatch, match=r"0\.tif: 0 is white there"):
+        find_rule(facts, TWO)
+
+
+def test_a_class_may_be_called_void(folder):
+    facts = folder(mask(0, 1))
+    rule = find_rule(facts, names("void", "cell"), "0=void,1=cell")
+    assert rule.labels == {0: 1, 1: 2}
+
+
+def test_a_choice_of_nothing_is_refused(folder):
+    with pytest.raises(BadValue, match="names no class"):
+        find_rule(folder(mask(0, 1)), TWO, ",")
+
+
 # --- out and in again -----------------------------------------------------------------
 
 

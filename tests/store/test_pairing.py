@@ -81,6 +81,35 @@ def test_nothing_in_common_is_no_pair():
     assert found.left == (Path("y.png"),)
 
 
+@pytest.mark.parametrize(
+    ("images", "masks", "expected"),
+    [
+        (["frame_1", "frame_2"], ["frame_1", "frame_3"], 1),
+        (["frame_1", "frame_2", "frame_3"], ["frame_1", "frame_4"], 1),
+        (["frame_1"], ["frame_2"], 0),
+        (["tile_A", "tile_B"], ["tile_A", "tile_C"], 1),
+        (["1_a", "2_a"], ["1_a", "3_a"], 1),
+        (["s1_1", "s1_2", "s2_1", "s2_2"], ["s1_1", "s1_3", "s2_1", "s2_3"], 2),
+        (["frame_1", "frame_2"], ["frame_1_mask", "frame_3_mask"], 1),
+    ],
+)
+def test_the_mask_of_another_image_is_left(images, masks, expected):
+    pairs, found = paired(images, masks)
+    assert len(pairs) == expected
+    assert len(found.left) == len(masks) - expected
+    for image, mask in pairs.items():
+        assert mask.startswith(image)
+
+
+def test_what_a_single_mask_has_more_is_found():
+    city = "aachen_000000_000019"
+    image, mask = f"{city}_leftImg8bit.png", f"{city}_gtFine_labelIds.png"
+    assert paired([image], [mask])[0] == {image: mask}
+    assert paired(["a.png", "b.png"], ["a_drawn.png"])[0] == {"a.png": "a_drawn.png"}
+    assert paired(["case_1_0000", "case_2_0000"], ["case_1", "case_2"])[1].left == ()
+    assert len(paired(["a", "b"], ["a_2", "b_2"], "_2")[0]) == 2
+
+
 def test_masks_among_images():
     files = [
         Path(n) for n in ("a.jpg", "a_mask.png", "b.jpg", "b-GT.tif", "c_mask.png")

@@ -50,10 +50,11 @@ def test_keys_of_the_file_are_kept(written):
         "\ufeff" + PLAIN,
         PLAIN.replace("red,green,blue", "r,g,b").replace("value", "id"),
         PLAIN.replace("Sky", '"Sky"'),
+        "sep=;\n" + PLAIN.replace(",", ";"),
     ],
     ids=[
         *("semicolon", "tab", "spaces", "case", "empty columns", "empty rows"),
-        *("windows lines", "mark", "short names", "quotes"),
+        *("windows lines", "mark", "short names", "quotes", "separator line"),
     ],
 )
 def test_every_spelling_is_the_same_table(written, text):

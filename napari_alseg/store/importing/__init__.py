@@ -8,7 +8,7 @@ from .folders import Listing, image_files, list_folder
 from .looking import Entry, OpenImage, all_of
 from .pairing import Pairs, pair
 from .planning import ImportPlan, plan_folders, plan_layers, plan_split_folders
-from .report import ImportReport
+from .report import ImportReport, plural
 
 __all__ = [
     "Entry",
@@ -24,4 +24,5 @@ __all__ = [
     "plan_folders",
     "plan_layers",
     "plan_split_folders",
+    "plural",
 ]

@@ -149,18 +149,23 @@ class Looking:
         mask = self._inspected(mask_path)
         if len(mask.planes) != len(picture.planes):
             raise MaskMismatch(
-                f"{mask_path} has {len(mask.planes)} planes, its image "
+                f"{mask_path} has {plural(len(mask.planes), 'plane')}, its image "
                 f"{len(picture.planes)}; a mask has one for each"
             )
         if mask.shape != picture.shape:
             raise MaskMismatch(
-                f"{mask_path} has {mask.shape} rows and columns, its image "
-                f"{picture.shape}; give a mask of the image's size"
+                f"{mask_path} has {_size(mask)} pixels, its image {_size(picture)} "
+                "(rows x columns); give a mask of the image's size"
             )
         count = len(self.part.table.classes)
         for plane in range(len(mask.planes)):
             self.facts.append(facts_of(mask, count, plane))
         return mask
+
+
+def _size(picture: Picture) -> str:
+    rows, columns = picture.shape
+    return f"{rows} x {columns}"
 
 
 def _count(found: SplitReport, picture: Picture | OpenImage) -> None:
@@ -231,7 +236,8 @@ def note_copies(
             names = ", ".join(f"{a.name} = {b}" for a, b in copies[:3])
             more = ", ..." if copies[3:] else ""
             report.note(
-                f"{len(copies)} images of the pool are copies of {split} images "
+                f"{plural(len(copies), 'image')} of the pool "
+                f"{'are copies' if copies[1:] else 'is a copy'} of {split} images "
                 f"({names}{more}): what is measured will have been learnt"
             )
 
@@ -250,13 +256,16 @@ def _copies(
     for path in second:
         if path.is_file():
             sizes[path.stat().st_size].append(path)
+    contents: dict[int, dict[bytes, Path]] = {}
     for path in first:
-        if not path.is_file():
+        size = path.stat().st_size if path.is_file() else None
+        if size is None or size not in sizes:
             continue
-        for other in sizes.get(path.stat().st_size, ()):
-            if _digest(path) == _digest(other):
-                yield path, other
-                break
+        if size not in contents:  # each file is read once
+            contents[size] = {_digest(other): other for other in reversed(sizes[size])}
+        other = contents[size].get(_digest(path))
+        if other is not None:
+            yield path, other
 
 
 def _digest(path: Path) -> bytes:

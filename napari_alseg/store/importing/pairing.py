@@ -3,6 +3,7 @@
 Names are compared in one Unicode form (NFC). A mask has the stem of its image, or the
 stem with something before or after it that all masks share (``_mask``,
 ``_gtFine_labelIds``); what images share (``_leftImg8bit``) may be missing in masks.
+What tells images apart, a number or a single word, is never taken for an ending.
 """
 
 import re
@@ -17,12 +18,15 @@ from napari_alseg.errors import MaskMismatch
 from napari_alseg.store.naming import stem
 
 SEPARATORS = r"[_\-. ]"
-MASK_ENDING = re.compile(
-    rf"(.+){SEPARATORS}((cp[_-])?masks?|labels?|label(train)?ids|gt|gtfine\w*|seg|"
-    r"segmentations?|annotations?|ground[_-]?truth)",
-    re.IGNORECASE,
+ENDING = (
+    rf"{SEPARATORS}((cp[_-])?masks?|labels?|label(train)?ids|gt|gtfine\w*|seg|"
+    r"segmentations?|annotations?|ground[_-]?truth)"
 )
+KNOWN_ENDING = re.compile(ENDING, re.IGNORECASE)
+MASK_ENDING = re.compile(rf"(.+){ENDING}", re.IGNORECASE)
 """Names that masks have beside the name of their image."""
+NUMBERED = re.compile(rf"(^|{SEPARATORS})\d+({SEPARATORS}|$)")
+"""An ending with a number tells images apart."""
 MOST_PARTS = 3
 """Parts of a name, divided by separators, that an ending may have."""
 
@@ -85,7 +89,7 @@ def pair(images: Sequence[Path], masks: Sequence[Path], suffix: str = "") -> Pai
     others = [mask for mask in masks if mask not in taken]
     has = {image for group, _, _ in found for image in group}
     rest = [image for image in images if image not in has]
-    found += _by_affix(rest, others)
+    found += _by_affix(rest, others, suffix)
     _refuse_doubles(found)
     pairs = {group[0]: mask for group, mask, _ in found}
     used = set(pairs.values())
@@ -97,6 +101,7 @@ def pair(images: Sequence[Path], masks: Sequence[Path], suffix: str = "") -> Pai
 
 
 Found = tuple[tuple[Path, ...], Path, Affix]
+Cores = dict[str, list[tuple[Path, Affix]]]
 
 
 def _by_core(images: Iterable[Path]) -> dict[str, tuple[Path, ...]]:
@@ -110,17 +115,25 @@ def _told(affix: Affix) -> str:
     return f"{affix.before}*{affix.after}"
 
 
-def _by_affix(images: Sequence[Path], masks: Sequence[Path]) -> list[Found]:
+def _by_affix(
+    images: Sequence[Path], masks: Sequence[Path], suffix: str
+) -> list[Found]:
     """Pair by the endings that fit most; several that fit as well are a question."""
     votes: dict[tuple[Affix, Affix], list[tuple[Path, Path]]] = defaultdict(list)
-    cores: dict[str, list[tuple[Path, Affix]]] = defaultdict(list)
+    every: Cores = defaultdict(list)
+    usual: Cores = defaultdict(list)
+    shared = _shared(images)
     for image in images:
         for text, affix in _cores(core(image)):
-            cores[text].append((image, affix))
+            every[text].append((image, affix))
+            if affix in shared:
+                usual[text].append((image, affix))
     for mask in masks:
         for text, affix in _cores(core(mask)):
-            for image, other in cores.get(text, ()):
-                votes[other, affix].append((image, mask))
+            known = _is_known(affix, suffix)
+            if known or not NUMBERED.search(affix.before + affix.after):
+                for image, other in (every if known else usual).get(text, ()):
+                    votes[other, affix].append((image, mask))
     schemes = {
         scheme: each
         for scheme, each in votes.items()
@@ -138,6 +151,21 @@ def _by_affix(images: Sequence[Path], masks: Sequence[Path]) -> list[Found]:
         raise MaskMismatch(_several(by_pairs.values()))
     ((pairs, scheme),) = by_pairs.items()
     return [((image,), mask, scheme[1]) for image, mask in pairs]
+
+
+def _shared(images: Iterable[Path]) -> set[Affix]:
+    """Nothing, and what at least two images have around the rest of their names.
+
+    What a single image has tells it from the others: `frame_1` and `frame_2` have a
+    core in common, and so have `tile_a` and `tile_b`.
+    """
+    counted = Counter(affix for image in images for _, affix in _cores(core(image)))
+    return {PLAIN, *(affix for affix, count in counted.items() if count > 1)}
+
+
+def _is_known(affix: Affix, suffix: str) -> bool:
+    """Whether a mask is told by its ending, so that its core is an image's."""
+    return affix.after == (suffix or None) or bool(KNOWN_ENDING.fullmatch(affix.after))
 
 
 def _several(schemes: Iterable[tuple[Affix, Affix]]) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_alseg.errors import EmptyFolder, MaskMismatch
+from napari_alseg.errors import AlsegError, EmptyFolder, MaskMismatch
 from napari_alseg.settings import ImportSettings
 from napari_alseg.store.naming import stem
 from napari_alseg.store.project import Split
@@ -11,6 +11,8 @@ from napari_alseg.store.tables import ClassTable
 
 from .folders import Listing, list_folder
 from .pairing import Pairs, masks_among, pair
+
+NO_PAIRS = Pairs({}, (), {})
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,8 @@ class Part:
     pairs: Pairs
     table: ClassTable
     needs_masks: bool
+    problem: AlsegError | None = None
+    """Why masks could not be paired; the images are looked at all the same."""
 
 
 def pool_part(
@@ -36,11 +40,10 @@ def pool_part(
     else:
         _refuse_masks_among(listing)
         masks = None if labels is None else list_folder(labels)
-    pairs = Pairs({}, (), {})
-    if masks is not None:
-        pairs = pair(listing.images, masks.images, settings.mask_suffix)
-        _refuse_no_pair(pairs, masks, listing)
-    return Part("pool", listing, masks, pairs, table, False)
+    if masks is None:
+        return Part("pool", listing, None, NO_PAIRS, table, False)
+    pairs, problem = _paired(listing, masks, settings.mask_suffix)
+    return Part("pool", listing, masks, pairs, table, False, problem)
 
 
 def _same_folder(listing: Listing, suffix: str) -> tuple[Listing, Listing]:
@@ -70,10 +73,11 @@ def _refuse_masks_among(listing: Listing) -> None:
 def _refuse_no_pair(pairs: Pairs, masks: Listing, images: Listing) -> None:
     if not pairs.masks:
         some = ", ".join(path.name for path in masks.images[:3])
+        more = ", ..." if masks.images[3:] else ""
         raise EmptyFolder(
             f"no mask in {masks.folder} has the name of an image of {images.folder} "
-            f"(its masks: {some} ...); a mask is named as its image, or gets one "
-            "ending more (--mask-suffix)"
+            f"(its masks: {some or 'none'}{more}); a mask is named as its image, or "
+            "has something more, such as _mask (--mask-suffix)"
         )
 
 
@@ -87,6 +91,17 @@ def labelled_part(
                 f"{folder} has no folder {part!r}; {split} needs images/ and masks/"
             )
     images, masks = list_folder(folder / "images"), list_folder(folder / "masks")
-    pairs = pair(images.images, masks.images, settings.mask_suffix)
-    _refuse_no_pair(pairs, masks, images)
-    return Part(split, images, masks, pairs, table, True)
+    pairs, problem = _paired(images, masks, settings.mask_suffix)
+    return Part(split, images, masks, pairs, table, problem is None, problem)
+
+
+def _paired(
+    images: Listing, masks: Listing, suffix: str
+) -> tuple[Pairs, AlsegError | None]:
+    """Pair masks with images; what is wrong with them is told with all else."""
+    try:
+        pairs = pair(images.images, masks.images, suffix)
+        _refuse_no_pair(pairs, masks, images)
+    except (EmptyFolder, MaskMismatch) as error:
+        return NO_PAIRS, error
+    return pairs, None

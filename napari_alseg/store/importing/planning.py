@@ -12,7 +12,7 @@ from dataclasses import replace as replaced
 from pathlib import Path
 
 from napari_alseg.arrays import Progress, Task
-from napari_alseg.errors import AlsegError, BadValue
+from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
 from napari_alseg.settings import ImportSettings
 from napari_alseg.store.intensity import Intensities
 from napari_alseg.store.mask_readings import find_rule, pixels_of_labels
@@ -133,7 +133,8 @@ def plan_parts(
     layers: Mapping[str, OpenImage] | None = None,
 ) -> Task[ImportPlan]:
     """Look at all files of some parts, and find the rule of their masks."""
-    report, problems = ImportReport(), list[AlsegError]()
+    report = ImportReport()
+    problems = [part.problem for part in parts if part.problem is not None]
     intensities = Intensities.parse(settings.intensities)
     channels = parse_channels(settings.network_channels)
     entries = list(layer_entries(layers or {}, report))
@@ -145,11 +146,15 @@ def plan_parts(
             done += 1
             yield Progress(done, total, "looking at files")
         entries += looked.entries
-    refuse_any(problems)
     note_copies(entries, report, problems)
-    rules = _rules(parts, facts, table, settings, report)
-    entries = [_with_rule(entry, parts, rules) for entry in entries]
+    rules: list[MaskRule | None] = []
+    try:
+        rules = _rules(parts, facts, table, settings, report)
+    except MaskMismatch as error:
+        if not problems or not isinstance(error, AmbiguousMasks):
+            problems.append(error)
     refuse_any(problems)
+    entries = [_with_rule(entry, parts, rules) for entry in entries]
     _note_rendering(entries, intensities, channels, report)
     own = [rules[n] for n, part in enumerate(parts) if part.table is table]
     rule = next((each for each in own if each is not None), None)

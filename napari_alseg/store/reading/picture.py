@@ -79,6 +79,8 @@ class Samples:
         Bits of a sample in the file.
     text
         The texts of a PNG by their keywords.
+    turned
+        Whether the file says that 0 is white, so that values were inverted.
     """
 
     values: np.ndarray
@@ -86,6 +88,7 @@ class Samples:
     transparent: np.ndarray | None
     bits: int
     text: dict[str, str]
+    turned: bool = False
 
 
 def printable(path: str | Path) -> str:

@@ -20,7 +20,7 @@ from .picture import (
     refuse,
     upright,
 )
-from .tiff_colour import Scheme, scheme
+from .tiff_colour import WHITE_FIRST, Scheme, scheme
 from .tiff_pages import absent_tiles, check_segments, is_lossy, read_page
 
 GDAL_NODATA = 42113
@@ -236,4 +236,5 @@ def samples(picture: Picture, plane: int) -> Samples:
         image.scheme.transparent(values),
         image.scheme.bits,
         {},
+        image.scheme.photometric == WHITE_FIRST and values.dtype.kind != "f",
     )
