@@ -7,13 +7,6 @@ from napari_alseg.ui import layers
 from napari_alseg.ui.maps import Shown
 
 
-def press(layer_or_viewer, key):
-    """Call what a key is bound to, as napari does."""
-    from napari.utils.key_bindings import coerce_keybinding
-
-    layer_or_viewer.keymap[coerce_keybinding(key)](layer_or_viewer)
-
-
 def paint(labelling, rows, columns, label):
     layer = layers.find(labelling.viewer, "annotation")
     layer.data_setitem((np.array(rows), np.array(columns)), label)
@@ -41,39 +34,19 @@ def test_the_first_open_region_is_current_shown_and_centred(labelling):
     assert region.bounds.column_start <= column <= region.bounds.column_stop
 
 
-def test_a_class_key_fills_the_region_on_disk_and_goes_on(labelling):
-    region, layer = labelling.region, layers.find(labelling.viewer, "annotation")
-    image = labelling.image
-    press(layer, "3")
-    with Project.open(labelling.project.path, "read") as project:
-        labels = project.read_labels(image)
-    assert (labels[inside(labelling, region)] == 3).all()
-    assert (labels != 0).sum() == region.pixels
-    assert labelling.states()[0] == "answered"
-    assert labelling.position == 1
-
-
-def test_a_region_that_is_not_on_screen_is_not_answered(labelling):
-    layer = layers.find(labelling.viewer, "annotation")
+def test_a_region_that_is_not_on_screen_is_not_answered(hands, labelling):
     image = labelling.image
     other = next(each for each in labelling.project.images() if each != image)
     labelling.show(other)
-    layer = layers.find(labelling.viewer, "annotation")
-    for key in ("3", "w", "s"):
-        press(layer, key)
-    assert layer.selected_label == 3  # for the brush
+    hands.key("3", "W", "S")
+    assert (
+        layers.find(labelling.viewer, "annotation").selected_label == 3
+    )  # the brush's
     assert labelling.states()[0] == "open"
     assert (labelling.position, labelling.image) == (0, other)
     labelling.show(image)
-    press(layers.find(labelling.viewer, "annotation"), "3")
+    hands.key("3")
     assert labelling.states()[0] == "answered"
-
-
-def test_keys_work_whichever_layer_of_ours_is_active(labelling):
-    for owner in (labelling.viewer, *layers.ours(labelling.viewer)):
-        count = labelling.states().count("answered")
-        press(owner, "1")
-        assert labelling.states().count("answered") == count + 1
 
 
 def test_a_stroke_is_on_disk_at_once(labelling):
@@ -143,11 +116,11 @@ def test_answered_regions_are_outlined_otherwise_than_open_ones(labelling):
     assert outline.contour == 1
 
 
-def test_without_an_open_region_a_class_key_picks_the_brush(labelling):
+def test_without_an_open_region_a_class_key_picks_the_brush(hands, labelling):
     for _ in range(6):
         labelling.answer(1)
     before = on_disk(labelling)
-    press(layers.find(labelling.viewer, "annotation"), "4")
+    hands.key("4")
     assert layers.find(labelling.viewer, "annotation").selected_label == 4
     assert (on_disk(labelling) == before).all()
 
