@@ -43,7 +43,7 @@ class Frames(QObject):
         super().__init__(parent)
         self.painted: float | None = None
         """The moment on the monotonic clock; None while it waits for it."""
-        self._drawn = False
+        self._drawn = self._closed = False
         self._widget = widget(viewer)
         self._draw = _of(viewer)._scene_canvas.events.draw
         self._draw.connect(self._on_draw)
@@ -59,9 +59,11 @@ class Frames(QObject):
         return self.painted is not None and self.painted <= moment
 
     def close(self) -> None:
-        """Look no longer."""
-        self._draw.disconnect(self._on_draw)
-        self._widget.frameSwapped.disconnect(self._on_swapped)
+        """Look no longer; more than once does no harm."""
+        if not self._closed:
+            self._closed = True
+            self._draw.disconnect(self._on_draw)
+            self._widget.frameSwapped.disconnect(self._on_swapped)
 
     def _on_draw(self, _: Any = None) -> None:
         self._drawn = True

@@ -618,10 +618,18 @@ class Labelling(QObject):
         A key that was typed while the window was busy is meant for what was to be seen
         then, and so is not for a region that came later.
         """
-        if self.frames.seen(monotonic() if moment is None else moment):
+        unasked = self._open_position() is None
+        if unasked or self.frames.seen(monotonic() if moment is None else moment):
             action()
         else:
             self.viewer.status = UNSEEN
+
+    def _on_class_key(self, label: int) -> None:
+        """Pick a class for the tool in hand at once; an answer waits for its frame."""
+        if self.painting:
+            self.answer(label)
+        else:
+            self.when_seen(partial(self.answer, label), self._moment())
 
     def _by_key(self, action: Action) -> Action:
         return lambda: self.when_seen(action, self._moment())
@@ -640,7 +648,7 @@ class Labelling(QObject):
             return deeds
         for label, entry in enumerate(self.project.classes, 1):
             if entry.key:
-                deeds[entry.key] = self._by_key(partial(self.answer, label))
+                deeds[entry.key] = partial(self._on_class_key, label)
         return deeds | {
             SKIP: self._by_key(self.skip),
             ACCEPT: self._by_key(self.accept),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from npe2 import PluginManifest
@@ -62,11 +64,12 @@ def test_labels_are_written_as_they_are(tmp_path, highest, dtype, mode):
 
 def test_labels_of_a_project_are_written_as_its_values(tmp_path):
     values = {0: 255, 1: 7, 2: 300}
-    metadata = {"napari_alseg": {"values": values}}
+    metadata = {"napari_alseg": {"values": values, "classes": ["sky", "car"]}}
     path = str(tmp_path / "mask.png")
     write_mask(path, np.array([[0, 1, 2]], np.uint8), {"metadata": metadata})
     with Picture.open(path) as picture:
-        assert picture.text == {"napari-alseg": "values"}
+        meaning = json.loads(picture.text["napari-alseg"])
+        assert meaning == {"255": "", "7": "sky", "300": "car"}
         assert np.asarray(picture).tolist() == [[255, 7, 300]]
     with pytest.raises(BadValue, match=r"labels \[3\] have no value"):
         write_mask(path, np.array([[0, 3]], np.uint8), {"metadata": metadata})
