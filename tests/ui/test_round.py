@@ -6,12 +6,7 @@ from dataclasses import asdict
 import pytest
 from conftest import TINY_NETWORK, TINY_TRAINING
 from napari import Viewer
-from qtpy.QtWidgets import (
-    QAbstractButton,
-    QAbstractSpinBox,
-    QDockWidget,
-    QLineEdit,
-)
+from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit
 
 from napari_alseg.settings import OF_COMPUTER, RecipeSettings
 from napari_alseg.store import Project
@@ -49,24 +44,6 @@ def spin_box(panel, tip):
     return next(box for box in boxes if box.toolTip().startswith(tip))
 
 
-def enter(hands, field, text):
-    """Click into a field and type."""
-    hands.qtbot.waitUntil(lambda: field.parentWidget().height() >= field.height())
-    hands.click(field.findChild(QLineEdit) or field)
-    hands.key("Ctrl+A", *text, "Return")
-    assert hands.canvas.hasFocus()
-
-
-def tool(hands, mode):
-    """Click on a tool of napari's layer controls."""
-    controls = hands.window.findChild(QDockWidget, "layer controls")
-    for button in controls.findChildren(QAbstractButton):
-        if button.isVisible() and str(getattr(button, "mode", "")) == mode:
-            hands.click(button)
-            return
-    raise AssertionError(f"napari shows no tool {mode!r}")
-
-
 def start(hands, dock, key):
     """Press the letter of a button; Qt lets it be seen pressed before it acts."""
     hands.key(key)
@@ -90,9 +67,9 @@ def open_and_ask(hands, dock, project_path):
     asking = dock.round_panel.asking
     fields = asking.findChildren(QLineEdit)
     budget = next(each for each in fields if each.toolTip().startswith("1%"))
-    enter(hands, budget, "26 regions")
+    hands.enter(budget, "26 regions")
     hands.press_button(asking, "Parameters")
-    enter(hands, spin_box(asking, "Mean pixels"), "64")
+    hands.enter(spin_box(asking, "Mean pixels"), "64")
     start(hands, dock, "Alt+A")
     wait_idle(hands, dock)
     assert len(dock.labelling.states()) == 26
@@ -107,7 +84,7 @@ def answer_by_key(hands, dock):
 def answer_by_brush(hands, dock):
     labelling = dock.labelling
     region, before = labelling.region, answered(dock)
-    tool(hands, "paint")
+    hands.tool("paint")
     assert dock.next_step.text().startswith("Paint")
     hands.key("5")
     assert answered(dock) == before
@@ -119,7 +96,7 @@ def answer_by_brush(hands, dock):
     assert (labels[row, column : column + 5] == 5).all()
     hands.key("W")
     assert answered(dock) == before + 1
-    tool(hands, "pan_zoom")
+    hands.tool("pan_zoom")
     assert dock.next_step.text().startswith("Press a class key")
 
 
@@ -159,7 +136,7 @@ def ask_again_and_stop(hands, dock):
     assert dock.labelling.round == 2
     hands.key("2")
     hands.press_button(dock.round_panel, "Network and training")
-    enter(hands, spin_box(dock.round_panel, "Passes over"), "900")
+    hands.enter(spin_box(dock.round_panel, "Passes over"), "900")
     start(hands, dock, "Alt+E")
     hands.qtbot.waitUntil(lambda: len(dock.round_panel.curve.losses) > 1)
     hands.press_button(dock.round_panel, "Stop")
