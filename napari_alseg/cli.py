@@ -101,8 +101,8 @@ def printable(text: str) -> str:
 
     Examples
     --------
-    >>> printable("caf\\udce9.png")
-    'caf\\\\udce9.png'
+    >>> print(printable("caf\udce9.png"))
+    caf\udce9.png
     """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -474,7 +474,7 @@ def test_a_mask_of_another_size_makes_no_project(
     wait_idle(qtbot, dock)
     (said,) = shown_errors
     assert said.startswith("New project: ")
-    assert "(5, 7)" in said and "(48, 64)" in said
+    assert "5 x 7 pixels" in said and "48 x 64" in said
     assert not wanted.path.exists()
     assert dock.project is None
     assert dock.next_step.text() == "Make a new project, or open one."
