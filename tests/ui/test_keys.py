@@ -95,13 +95,18 @@ def test_seconds_run_from_the_frame_to_the_key(hands, labelling):
 # --- the focus ------------------------------------------------------------------------
 
 
-def visible(parent, kind):
+def visible(hands, parent, kind):
     """The first widget of a kind that a person can see, or scroll to."""
-    return next(
-        each
-        for each in parent.findChildren(kind)
-        if each.isVisible() and each.parentWidget().height() >= each.height() > 5
-    )
+
+    def seen():
+        return [
+            each
+            for each in parent.findChildren(kind)
+            if each.isVisible() and each.parentWidget().height() >= each.height() > 5
+        ]
+
+    hands.qtbot.waitUntil(lambda: bool(seen()))
+    return seen()[0]
 
 
 @pytest.fixture
@@ -127,7 +132,7 @@ def spin_box(hands, dock, labelling):
 def test_class_keys_reach_the_labels_whatever_has_the_focus(
     hands, dock, labelling, panel, kind
 ):
-    control = visible(getattr(dock, panel), kind)
+    control = visible(hands, getattr(dock, panel), kind)
     before = value(control)
     control.setFocus()
     hands.key("2", "D", "1")
@@ -191,7 +196,9 @@ def test_a_key_presses_the_button_that_has_the_focus(hands, dock, labelling, key
 @pytest.mark.parametrize("name", ["layer list", "layer controls"])
 def test_keys_of_napari_s_own_docks_reach_the_labels(hands, labelling, name):
     dock = hands.window.findChild(QDockWidget, name)
-    hands.click(visible(dock, QSlider if name == "layer controls" else QListView))
+    hands.click(
+        visible(hands, dock, QSlider if name == "layer controls" else QListView)
+    )
     assert dock.isAncestorOf(QApplication.focusWidget())
     hands.key("2")
     assert answered(labelling) == 1
@@ -206,8 +213,8 @@ def test_undo_works_from_a_spin_box(hands, labelling, spin_box):
 
 @pytest.mark.parametrize("kind", [QAbstractSpinBox, QComboBox])
 def test_the_wheel_changes_no_control_without_the_focus(hands, dock, labelling, kind):
-    control = visible(dock.round_panel, kind)
-    bar = visible(dock, QScrollArea).verticalScrollBar()
+    control = visible(hands, dock.round_panel, kind)
+    bar = visible(hands, dock, QScrollArea).verticalScrollBar()
     before, scrolled = value(control), bar.value()
     hands.wheel(control, -1)
     assert value(control) == before
