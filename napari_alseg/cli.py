@@ -24,7 +24,7 @@ from rich.text import Text
 from tyro.conf import OmitArgPrefixes, Positional
 
 from .arrays import Selection, Task
-from .errors import AlsegError
+from .errors import AlsegError, printable
 from .settings import (
     Device,
     ImportSettings,
@@ -94,17 +94,6 @@ def drive(task: Task[Result], console: Console) -> Result:
             return end.value  # type: ignore[no-any-return]
         finally:
             task.close()
-
-
-def printable(text: str) -> str:
-    r"""Return a text that any terminal can show: names of files may be no Unicode.
-
-    Examples
-    --------
-    >>> print(printable("caf\udce9.png"))
-    caf\udce9.png
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class _Terminal:

@@ -22,6 +22,7 @@ from .store import (
     Picture,
     Project,
     Split,
+    add_entry,
     apply_rule,
     built_beside,
     domain,
@@ -91,17 +92,11 @@ def create_rehearsal(
     with built_beside(path) as beside:
         with Project.create(beside, table.classes, mask_rule=plan.rule) as project:
             for done, entry in enumerate(plan.entries, 1):
+                image = resized(read_entry(entry), size, order=1)
                 labels = labels_of(entry) if entry.split != "pool" else None
-                project.add_image(
-                    entry.name,
-                    resized(read_entry(entry), size, order=1),
-                    split=entry.split,
-                    labels=None if labels is None else resized(labels, size, order=0),
-                    source=entry.source,
-                    channels=entry.image.channels,
-                    colour=entry.image.colour,
-                    nodata=entry.image.nodata,
-                )
+                if labels is not None:
+                    labels = resized(labels, size, order=0)
+                add_entry(project, entry, image, labels)
                 yield Progress(done, len(plan.entries), f"importing {entry.split}")
 
 

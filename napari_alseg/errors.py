@@ -28,6 +28,17 @@ from difflib import get_close_matches
 from typing import Any
 
 
+def printable(text: object) -> str:
+    r"""Text that can be printed: names of files need not be Unicode.
+
+    Examples
+    --------
+    >>> print(printable("caf\udce9.png"))
+    caf\udce9.png
+    """
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 class AlsegError(Exception):
     """Something the user can put right; its text says how."""
 

@@ -2,6 +2,7 @@
 
 from .classes import check_classes, default_classes
 from .creating import (
+    add_entry,
     built_beside,
     class_table,
     create,
@@ -54,6 +55,7 @@ __all__ = [
     "Row",
     "Split",
     "Summary",
+    "add_entry",
     "apply_rule",
     "built_beside",
     "check_classes",

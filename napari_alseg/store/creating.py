@@ -29,11 +29,11 @@ from .importing import (
     Entry,
     ImportPlan,
     OpenImage,
-    all_of,
     list_folder,
     pair,
     plan_folders,
     plan_layers,
+    refuse_any,
 )
 from .intensity import Window, intensity_windows, shared_windows
 from .mask_readings import find_rule
@@ -239,14 +239,16 @@ def create(path: Path, plan: ImportPlan) -> Task[Path]:
         ) as project:
             for done, entry in enumerate(plan.entries, 1):
                 try:
-                    _add(project, entry, plan, windows)
+                    image = read_entry(entry)
+                    count = image.shape[2]
+                    own = plan.intensities.given(count) or windows.get(count)
+                    add_entry(project, entry, image, labels_of(entry), own)
                 except CannotWrite:
                     raise
                 except AlsegError as error:
                     problems.append(error)
                 yield Progress(done, len(plan.entries), "adding images")
-        if problems:
-            raise problems[0] if len(problems) == 1 else all_of(problems)
+        refuse_any(problems)
     return path
 
 
@@ -266,28 +268,27 @@ def try_entries(plan: ImportPlan) -> Task[None]:
         except AlsegError as error:
             problems.append(error)
         yield Progress(done, len(plan.entries), "reading images")
-    if problems:
-        raise problems[0] if len(problems) == 1 else all_of(problems)
+    refuse_any(problems)
 
 
-def _add(
+def add_entry(
     project: Project,
     entry: Entry,
-    plan: ImportPlan,
-    shared: dict[int, tuple[Window, ...]],
+    image: np.ndarray,
+    labels: LabelMap | None,
+    windows: Sequence[Window] | None = None,
 ) -> None:
-    image = read_entry(entry)
-    count = image.shape[2]
+    """Add an entry's image with all that is known of it; see `Project.add_image`."""
     project.add_image(
         entry.name,
         image,
         split=entry.split,
-        labels=labels_of(entry),
+        labels=labels,
         source=entry.source,
         channels=entry.image.channels,
         colour=entry.image.colour,
         nodata=entry.image.nodata,
-        windows=plan.intensities.given(count) or shared.get(count),
+        windows=windows,
     )
 
 

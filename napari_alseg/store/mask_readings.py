@@ -160,6 +160,11 @@ def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
         yield from _scaled(evidence, table)
 
 
+def _value_rule(table: ClassTable) -> MaskRule:
+    """Rule by the values of a table, and by nothing else."""
+    return MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+
+
 def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
     """Rule by the values of a table; what by convention is no class is ignored."""
     known = table.labels_of_values
@@ -271,7 +276,7 @@ def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
 def _lossy(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield readings by the nearest value, where nothing else lies between."""
     if table.rows:
-        by_value = MaskRule("value", dict(table.labels_of_values), nearest=True)  # type: ignore[arg-type]
+        by_value = replaced(_value_rule(table), nearest=True)
     elif len(table.classes) == 2:
         by_value = MaskRule("value", {0: 1, 255: 2}, nearest=True)
     else:
@@ -282,7 +287,7 @@ def _lossy(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     colours = colour_rule(table)
     if colours is None or not evidence.by_colour:
         return
-    nearest = MaskRule("colour", colours.labels, nearest=True)
+    nearest = replaced(colours, nearest=True)
     if _are_apart(nearest) and _lie_near(evidence, nearest):
         yield Reading("colours", nearest)
 
@@ -458,7 +463,7 @@ def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
             "classes cannot be told apart; save masks as PNG"
         )
     if table.rows and evidence.by_value:
-        by_table = MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
+        by_table = _value_rule(table)
     elif table.rows:
         by_table = colour_rule(table) or MaskRule("colour", {})
     else:

@@ -163,7 +163,7 @@ class ActiveLearningDock(QWidget):
 
     def _connect(self) -> None:
         """Connect wishes to deeds; the only place where that happens."""
-        self.project_panel.new_requested.connect(self._on_new_requested)
+        self.project_panel.new_requested.connect(self._ask_for_project)
         self.project_panel.open_requested.connect(self._on_open_requested)
         self.project_panel.image_chosen.connect(self.show_image)
         self.round_panel.ask_requested.connect(self.ask)
@@ -306,22 +306,24 @@ class ActiveLearningDock(QWidget):
         """Return the open image layers that are not ours, by name."""
         return open_images(self.viewer)
 
-    def _on_new_requested(self) -> None:
-        self._ask_for_project()
-
     def _ask_for_project(self, images: Path | None = None) -> None:
         """Show the dialog of a new project, with a folder filled in if one is given."""
         if self._dialog is not None:
             self._dialog.close()
         self._dialog = NewProjectDialog(self._open_images(), self)
         self._dialog.accepted.connect(self._on_new_accepted)
+        self._dialog.rejected.connect(self._end_dialog)
         if images is not None:
             self._dialog.images.value = images
         self._dialog.open()
 
     def _on_new_accepted(self) -> None:
-        if self._dialog is not None:
-            self.attempt(self.new_project, self._dialog.value(), self._dialog.plan)
+        if self._dialog is None:
+            return
+        try:
+            self.new_project(self._dialog.value(), self._dialog.plan)
+        except AlsegError as error:  # as long as another task runs
+            self._end_dialog(error)
 
     def _end_dialog(self, problem: object = None) -> None:
         """Let go of the dialog, or show it again with what went wrong."""
@@ -507,11 +509,12 @@ class ActiveLearningDock(QWidget):
         self._show_new_round()
         self.living.wish_soon()
         self._refresh()
-        if name == "New project" and self._dialog is not None:
+        told = name == "New project" and self._dialog is not None
+        if told:
             self._end_dialog(error)
         if not isinstance(error, AlsegError):
             raise error
-        if name == "New project" and self._dialog is not None:
+        if told:
             return  # it is told where it can be put right
         if name != "Look" or self.looking.failed(error):
             show_error(f"{name}: {error}")

@@ -235,6 +235,17 @@ def test_the_report_says_what_was_found(labelled, tmp_path):
     assert "Thumbs" not in said
 
 
+def test_what_is_said_of_many_files_is_said_once(tmp_path):
+    for number in range(40):
+        white = np.full((4, 6), number, np.uint8)
+        path = tmp_path / "scans" / f"{number}.tif"
+        path.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(path, white, photometric="miniswhite")
+    said = report_of(TABLE, tmp_path / "scans")
+    assert said.count("0 is white") == 1
+    assert "note: 0.tif and 39 more: " in said
+
+
 def test_planning_writes_nothing(labelled, tmp_path):
     pool = labelled("day", 1)
     before = sorted(tmp_path.rglob("*"))

@@ -5,7 +5,7 @@ the one rule of the masks; nothing is written. `creating` carries the plan out.
 """
 
 from .folders import Listing, image_files, list_folder
-from .looking import Entry, OpenImage, all_of
+from .looking import Entry, OpenImage, refuse_any
 from .pairing import Pairs, pair
 from .planning import ImportPlan, plan_folders, plan_layers, plan_split_folders
 from .report import ImportReport, plural
@@ -17,7 +17,6 @@ __all__ = [
     "Listing",
     "OpenImage",
     "Pairs",
-    "all_of",
     "image_files",
     "list_folder",
     "pair",
@@ -25,4 +24,5 @@ __all__ = [
     "plan_layers",
     "plan_split_folders",
     "plural",
+    "refuse_any",
 ]

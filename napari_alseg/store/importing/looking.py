@@ -112,13 +112,13 @@ class Looking:
     def _look(self, path: Path, found: SplitReport) -> None:
         whole = self._parts_of.get(path.resolve())
         if whole is not None:
-            self.report.note(f"{path} is a part of {whole.name} and read with it")
+            self.report.note_of(path.name, f"Part of {whole.name}, and read with it.")
             return
         picture = inspect(path, self.settings.axes)
         for other in picture.parts:
             self._parts_of.setdefault(other.resolve(), path)
         for text in picture.notes:
-            self.report.note(f"{path.name}: {text}")
+            self.report.note_of(path.name, text)
         _count(found, picture)
         mask = self._mask(path, picture)
         found.masks += len(picture.planes) if mask else 0
@@ -204,7 +204,7 @@ def layer_entries(
     for name, image in layers.items():
         _count(report.splits.setdefault("pool", SplitReport()), image)
         for text in image.notes:
-            report.note(f"{name}: {text}")
+            report.note_of(name, text)
         for plane, label in enumerate(image.planes):
             yield Entry(f"{name}-{label}" if label else name, image, plane, "pool")
 

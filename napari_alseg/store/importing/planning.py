@@ -79,11 +79,8 @@ def plan_folders(
         If the masks can be read in more than one way.
     """
     settings = settings or ImportSettings()
-    parts = [pool_part(table, images, labels, settings)]
-    if validation is not None:
-        parts.append(labelled_part("validation", validation, table, settings))
-    if source is not None:
-        parts.append(labelled_part("source", *source, settings))
+    pool = pool_part(table, images, labels, settings)
+    parts = [pool, *_beside(table, validation, source, settings)]
     return (yield from plan_parts(table, parts, settings))
 
 
@@ -118,12 +115,23 @@ def plan_layers(
     if not images:
         raise BadValue("no image layer is open; open images first, or give a folder")
     settings = settings or ImportSettings()
+    parts = _beside(table, validation, source, settings)
+    return (yield from plan_parts(table, parts, settings, images))
+
+
+def _beside(
+    table: ClassTable,
+    validation: Path | None,
+    source: tuple[Path, ClassTable] | None,
+    settings: ImportSettings,
+) -> list[Part]:
+    """Return the parts that come beside the pool."""
     parts = []
     if validation is not None:
         parts.append(labelled_part("validation", validation, table, settings))
     if source is not None:
         parts.append(labelled_part("source", *source, settings))
-    return (yield from plan_parts(table, parts, settings, images))
+    return parts
 
 
 def plan_parts(

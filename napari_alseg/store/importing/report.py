@@ -41,6 +41,12 @@ class ImportReport:
     """How intensities and channels are shown to people and networks."""
     notes: list[str] = field(default_factory=list)
     """What was passed over, assumed or looks wrong."""
+    of_files: dict[str, list[str]] = field(default_factory=dict)
+    """The same of single files: a sentence, and the files that it is about."""
+
+    def note_of(self, name: str, text: str) -> None:
+        """Add a note about a file; files of which the same is said are one note."""
+        self.of_files.setdefault(text, []).append(name)
 
     def note(self, text: str) -> None:
         """Add a note unless it was said before."""
@@ -58,6 +64,9 @@ class ImportReport:
         yield from self.rendering
         for note in self.notes:
             yield f"note: {note}"
+        for text, names in self.of_files.items():
+            more = f" and {len(names) - 1} more" if names[1:] else ""
+            yield f"note: {names[0]}{more}: {text}"
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

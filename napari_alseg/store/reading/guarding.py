@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from napari_alseg.errors import UnreadableImage
+from napari_alseg.errors import UnreadableImage, printable
 
-from .picture import printable, refuse
+from .picture import refuse
 
 PARTIAL = re.compile(
     "missing|zeroed|corrupt|truncat|out of range|not match|invalid page|"

@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from .picture import printable, refuse
+from napari_alseg.errors import printable
+
+from .picture import refuse
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from napari_alseg.errors import UnreadableImage
+from napari_alseg.errors import UnreadableImage, printable
 
 COLOURS = ("red", "green", "blue")
 KEPT = ("uint8", "uint16", "int16", "float32")
@@ -89,17 +89,6 @@ class Samples:
     bits: int
     text: dict[str, str]
     turned: bool = False
-
-
-def printable(path: str | Path) -> str:
-    r"""Path as text that can be printed, whatever its bytes.
-
-    Examples
-    --------
-    >>> print(printable("caf\udce9.png"))
-    caf\udce9.png
-    """
-    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def refuse(path: Path, reason: str) -> NoReturn:
