@@ -6,6 +6,7 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QPushButton
 
+from napari_alseg.arrays import Progress
 from napari_alseg.store import MaskRule
 from napari_alseg.ui.class_editor import ClassEditor
 from napari_alseg.ui.new_project import CREATE, LAYERS, LOOK, NewProjectDialog
@@ -175,3 +176,56 @@ def test_open_layers_take_the_place_of_a_folder(qtbot, make_napari_viewer, tmp_p
     assert wanted.path == tmp_path / "x.alseg"
     assert wanted.images is None
     assert [entry.name for entry in dialog.plan.entries] == ["photo"]
+
+
+# --- in the window --------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked_for(hands, dock, qtbot, folders):
+    """Dialog that a click on New… has opened, filled in and looked through."""
+    hands.press_button(dock.project_panel, "New")
+    (dialog,) = dock.findChildren(NewProjectDialog)
+    qtbot.waitExposed(dialog)
+    type_in(qtbot, line_of(dialog.images), str(folders / "images"))
+    look(qtbot, dialog)
+    return dialog
+
+
+def test_a_project_is_made_by_the_dialog_and_opened(qtbot, dock, asked_for, folders):
+    press(qtbot, asked_for, "Create")
+    qtbot.waitUntil(lambda: dock.project is not None)
+    assert dock.project.path == folders / "images.alseg"
+    assert dock.project.images() == ("a", "b")
+
+
+def test_what_breaks_while_it_is_made_comes_back_with_all_that_was_typed(
+    qtbot, dock, asked_for, folders
+):
+    """The file is damaged after it was looked at."""
+    (folders / "images" / "b.png").write_bytes(b"no picture")
+    press(qtbot, asked_for, "Create")
+    qtbot.waitUntil(lambda: "b.png" in asked_for.problem.text())
+    assert asked_for.isVisible()
+    assert line_of(asked_for.images).text() == str(folders / "images")
+    assert dock.project is None
+    assert not list(folders.glob("*alseg*"))
+    press(qtbot, asked_for, "Cancel")
+    qtbot.waitUntil(lambda: not dock.findChildren(NewProjectDialog))
+
+
+def test_a_task_that_runs_is_told_in_the_dialog(qtbot, dock, asked_for, folders):
+    ended = []
+
+    def task():
+        while not ended:
+            yield Progress(0, 1, "waiting")
+
+    dock.background.start("Look", task())
+    press(qtbot, asked_for, "Create")
+    assert "Look is running" in asked_for.problem.text()
+    assert asked_for.isVisible()
+    assert line_of(asked_for.images).text() == str(folders / "images")
+    ended.append(True)
+    qtbot.waitUntil(lambda: not dock.background.busy)
+    press(qtbot, asked_for, "Cancel")
