@@ -23,13 +23,13 @@ import psutil
 from tables import Row, at_most, report
 
 from napari_alseg.arrays import LabelMap, Selection, finish
-from napari_alseg.dataset import create_rehearsal, truth_of
+from napari_alseg.dataset import create_simulation, truth_of
 from napari_alseg.oracle import Oracle, dominant
+from napari_alseg.requests import LiveRequest, LiveUpdate
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.session import query
 from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
 from napari_alseg.store import Project
-from napari_alseg.wishes import News, Wish
 
 SHAPE = (360, 480)
 PATIENCE = 300.0
@@ -67,7 +67,7 @@ class Measured:
 def make_project(path: Path, data: Path | None, images: int) -> Truth:
     """Make a project of a pool, and return what is true of its images."""
     if data is not None:
-        finish(create_rehearsal(path, data))
+        finish(create_simulation(path, data))
         with Project.open(path) as project:
             return truth_of(project, data, None)
     drawn: dict[str, LabelMap] = {}
@@ -112,7 +112,7 @@ class Session:
         self.viewer.window._qt_window.resize(1500, 900)
         self.dock = open_dock(self.viewer)
         self.application = QApplication.instance()
-        self.news: list[tuple[float, News]] = []
+        self.updates: list[tuple[float, LiveUpdate]] = []
         self.begun = time.perf_counter()
         self.dock.living.background.progressed.connect(self._hear)
         self.dock.open_project(path)
@@ -120,31 +120,33 @@ class Session:
         self.labelling = self.dock.labelling
         self.labelling.set_shown(self.labelling.shown)
 
-    def _hear(self, news: Any) -> None:
-        if isinstance(news, News):
-            self.news.append((time.perf_counter(), news))
+    def _hear(self, update: Any) -> None:
+        if isinstance(update, LiveUpdate):
+            self.updates.append((time.perf_counter(), update))
 
-    def wait(self, until: Callable[[News], bool]) -> tuple[float, News]:
-        """Let the window live until there is such news."""
+    def wait(self, until: Callable[[LiveUpdate], bool]) -> tuple[float, LiveUpdate]:
+        """Let the window live until there is such an update."""
         end = time.perf_counter() + PATIENCE
         heard = 0
         while time.perf_counter() < end:
             self.application.processEvents()
-            for at, news in self.news[heard:]:
-                if until(news):
+            for at, update in self.updates[heard:]:
+                if until(update):
                     self.application.processEvents()  # it is drawn now
-                    return max(at, time.perf_counter()), news
-            heard = len(self.news)
+                    return max(at, time.perf_counter()), update
+            heard = len(self.updates)
             time.sleep(0.001)
         raise TimeoutError("the live child has not answered in time")
 
-    def do(self, deed: Callable[[], object]) -> tuple[float, News]:
+    def do(self, action: Callable[[], object]) -> tuple[float, LiveUpdate]:
         """Do something, and wait until the map of what is shown knows it."""
-        self.news.clear()
+        self.updates.clear()
         number = self.dock.living._number
-        deed()
+        action()
         return self.wait(
-            lambda news: news.number > number and news.kind in ("looked", "waiting")
+            lambda update: (
+                update.number > number and update.kind in ("looked", "waiting")
+            )
         )
 
     def close(self) -> None:
@@ -187,7 +189,7 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         painted.append(time.perf_counter())
 
     labelling._read_labels = note  # type: ignore[method-assign]
-    at, _ = session.wait(lambda news: news.kind in ("looked", "waiting"))
+    at, _ = session.wait(lambda update: update.kind in ("looked", "waiting"))
     found.start = at - session.begun
     steps: dict[str, list[float]] = {}
     for _ in range(answers):
@@ -197,21 +199,23 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         )
         painted.clear()
         begun = time.perf_counter()
-        at, news = session.do(
+        at, update = session.do(
             lambda value=value: dock.answer(value) if value else dock.skip()
         )
-        if value and news.kind == "looked":
+        if value and update.kind == "looked":
             found.maps.append(at - begun)
             found.painted.append(painted[0] - begun)
-            for name, spent in news.seconds.items():
+            for name, spent in update.seconds.items():
                 steps.setdefault(name, []).append(spent)
     for _ in range(2):
         begun = time.perf_counter()
         with measured_gaps() as gaps:
-            at, _ = session.wait(lambda news: news.kind == "ranked" and news.fresh == 1)
+            at, _ = session.wait(
+                lambda update: update.kind == "ranked" and update.fresh == 1
+            )
         found.ranking.append(at - begun)
         found.gaps += gaps
-        session.news.clear()
+        session.updates.clear()
         dock.undo()
         dock.redo()
     found.steps = {name: float(np.median(values)) for name, values in steps.items()}
@@ -230,7 +234,7 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
 
     session = Session(path)
     dock, labelling = session.dock, session.labelling
-    session.wait(lambda news: news.kind in ("looked", "waiting"))
+    session.wait(lambda update: update.kind in ("looked", "waiting"))
     shown = labelling.project.images()[-1]
     figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.3))
     answered = 0
@@ -245,8 +249,10 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
         position = labelling.position
         session.do(lambda: dock.show_image(shown))
         if moment > 1:  # until the head has settled, a moment later
-            session.news.clear()
-            session.wait(lambda news: news.kind == "looked" and news.image == shown)
+            session.updates.clear()
+            session.wait(
+                lambda update: update.kind == "looked" and update.image == shown
+            )
         layer_names = ("prediction",)
         for layer in session.viewer.layers:
             layer.visible = layer.name in (shown, *layer_names)
@@ -283,9 +289,12 @@ def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
             if not value:
                 continue
             project.answer(selection.round, at, value)
-            inbox.put(Wish(at, region.image, (), ("bvsb",), ASKING, rank=False))
-            for news in following:
-                if isinstance(news, News) and news.kind in ("looked", "waiting"):
+            inbox.put(LiveRequest(at, region.image, (), ("bvsb",), ASKING, rank=False))
+            for update in following:
+                if isinstance(update, LiveUpdate) and update.kind in (
+                    "looked",
+                    "waiting",
+                ):
                     break
             if at % max(answers // 20, 1) == 0:
                 sizes.append((at, process.memory_info().rss))

@@ -36,7 +36,7 @@ TERMINAL = Console()
 TOTALS = (20, 50, 100, 200, 367, 734, 1835, 3670, 7340)
 """Answers in all; CamVid has 367 images, so the last five are 1, 2, 5, 10, 20 each."""
 CACHE = 3_000_000_000
-"""Bytes of features that a rehearsal may keep; the window has much less."""
+"""Bytes of features that a simulation may keep; the window has much less."""
 DEEP_EPOCHS = 4
 EACH = (1, 5, 20)
 """Answers an image in microscopy."""
@@ -76,7 +76,7 @@ def answers(_: int) -> Iterator[Piece]:
 
 
 def deep(_: int) -> Iterator[Piece]:
-    """Yield a whole network, live on its encoder, and both with 100 pixels an image."""
+    """Yield a full network, live on its encoder, and both with 100 pixels an image."""
     dominant = {"answers": "dominant"}
     pixels = {"partition": "pixels"}
     yield Piece("deep-1836", "live", "1 regions", "partial", "live-1835", dominant)

@@ -26,7 +26,7 @@ from napari_alseg import regions, segmentation, session, survey, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.learning import Examples
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.segmentation import Example, Lesson, Network, Run
+from napari_alseg.segmentation import Example, Network, Objective, Run
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -51,7 +51,9 @@ def make_project(path: Path, images: int) -> Project:
         project.write_regions(image, version, regions.superpixels(scene.image))
         project.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
     network = segmentation.build(RANDOM, len(CLASSES))
-    project.weights.commit(0, segmentation.state(network), segmentation.card(network))
+    project.weights.commit(
+        0, segmentation.state(network), segmentation.metadata(network)
+    )
     return project
 
 
@@ -94,7 +96,7 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
     training = TrainingSettings(epochs=epochs, batch_size=BATCH, device="cpu")
     examples = Examples(project, project.images(), project.sequence)
     whole = [Example(each.image, each.targets) for each in examples]
-    lessons: dict[str, Lesson[Any]] = {
+    objectives: dict[str, Objective[Any]] = {
         "partial": segmentation.Partial(examples, training),
         "consistency": segmentation.Consistency(examples, training),
         "difficulty": segmentation.Difficulty(examples, training),
@@ -104,24 +106,24 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
             examples, whole, fresh_network(), training
         ),
     }
-    for name, lesson in lessons.items():
-        with closing(lesson.batches(0, torch.device("cpu"))) as stream:
+    for name, objective in objectives.items():
+        with closing(objective.batches(0, torch.device("cpu"))) as stream:
             ready = [next(stream) for _ in range(2)]
         kind = RANDOM if name != "difficulty" else replace(RANDOM, difficulty=True)
-        count = epochs * lesson.steps
-        bare_loop(lesson, fresh_network(kind), ready, 1)
+        count = epochs * objective.steps
+        bare_loop(objective, fresh_network(kind), ready, 1)
         ratios = []
         for _ in range(repeats):  # neighbours in time share the machine's noise
-            bare = partial(bare_loop, lesson, fresh_network(kind), ready, count)
-            train = partial(ours, lesson, fresh_network(kind), training)
+            bare = partial(bare_loop, objective, fresh_network(kind), ready, count)
+            train = partial(ours, objective, fresh_network(kind), training)
             ratios.append(once(bare) / once(train))
         work = f"learn ({name}), steps a second against a bare loop"
         yield at_least(work, median(ratios), "x", 0.9)
 
 
-def ours(lesson: Lesson[Any], network: Network, how: TrainingSettings) -> None:
+def ours(objective: Objective[Any], network: Network, how: TrainingSettings) -> None:
     """Train as a round does."""
-    finish(Run(network, how).learn(lesson))
+    finish(Run(network, how).learn(objective))
 
 
 def fresh_network(settings: NetworkSettings = RANDOM) -> Network:
@@ -131,13 +133,13 @@ def fresh_network(settings: NetworkSettings = RANDOM) -> Network:
 
 
 def bare_loop(
-    lesson: Lesson[Any], network: Network, batches: list[Any], steps: int
+    objective: Objective[Any], network: Network, batches: list[Any], steps: int
 ) -> None:
     """Train in the plainest way: forward, loss, backward, clip, step."""
     network.train()
     optimiser = torch.optim.AdamW(network.parameters(), fused=True)
     for step in range(steps):
-        loss = lesson.loss(network, batches[step % len(batches)])
+        loss = objective.loss(network, batches[step % len(batches)])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

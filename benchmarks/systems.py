@@ -1,4 +1,4 @@
-"""The published systems on CamVid, as rehearsals that may be cut and gone on with.
+"""The published systems on CamVid, as simulations that may be cut and gone on with.
 
 ``python benchmarks/systems.py --data DIR --out DIR [--groups ...] [--seeds 0,1]``
 

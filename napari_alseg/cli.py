@@ -1,4 +1,4 @@
-"""The command line: make, ask, learn, rehearse; answering needs the window.
+"""The command line: make, ask, learn, simulate; answering needs the window.
 
 Errors a user can put right are printed in one line and exit with code 2.
 """
@@ -252,7 +252,7 @@ def retrain(
     terms
         How much the special terms of the recipes count.
     live
-        How the light head of the recipe 'live' learns.
+        How the lightweight head of the recipe 'live' learns.
     resume
         Go on with a training that was stopped, with its own labels and settings.
     """
@@ -299,7 +299,7 @@ def simulate(
     after: Path | None = None,
     resume: bool = False,
 ) -> None:
-    """Rehearse rounds on a data set with known masks.
+    """Simulate rounds on a data set with known masks.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def simulate(
     terms
         How much the special terms of the recipes count.
     live
-        How the light head of the recipe 'live' learns.
+        How the lightweight head of the recipe 'live' learns.
     seeds
         For example 0,1,2: one run after the other, each in OUT/seed-N. Without it,
         one run with --seed, in OUT itself.

@@ -1,4 +1,4 @@
-"""A data set with known masks, brought into a project to rehearse labelling.
+"""A data set with known masks, brought into a project to simulate labelling.
 
 It is a folder with ``train/``, ``val/`` and perhaps ``test/``, each with ``images/``
 and ``masks/``, and a ``classes.csv``. The training images become the pool; their masks
@@ -58,7 +58,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
     return int(rows), int(columns)
 
 
-def create_rehearsal(
+def create_simulation(
     path: Path,
     dataset: Path,
     size: tuple[int, int] | None = None,
@@ -111,12 +111,12 @@ def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
     """Return what tells a data set and another domain from others of the same names.
 
     It is made of what the classes are and of the names and sizes of the images and
-    masks that a rehearsal reads, which takes no time.
+    masks that a simulation reads, which takes no time.
 
     Parameters
     ----------
     dataset, source
-        As `create_rehearsal` takes them.
+        As `create_simulation` takes them.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
     Raises
     ------
     BadClasses, EmptyFolder, MaskMismatch
-        As `create_rehearsal` does.
+        As `create_simulation` does.
     """
     table = read_classes(dataset / "classes.csv")
     found = _fingerprint([dataset / folder for folder in splits(dataset)], table)

@@ -1,10 +1,10 @@
 """Follows a person who answers: the head, the maps on screen and the queue keep up.
 
 `follow` is one task that lives as long as live is on, in a child process of its own.
-It hears wishes and tells news. What is urgent after an answer - the head learns, the
-maps of the shown image are drawn - is done at once and without a pause; all else is
-done in small pieces while nothing is wished for, and left when something is. Every
-piece of news says which state of the labels and of the head it is of, so that whoever
+It hears requests and tells updates. What is urgent after an answer is done at once and
+without a pause: the head learns, the maps of the shown image are drawn. All else is
+done in small pieces while nothing is requested, and left when something is. Every
+update says which state of the labels and of the head it is of, so that whoever
 hears it can drop what is out of date.
 """
 
@@ -19,6 +19,7 @@ from . import systems
 from .arrays import Progress, Task
 from .live import Live
 from .ranking import PoolRanking
+from .requests import SEARCHING, LiveRequest, LiveUpdate
 from .segmentation import FEATURES
 from .settings import (
     LiveSettings,
@@ -29,7 +30,6 @@ from .settings import (
 )
 from .store import Project
 from .survey import keep_map, keep_prediction, predicted
-from .wishes import SEARCHING, News, Wish
 
 NEAR = 8
 """Images of the queue that are ranked before all others."""
@@ -44,11 +44,11 @@ CATCH_UP_SECONDS = 5.0
 SLOW_SECONDS = 0.5
 """A map that takes longer is not drawn before it is shown."""
 TRIM_EVERY = 50
-"""Wishes after which freed memory is given back to the system."""
+"""Requests after which freed memory is given back to the system."""
 
-Says: TypeAlias = Generator[Progress | News, None, None]
-Inbox: TypeAlias = "SimpleQueue[Wish | None]"
-"""Wishes; None ends it all."""
+Says: TypeAlias = Generator[Progress | LiveUpdate, None, None]
+Inbox: TypeAlias = "SimpleQueue[LiveRequest | None]"
+"""Requests; None ends it all."""
 
 
 def follow(
@@ -59,14 +59,14 @@ def follow(
     settings: LiveSettings | None = None,
     prediction: PredictionSettings | None = None,
 ) -> Says:
-    """Do what is wished for until None comes; yields `News` beside `Progress`.
+    """Do what is requested until None comes; yields `LiveUpdate` beside `Progress`.
 
     Parameters
     ----------
     project : Project
-    inbox : queue of Wish
+    inbox : queue of LiveRequest
     network : NetworkSettings, optional
-        Whose encoder is taken while no whole network has learnt.
+        Whose encoder is taken while no full network has learnt.
     settings : LiveSettings, optional
     prediction : PredictionSettings, optional
     """
@@ -80,28 +80,28 @@ def follow(
     resting = True
     try:
         while True:
-            wish, ended = newest(inbox, wait=resting)
+            request, ended = newest(inbox, wait=resting)
             if ended:
                 return
-            if wish is not None and wish.rest:
+            if request is not None and request.rest:
                 idle, resting = iter(()), True
                 continue
-            if wish is not None:
-                yield from follower.at_once(wish)
-                if wish.number % TRIM_EVERY == 0:
+            if request is not None:
+                yield from follower.at_once(request)
+                if request.number % TRIM_EVERY == 0:
                     give_memory_back()
-                idle, resting = follower.meanwhile(wish), False
+                idle, resting = follower.meanwhile(request), False
                 continue
-            news = next(idle, None)
-            resting = news is None
-            if news is not None:
-                yield news
+            update = next(idle, None)
+            resting = update is None
+            if update is not None:
+                yield update
     finally:  # also when it is stopped
         follower.keep()
 
 
-def newest(inbox: Inbox, *, wait: bool) -> tuple[Wish | None, bool]:
-    """Return the newest wish, if there is one, and whether the end was called.
+def newest(inbox: Inbox, *, wait: bool) -> tuple[LiveRequest | None, bool]:
+    """Return the newest request, if there is one, and whether the end was called.
 
     Examples
     --------
@@ -112,17 +112,17 @@ def newest(inbox: Inbox, *, wait: bool) -> tuple[Wish | None, bool]:
     >>> newest(inbox, wait=True)
     (None, True)
     """
-    wish = inbox.get() if wait else None
-    if wait and wish is None:
+    request = inbox.get() if wait else None
+    if wait and request is None:
         return None, True
     while True:
         try:
             later = inbox.get_nowait()
         except Empty:
-            return wish, False
+            return request, False
         if later is None:
             return None, True
-        wish = later
+        request = later
 
 
 def give_memory_back() -> None:
@@ -137,7 +137,7 @@ def give_memory_back() -> None:
 
 
 class Follower:
-    """What `follow` knows from one wish to the next."""
+    """What `follow` knows from one request to the next."""
 
     def __init__(
         self,
@@ -169,20 +169,20 @@ class Follower:
 
     @property
     def live(self) -> Live:
-        """The live network; there is one from the first wish on."""
+        """The live network; there is one from the first request on."""
         assert self._live is not None
         return self._live
 
     # --- at once ----------------------------------------------------------------------
 
-    def at_once(self, wish: Wish) -> Says:
+    def at_once(self, request: LiveRequest) -> Says:
         """Learn what was answered, and draw the shown image."""
         live = yield from self._up_to_date()
-        if wish.others != self._others:
+        if request.others != self._others:
             self._drawn.clear()
-            self._others = wish.others
+            self._others = request.others
         begun = perf_counter()
-        waiting = len(live.unread)  # since before this wish
+        waiting = len(live.unread)  # since before this request
         for progress in live.read_labels():
             if live.unread:
                 yield progress
@@ -191,18 +191,18 @@ class Follower:
                 break
         read = perf_counter()
         if not live.ready:
-            yield self._news("waiting", wish, classes=live.classes)
+            yield self._update("waiting", request, classes=live.classes)
         else:
             if live.behind:
                 yield from live.learn()
             learnt = perf_counter()
-            self._look(wish.image, wish)
+            self._look(request.image, request)
             seconds = {
                 "labels": read - begun,
                 "learn": learnt - read,
                 "look": perf_counter() - learnt,
             }
-            yield self._looked(wish, wish.image, seconds=seconds)
+            yield self._looked(request, request.image, seconds=seconds)
 
     def _up_to_date(self) -> Task[Live]:
         """Return the live network, made anew if the encoder has learnt since."""
@@ -219,15 +219,15 @@ class Follower:
             self._pool.clear()
         return self._live
 
-    def _look(self, image: str, wish: Wish) -> None:
+    def _look(self, image: str, request: LiveRequest) -> None:
         """Draw the prediction and the wanted maps of an image, unless they are."""
         live = self.live
-        state = wish.maps, wish.query, live.learnt
+        state = request.maps, request.query, live.learnt
         if self._drawn.get(image) == state:
             return
         begun = perf_counter()
-        acquisitions = [systems.acquisition(name) for name in wish.maps]
-        query = systems.completed(wish.query)
+        acquisitions = [systems.acquisition(name) for name in request.maps]
+        query = systems.completed(request.query)
         found = predicted(
             live.network,
             self.project.read_image(image),
@@ -242,27 +242,29 @@ class Follower:
         self._drawn[image] = state
         self._slow = perf_counter() - begun > SLOW_SECONDS
 
-    # --- while nothing is wished for --------------------------------------------------
+    # --- while nothing is requested ---------------------------------------------------
 
-    def meanwhile(self, wish: Wish) -> Says:
+    def meanwhile(self, request: LiveRequest) -> Says:
         """Say what is similar, rank, settle the head and look ahead, piece by piece."""
         live = self.live
-        if wish.similar_to is not None:
-            yield from self._similar(wish)
+        if request.similar_to is not None:
+            yield from self._similar(request)
         if live.ready:
-            yield from self._catch_up(wish)
-            if wish.rank:
-                yield from self._rank(wish, NEAR)
+            yield from self._catch_up(request)
+            if request.rank:
+                yield from self._rank(request, NEAR)
             yield from self._settle(live)
-            for image in tuple(dict.fromkeys((wish.image, *wish.coming)))[: 1 + AHEAD]:
-                if image == wish.image or not self._slow:
-                    self._look(image, wish)
-                    yield self._looked(wish, image)
-        if wish.rank:
-            yield from self._rank(wish)
+            for image in tuple(dict.fromkeys((request.image, *request.coming)))[
+                : 1 + AHEAD
+            ]:
+                if image == request.image or not self._slow:
+                    self._look(image, request)
+                    yield self._looked(request, image)
+        if request.rank:
+            yield from self._rank(request)
         self.keep()
 
-    def _catch_up(self, wish: Wish) -> Says:
+    def _catch_up(self, request: LiveRequest) -> Says:
         """Read the labels that were left for later; the map follows now and then."""
         live = self.live
         drawn = perf_counter()
@@ -270,8 +272,8 @@ class Follower:
             yield progress
             if not live.unread or perf_counter() - drawn > CATCH_UP_SECONDS:
                 yield from live.learn()
-                self._look(wish.image, wish)
-                yield self._looked(wish, wish.image)
+                self._look(request.image, request)
+                yield self._looked(request, request.image)
                 drawn = perf_counter()
 
     def _settle(self, live: Live) -> Says:
@@ -288,47 +290,47 @@ class Follower:
                 yield from live.learn()
             self._settled = live.learnt
 
-    def _rank(self, wish: Wish, most: int | None = None) -> Says:
+    def _rank(self, request: LiveRequest, most: int | None = None) -> Says:
         """Score the pool, the queue's images first, and put the queue in order.
 
         Parameters
         ----------
-        wish : Wish
+        request : LiveRequest
         most : int, optional
             Images that are scored; all that the newest head has not seen by default.
         """
         live, pool = self.live, self._pool
-        if not pool.begin(wish.query):
+        if not pool.begin(request.query):
             return
         if not live.ready:  # there is time, and similar regions may be wanted
             yield from self._describe()
             return
-        waiting = pool.waiting(wish.coming[:NEAR], live)[:most]
+        waiting = pool.waiting(request.coming[:NEAR], live)[:most]
         for done, image in enumerate(waiting, 1):
             with FEATURES.sparing():
                 pool.score(image, live)
             if perf_counter() - self._told > RANK_SECONDS:
-                yield self._ranked(wish)
+                yield self._ranked(request)
             else:
                 yield Progress(done, 0, "ranking the pool")
-        yield self._ranked(wish)
+        yield self._ranked(request)
 
-    def _ranked(self, wish: Wish) -> News:
+    def _ranked(self, request: LiveRequest) -> LiveUpdate:
         live, pool = self.live, self._pool
         best = pool.best(live)
         self._told = perf_counter()
-        return self._news("ranked", wish, regions=best, fresh=pool.fresh(live))
+        return self._update("ranked", request, regions=best, fresh=pool.fresh(live))
 
-    def _similar(self, wish: Wish) -> Says:
+    def _similar(self, request: LiveRequest) -> Says:
         """Say which regions are most like one; first describe those that are not."""
         pool = self._pool
-        assert wish.similar_to is not None
-        if not pool.begin(wish.query):
-            yield self._news("similar", wish)
+        assert request.similar_to is not None
+        if not pool.begin(request.query):
+            yield self._update("similar", request)
             return
         yield from self._describe()
-        found = pool.similar(wish.image, wish.similar_to)
-        yield self._news("similar", wish, regions=found)
+        found = pool.similar(request.image, request.similar_to)
+        yield self._update("similar", request, regions=found)
 
     def _describe(self) -> Says:
         """Take note of what the regions of the pool look like, if it is not known."""
@@ -349,10 +351,10 @@ class Follower:
             live.keep()
             self._kept = knows
 
-    def _looked(self, wish: Wish, image: str, **about: Any) -> News:
-        return self._news(
-            "looked", wish, image=image, left=len(self.live.unread), **about
+    def _looked(self, request: LiveRequest, image: str, **about: Any) -> LiveUpdate:
+        return self._update(
+            "looked", request, image=image, left=len(self.live.unread), **about
         )
 
-    def _news(self, kind: Any, wish: Wish, **about: Any) -> News:
-        return News(kind, wish.number, self.live.sequence, **about)
+    def _update(self, kind: Any, request: LiveRequest, **about: Any) -> LiveUpdate:
+        return LiveUpdate(kind, request.number, self.live.sequence, **about)

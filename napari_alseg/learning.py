@@ -19,7 +19,7 @@ from . import metrics, segmentation
 from .arrays import Task, to_targets
 from .errors import NothingToLearn
 from .metrics import CurvePoint, Report
-from .segmentation import Example, Lesson, Network, Run
+from .segmentation import Example, Network, Objective, Run
 from .settings import (
     NetworkSettings,
     PredictionSettings,
@@ -100,25 +100,25 @@ class Plan:
     training: TrainingSettings
     recipe: RecipeSettings
 
-    def card(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
         return asdict(self)
 
     @classmethod
-    def of(cls, card: Mapping[str, Any]) -> "Plan":
-        """Return the plan of a card."""
+    def of(cls, metadata: Mapping[str, Any]) -> "Plan":
+        """Return the plan of metadata."""
         return cls(
-            card["round"],
-            card["sequence"],
-            card["seed"],
-            NetworkSettings(**card["network"]),
-            TrainingSettings(**card["training"]),
-            RecipeSettings(**card["recipe"]),
+            metadata["round"],
+            metadata["sequence"],
+            metadata["seed"],
+            NetworkSettings(**metadata["network"]),
+            TrainingSettings(**metadata["training"]),
+            RecipeSettings(**metadata["recipe"]),
         )
 
 
 Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
-"""Arrays and card of weights, or of a stopped training."""
+"""Arrays and metadata of weights, or of a stopped training."""
 
 
 def no_labels(project: Project) -> NothingToLearn:
@@ -159,19 +159,19 @@ class Learner:
         )
         stored = self.before() if warm else None
         if stored is not None:
-            arrays, card = stored
+            arrays, metadata = stored
             segmentation.load(net, _fitting(net, arrays))
-            net.weights_source = card["weights_source"]
+            net.weights_source = metadata["weights_source"]
         return net.to(segmentation.choose_device(plan.training.device))
 
     def before(self) -> Unfinished | None:
-        """Return the latest whole network that learnt fewer labels; None if none did.
+        """Return the latest full network that learnt fewer labels; None if none did.
 
         So that a training which is done once more starts where it started first.
         """
         for number in range(self.plan.round, -1, -1):
             stored = self.project.weights.read(number)
-            if stored is None or is_light(stored[1]):
+            if stored is None or is_lightweight(stored[1]):
                 continue
             earlier = number < self.plan.round
             if earlier or stored[1].get("sequence", -1) < self.plan.sequence:
@@ -181,17 +181,17 @@ class Learner:
     def commit(self, net: Network, curve: Sequence[CurvePoint], **about: Any) -> None:
         """Make the weights those of the round, and say more about them."""
         number = self.plan.round
-        arrays, card = segmentation.state(net), segmentation.card(net)
-        card |= {"sequence": self.plan.sequence, **about}
-        self.project.weights.commit(number, arrays, card)
+        arrays, metadata = segmentation.state(net), segmentation.metadata(net)
+        metadata |= {"sequence": self.plan.sequence, **about}
+        self.project.weights.commit(number, arrays, metadata)
         self.project.record(number, "train_seconds", self._seconds())
         self.project.record(number, "curve", [list(_row(point)) for point in curve])
 
-    def put_off(
-        self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    def save_checkpoint(
+        self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
         """Keep what is needed to go on."""
-        whole = {"plan": self.plan.card(), "seconds": self._seconds(), **card}
+        whole = {"plan": self.plan.metadata(), "seconds": self._seconds(), **metadata}
         self.project.weights.write_aside("unfinished", arrays, whole)
 
     def _seconds(self) -> float:
@@ -208,9 +208,9 @@ class Learner:
         return Report(number, tuple(curve), net.weights_source, scores)
 
 
-def is_light(card: Mapping[str, Any]) -> bool:
-    """Whether weights are of a light head on a frozen encoder."""
-    return str(card["network"]).startswith(segmentation.LIVE)
+def is_lightweight(metadata: Mapping[str, Any]) -> bool:
+    """Whether weights are of a lightweight head on a frozen encoder."""
+    return str(metadata["network"]).startswith(segmentation.LIVE)
 
 
 def _fitting(net: Network, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -227,39 +227,39 @@ def learn_once(
     """Train by a recipe of one stage, until a part of it is done, 0..1."""
     plan, project = learner.plan, learner.project
     leaves_source = _leaves_source(learner)
-    lesson = _lesson(learner, leaves_source)
+    objective = _objective(learner, leaves_source)
     warm = plan.training.start == "last" or leaves_source
     net = learner.network(warm=warm and unfinished is None)
     run = Run(net, plan.training, plan.seed)
     if unfinished is not None:
-        arrays, card = unfinished
-        run.go_on(arrays, card["run"])
+        arrays, metadata = unfinished
+        run.load_checkpoint(arrays, metadata["run"])
     else:
         project.weights.clear_aside("unfinished")
         project.clear_pseudo_labels()  # they are what another training took for true
 
-    def put_off() -> None:
-        arrays, card = run.state()
-        learner.put_off(arrays, {"run": card})
+    def save_checkpoint() -> None:
+        arrays, metadata = run.state()
+        learner.save_checkpoint(arrays, {"run": metadata})
 
     try:
-        yield from run.learn(lesson, learner.validation, until=until)
+        yield from run.learn(objective, learner.validation, until=until)
     except (GeneratorExit, KeyboardInterrupt) as stop:
         # A step that was interrupted is half done: there is no going on exactly.
         if run.step and isinstance(stop, GeneratorExit):
-            put_off()
+            save_checkpoint()
         if worth_keeping(project, run.curve):
             learner.commit(net, run.curve)
         raise
     learner.commit(net, run.curve)  # first, if there is no room for the rest
-    put_off()  # measuring may be stopped, too
+    save_checkpoint()  # measuring may be stopped, too
     report = yield from learner.report(net, run.curve)
     if run.ended:
         project.weights.clear_aside("unfinished")
     return report
 
 
-LESSONS: dict[str, Callable[..., Lesson[Any]]] = {
+OBJECTIVES: dict[str, Callable[..., Objective[Any]]] = {
     "partial": segmentation.Partial,
     "consistency": segmentation.Consistency,
     "difficulty": segmentation.Difficulty,
@@ -267,7 +267,7 @@ LESSONS: dict[str, Callable[..., Lesson[Any]]] = {
 }
 
 
-def _lesson(learner: Learner, leaves_source: bool) -> Lesson[Any]:
+def _objective(learner: Learner, leaves_source: bool) -> Objective[Any]:
     """Return what the labels of the project and its source images teach."""
     project, training = learner.project, learner.plan.training
     recipe = training.recipe or "partial"
@@ -292,7 +292,7 @@ def _lesson(learner: Learner, leaves_source: bool) -> Lesson[Any]:
     taught = chain(examples, more.get("source", ()))
     classes = len(project.classes)
     weight = segmentation.class_weights(taught, classes, training.class_balance)
-    return LESSONS[recipe](
+    return OBJECTIVES[recipe](
         examples,
         training,
         learner.plan.seed,

@@ -14,7 +14,7 @@ import torch
 from . import segmentation
 from .arrays import Progress, Task, to_targets
 from .errors import WeightsMismatch
-from .learning import Learner, is_light, no_labels
+from .learning import Learner, is_lightweight, no_labels
 from .metrics import CurvePoint, Report
 from .segmentation import CALIBRATED_WITH, LIVE, LiveBody, Network, Samples
 from .settings import (
@@ -41,7 +41,7 @@ SAME = (
 
 
 class Live:
-    """A light head on a frozen encoder, in step with the labels of a project.
+    """A lightweight head on a frozen encoder, in step with the labels of a project.
 
     The encoder is that of the latest network that learnt as a whole, else the
     pretrained one; `stale` says that there is a newer one by now.
@@ -52,7 +52,7 @@ class Live:
     network : Network
         As `start` makes it.
     base : tuple of int, optional
-        Which whole network the encoder is of, as `latest_deep` says it; None for the
+        Which full network the encoder is of, as `latest_full` says it; None for the
         pretrained one.
     settings : LiveSettings
     prediction : PredictionSettings
@@ -112,7 +112,7 @@ class Live:
             Whether a head that was kept is left aside.
         """
         yield Progress(0, 1, "loading the network")
-        base = latest_deep(project)
+        base = latest_full(project)
         deep = project.weights.read(base[0]) if base else None
         given = asdict(network) | (dict(deep[1]) if deep else {})
         made_of = NetworkSettings(
@@ -125,7 +125,7 @@ class Live:
             net.weights_source = f"{source}, tuned in round {base[0]}"
         net.to(segmentation.choose_device(device)).eval()
         live = cls(project, net, base, settings, prediction, seed)
-        if not anew and live.take_up():
+        if not anew and live.load_checkpoint():
             return live
         pool = project.images()
         count = min(CALIBRATED_WITH, len(pool))
@@ -141,20 +141,20 @@ class Live:
 
     @property
     def stale(self) -> bool:
-        """Whether a whole network has learnt since: there is a newer encoder."""
-        return latest_deep(self.project) != self.base
+        """Whether a full network has learnt since: there is a newer encoder."""
+        return latest_full(self.project) != self.base
 
-    def take_up(self) -> bool:
+    def load_checkpoint(self) -> bool:
         """Go on from a head that was kept, if there is one for this encoder.
 
         One that cannot be read is forgotten: it saves time, and nothing else.
         """
-        mine = self.card()
+        mine = self.metadata()
         try:
             kept = self.project.weights.read_aside("live")
             if kept is None or any(kept[1].get(name) != mine[name] for name in SAME):
                 return False
-            arrays, card = kept
+            arrays, metadata = kept
             columns = [arrays.pop(SAMPLES + name) for name in Samples._fields]
             owner = arrays.pop(SAMPLES + "owner")
             segmentation.load(self.network, arrays)
@@ -162,16 +162,16 @@ class Live:
             self.project.weights.clear_aside("live")
             return False
         self._samples = Samples(*map(torch.from_numpy, columns))
-        self._owner, self._images = owner, tuple(card["images"])
-        self.unread = dict.fromkeys(card["unread"])
-        self.behind = card["behind"]
-        self.sequence = card["sequence"]
+        self._owner, self._images = owner, tuple(metadata["images"])
+        self.unread = dict.fromkeys(metadata["unread"])
+        self.behind = metadata["behind"]
+        self.sequence = metadata["sequence"]
         self.learnt = 1
         return True
 
-    def card(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """Return what must be known to take it up again."""
-        return segmentation.card(self.network) | {
+        return segmentation.metadata(self.network) | {
             "base": list(self.base) if self.base else None,
             "sequence": self.sequence,
             "settings": asdict(self.settings),
@@ -187,7 +187,7 @@ class Live:
         for name, column in zip(Samples._fields, self._samples, strict=True):
             arrays[SAMPLES + name] = column.numpy()
         arrays[SAMPLES + "owner"] = self._owner
-        self.project.weights.write_aside("live", arrays, self.card())
+        self.project.weights.write_aside("live", arrays, self.metadata())
 
     # --- labels -----------------------------------------------------------------------
 
@@ -345,13 +345,13 @@ class Live:
         return body
 
 
-def latest_deep(project: Project) -> tuple[int, int] | None:
+def latest_full(project: Project) -> tuple[int, int] | None:
     """Return the latest round whose network learnt as a whole, and when it did.
 
     The moment tells two trainings of one round apart. None if no network did.
     """
     for number in reversed(project.weights.rounds):
-        if not is_light(project.weights.card(number)):
+        if not is_lightweight(project.weights.metadata(number)):
             return number, project.weights.time(number)
     return None
 
@@ -370,7 +370,7 @@ def newest(
 
 
 def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
-    """Teach a light head all labels of a round, and make its weights the round's."""
+    """Teach a lightweight head all labels of a round, and keep its weights."""
     plan = learner.plan
     if not learner.labelled:
         raise no_labels(learner.project)

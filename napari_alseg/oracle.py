@@ -29,7 +29,7 @@ class Answers:
     """Positions of regions whose truth is mostly unknown, where one class is asked."""
     pixels: int
     """Pixels looked at, void ones included: they were asked."""
-    void_pixels: int
+    ignored_pixels: int
     """Pixels looked at whose truth is unknown."""
     clicks: int
     """By the rule at the head of this module."""

@@ -63,7 +63,7 @@ class PoolRanking:
         """Rank the regions of the latest round's kind; whether that can be done.
 
         Windows and single pixels are found anew in each round and have no ranks; a
-        round of whole images stays together; and a light head knows no difficulty.
+        round of whole images stays together; a lightweight head knows no difficulty.
         """
         selection = self.project.selection()
         version = selection.partition if selection else None
@@ -75,7 +75,7 @@ class PoolRanking:
         query = systems.completed(query)
         if partition in systems.WINDOWS or query.partition != partition:
             return False
-        if not systems.for_light_head(query):
+        if not systems.for_lightweight_head(query):
             return False
         images = self._with_regions(version)
         if version != self._version or images != self._images:

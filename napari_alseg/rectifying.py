@@ -28,7 +28,7 @@ from .arrays import IGNORE, NOTE, Progress, Task, to_labels, to_targets
 from .errors import UnknownName
 from .learning import Examples, Learner, Unfinished, no_labels, worth_keeping
 from .metrics import Report
-from .segmentation import Example, Lesson, Network, Run, pairs, pseudo
+from .segmentation import Example, Network, Objective, Run, pairs, pseudo
 from .settings import MOST_EPOCHS, RecipeSettings, TrainingSettings
 from .store import PSEUDO_WEIGHT, Project
 
@@ -95,7 +95,7 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
         stage = yield from _next_stage(learner, stage, run, labelled, unlabelled)
     net, curve = run.network, run.curve
     learner.commit(net, curve)  # first, if there is no room for the rest
-    _put_off(learner, stage, run)  # weighing and measuring may be stopped, too
+    _save_checkpoint(learner, stage, run)  # weighing and measuring may be stopped, too
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     report = yield from learner.report(net, curve)
@@ -134,12 +134,12 @@ def _unlabelled(learner: Learner) -> tuple[str, ...]:
     )
 
 
-def _lesson(
+def _objective(
     learner: Learner,
     stage: _Stage,
     labelled: Examples,
     unlabelled: Sequence[str],
-) -> Task[Lesson[Any]]:
+) -> Task[Objective[Any]]:
     """Return what a stage learns."""
     plan = learner.plan
     classes, balance = len(learner.project.classes), plan.training.class_balance
@@ -206,17 +206,17 @@ def _learn_stage(
     net = learner.network(warm=warm)
     run = Run(net, training, plan.seed + stage.number)
     if state is not None:
-        run.go_on(*state)
+        run.load_checkpoint(*state)
     try:
-        lesson = yield from _lesson(learner, stage, labelled, unlabelled)
-        for progress in run.learn(lesson, learner.validation):
+        objective = yield from _objective(learner, stage, labelled, unlabelled)
+        for progress in run.learn(objective, learner.validation):
             if not progress.message.startswith(NOTE):
                 message = f"{progress.message} ({stage.number} of {last})"
                 progress = replace(progress, message=message)
             yield progress
     except (GeneratorExit, KeyboardInterrupt) as stop:
         if isinstance(stop, GeneratorExit):  # a step was not interrupted half-way
-            _put_off(learner, stage, run)
+            _save_checkpoint(learner, stage, run)
         if stage.teacher is not None:
             learner.commit(stage.teacher, run.curve)
         elif worth_keeping(learner.project, run.curve):
@@ -234,7 +234,9 @@ def _next_stage(
 ) -> Task[_Stage]:
     """Give pseudo labels, and find out which are reliable."""
     net = run.network
-    _put_off(learner, stage, run)  # whatever happens from here on, going on begins here
+    _save_checkpoint(
+        learner, stage, run
+    )  # whatever happens from here on, going on begins here
     following = replace(stage, number=stage.number + 1, teacher=net)
     known = set(stage.reliable)
     try:
@@ -320,28 +322,28 @@ def _write_weights(
 # --- stopping and going on ------------------------------------------------------------
 
 
-def _put_off(learner: Learner, stage: _Stage, run: Run) -> None:
+def _save_checkpoint(learner: Learner, stage: _Stage, run: Run) -> None:
     """Keep a stage: its run, its teacher, and what the stages before found out."""
-    arrays, card = run.state()
+    arrays, metadata = run.state()
     kept: dict[str, np.ndarray] = {f"run/{name}": each for name, each in arrays.items()}
     if stage.teacher is not None:
         teacher = segmentation.state(stage.teacher)
         kept |= {f"teacher/{name}": each for name, each in teacher.items()}
     if stage.queried is not None:
         kept["queried"] = stage.queried.astype(np.uint8)
-    learner.put_off(
-        kept, {"run": card, "stage": stage.number, "reliable": list(stage.reliable)}
+    learner.save_checkpoint(
+        kept, {"run": metadata, "stage": stage.number, "reliable": list(stage.reliable)}
     )
 
 
 def _taken_up(learner: Learner, unfinished: Unfinished) -> tuple[_Stage, Unfinished]:
     """Return the stage that was stopped, and the state of its run."""
-    arrays, card = unfinished
+    arrays, metadata = unfinished
     queried = arrays.get("queried")
     stage = _Stage(
-        card["stage"],
+        metadata["stage"],
         None,
-        card["reliable"],
+        metadata["reliable"],
         None if queried is None else queried.astype(bool),
     )
     teacher = _named("teacher/", arrays)
@@ -349,7 +351,7 @@ def _taken_up(learner: Learner, unfinished: Unfinished) -> tuple[_Stage, Unfinis
         stage.teacher = learner.network(warm=False)
         segmentation.load(stage.teacher, teacher)
         stage.teacher.eval()
-    return stage, (_named("run/", arrays), card["run"])
+    return stage, (_named("run/", arrays), metadata["run"])
 
 
 def _named(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

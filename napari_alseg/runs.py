@@ -1,4 +1,4 @@
-"""A rehearsal on disk: ``run.json``, and a table and a curve made of it for people.
+"""A simulation on disk: ``run.json``, and a table and a curve made of it for people.
 
 ``run.json`` says everything that the run depends on (`FOUND` names the rest),
 and then one row a round. All costs are counted from the first round on: ``pixels``,

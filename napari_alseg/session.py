@@ -92,8 +92,8 @@ def query(
         Images of the pool to ask of; a budget in % or px/image is then of these. None
         asks of all.
     live : NetworkSettings, optional
-        Ask by a light head that learns all labels of now, on the encoder of the latest
-        network that learnt as a whole, or of this one before any. While it cannot tell
+        Ask by a lightweight head that learns all labels of now, on the encoder of the
+        latest full network, or of this one before any. While it cannot tell
         two classes apart, regions that are typical of what its encoder sees are asked.
 
     Raises
@@ -119,7 +119,7 @@ def query(
     following = network = None
     if not systems.needs(settings):
         pass  # what is asked needs no network
-    elif live is not None and systems.for_light_head(settings):
+    elif live is not None and systems.for_lightweight_head(settings):
         following = yield from newest(project, live, prediction)
         network = following.network if following.ready else None
     else:
@@ -279,8 +279,8 @@ def trained_network(project: Project, settings: PredictionSettings) -> Network |
     stored = project.weights.read()
     if stored is None:
         return None
-    arrays, card = stored
-    network = segmentation.from_card(card, classes=len(project.classes))
+    arrays, metadata = stored
+    network = segmentation.from_metadata(metadata, classes=len(project.classes))
     segmentation.load(network, arrays)
     return network.to(segmentation.choose_device(settings.device)).eval()
 

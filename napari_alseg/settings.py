@@ -268,8 +268,8 @@ class TrainingSettings:
     ----------
     recipe
         partial (labels alone), consistency (EquAL), difficulty (DEAL), adaptation
-        (RIPU), rectified (CISC-R) or live (a light head on a frozen encoder); None is
-        as the system of the round has it.
+        (RIPU), rectified (CISC-R) or live (a lightweight head on a frozen encoder);
+        None is as the system of the round has it.
     start
         'encoder': each round starts from the pretrained encoder and learns all labels
         anew; 'last': it goes on from the last weights that knew fewer labels.
@@ -355,7 +355,7 @@ class RecipeSettings:
         Weight of the agreement between an image and its mirror image (EquAL).
     difficulty
         Weight of learning where the network errs (DEAL).
-    void_is_right
+    ignored_is_right
         Ignored pixels count as right for the difficulty, as the authors' code has it.
     local_consistency
         Weight of agreement with neighbours on the borders of source labels (RIPU).
@@ -372,7 +372,7 @@ class RecipeSettings:
 
     consistency: float = _limited(1.0, min=0.0, max=100.0)
     difficulty: float = _limited(1.0, min=0.0, max=100.0)
-    void_is_right: bool = False
+    ignored_is_right: bool = False
     local_consistency: float = _limited(0.1, min=0.0, max=100.0)
     negative: float = _limited(1.0, min=0.0, max=100.0)
     threshold: float = _limited(0.05, min=0.0, max=1.0)
@@ -383,7 +383,7 @@ class RecipeSettings:
 TERMS: dict[Recipe, tuple[str, ...]] = {
     "partial": (),
     "consistency": ("consistency",),
-    "difficulty": ("difficulty", "void_is_right"),
+    "difficulty": ("difficulty", "ignored_is_right"),
     "adaptation": ("local_consistency", "negative", "threshold"),
     "rectified": ("similarity", "never"),
     "live": (),
@@ -474,7 +474,7 @@ class PredictionSettings:
 
 @dataclass(frozen=True)
 class SimulationSettings(QuerySettings):
-    """What is rehearsed with an oracle.
+    """What is simulated with an oracle.
 
     Parameters
     ----------

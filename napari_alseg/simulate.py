@@ -1,4 +1,4 @@
-"""Rounds with an oracle instead of a person: rehearse a budget before it is spent.
+"""Rounds with an oracle instead of a person: simulate a budget before it is spent.
 
 A run is cut into stages: perhaps one that learns from another domain alone, perhaps one
 whose images are labelled in full, then the rounds. A stage asks, answers, learns and
@@ -18,7 +18,7 @@ from typing import Any
 
 from . import __version__, published, segmentation, session, systems
 from .arrays import LabelMap, Selection, Task
-from .dataset import create_rehearsal, fingerprints, parse_size, truth_of
+from .dataset import create_simulation, fingerprints, parse_size, truth_of
 from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
 from .oracle import Answers, Oracle
@@ -141,7 +141,7 @@ def simulate(
         For the recipe 'live'.
     prediction : PredictionSettings, optional
     source : Path, optional
-        Labelled images of another domain, as `create_rehearsal` takes them.
+        Labelled images of another domain, as `create_simulation` takes them.
     after : Path, optional
         A finished run on the same data: this one begins with a copy of its project,
         with its labels, weights, rounds and costs.
@@ -175,7 +175,7 @@ def simulate(
         source,
         after,
     )
-    _refuse_misfits(simulation, given.training, source, after)
+    _refuse_incompatible_parts(simulation, given.training, source, after)
     described = _described(given)
     run = _there(described, out, resume)
     if run["finished"]:
@@ -189,7 +189,7 @@ def simulate(
         done = {row["round"] for row in run["rounds"]}
         for stage in stages_of(project, simulation, run):
             if stage.round not in done:
-                row = yield from _rehearse(stage, given, project, truth, run)
+                row = yield from _do_stage(stage, given, project, truth, run)
                 run["weights"] = project.metrics(stage.round)["learnt"]
                 run["rounds"].append(row)
                 write_run(run, out)
@@ -232,7 +232,7 @@ def versions() -> dict[str, str]:
 # --- beginning and going on -----------------------------------------------------------
 
 
-def _refuse_misfits(
+def _refuse_incompatible_parts(
     simulation: SimulationSettings,
     training: TrainingSettings,
     source: Path | None,
@@ -297,7 +297,7 @@ def _refuse_unfit(run: Run) -> None:
         )
 
 
-def _refuse_void(project: Project, truth: Callable[[str], LabelMap]) -> None:
+def _refuse_ignored(project: Project, truth: Callable[[str], LabelMap]) -> None:
     """Refuse a data set that has no class anywhere to learn, or to measure."""
     for images, labels, what in (
         (project.images(), truth, "is learnt from"),
@@ -444,7 +444,7 @@ def _begin(given: _Given, run: Run) -> Task[None]:
     write_run(run, given.out)
     try:
         if made and given.after is None:
-            yield from create_rehearsal(
+            yield from create_simulation(
                 given.path, given.dataset, given.size, given.source
             )
         elif made and given.after is not None:
@@ -452,7 +452,7 @@ def _begin(given: _Given, run: Run) -> Task[None]:
         with Project.open(given.path) as project:
             stages_of(project, simulation, run)
             never_paired(project, given.recipe)
-            _refuse_void(project, truth_of(project, given.dataset, given.size))
+            _refuse_ignored(project, truth_of(project, given.dataset, given.size))
     except AlsegError:
         if made:
             shutil.rmtree(given.path, ignore_errors=True)
@@ -489,7 +489,7 @@ def _pool(project: Project) -> dict[str, int]:
 # --- one stage ------------------------------------------------------------------------
 
 
-def _rehearse(
+def _do_stage(
     stage: Stage,
     given: _Given,
     project: Project,
@@ -497,7 +497,7 @@ def _rehearse(
     run: Run,
 ) -> Task[dict[str, Any]]:
     """Ask, answer, learn and measure, as far as that is not done; its row."""
-    # The first regions are described by the encoder that the light head will have.
+    # The first regions are described by the encoder of the later lightweight head.
     first = run["recipe"] == "live" and not project.weights.rounds
     encoder = given.network if first else None
     selection = yield from _asked(project, stage, given.prediction, encoder)

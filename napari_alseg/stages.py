@@ -1,4 +1,4 @@
-"""What a rehearsal does one after the other, planned from its settings alone.
+"""What a simulation does one after the other, planned from its settings alone.
 
 The plan is the same before and after a run was cut off: it depends on the settings, the
 seed and the images, and not on how far the run has come.

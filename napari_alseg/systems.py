@@ -245,7 +245,7 @@ def maps() -> tuple[str, ...]:
 
 
 def live_maps() -> tuple[str, ...]:
-    """Names of the maps that need no more than a light head on an encoder gives."""
+    """Names of the maps that a lightweight head can give."""
     return tuple(name for name in maps() if "difficulty" not in acquisition(name).needs)
 
 
@@ -341,7 +341,7 @@ SYSTEMS = {
             choice="few-per-image",
             recipe="live",
             defaults={"region_size": 200},
-            source="found best for a light head on a frozen encoder",
+            source="found best for a lightweight head on a frozen encoder",
         ),
         System(
             "random",
@@ -584,7 +584,7 @@ def parameters(partition: str, acquisition: str, choice: str) -> tuple[str, ...]
     where = look_up("partition", partition, PARTITIONS)
     what = look_up("acquisition", acquisition, ACQUISITIONS)
     which = look_up("choice", choice, CHOICES)
-    _refuse_misfits(where, what, which)
+    _refuse_incompatible_parts(where, what, which)
     taken = {*where.parameters, *what.settings, *which.parameters}
     if choice != "everything":
         taken.add("pool_share")
@@ -593,7 +593,9 @@ def parameters(partition: str, acquisition: str, choice: str) -> tuple[str, ...]
     return tuple(name for name in PARAMETERS if name in taken)
 
 
-def _refuse_misfits(where: Partition, what: Acquisition, which: Choice) -> None:
+def _refuse_incompatible_parts(
+    where: Partition, what: Acquisition, which: Choice
+) -> None:
     if what.of == "images" and where.name != "image":
         raise BadValue(
             f"{what.name} gives a number to whole images, not to {where.name}: take "
@@ -662,7 +664,7 @@ def completed(settings: QuerySettings) -> QuerySettings:
         for part in ("partition", "acquisition", "choice")
     }
     taken = parameters(**parts)
-    _refuse_strays(settings, taken, parts.values())
+    _refuse_unused_parameters(settings, taken, parts.values())
     special = {**acquisition(parts["acquisition"]).defaults, **row.defaults}
     values = {
         name: special.get(name, default(name))
@@ -691,20 +693,20 @@ def needs(query: QuerySettings) -> tuple[PredictionField, ...]:
     return tuple(dict.fromkeys(needed))
 
 
-def for_light_head(query: QuerySettings) -> bool:
-    """Whether a light head can give all that a completed query needs of a network.
+def for_lightweight_head(query: QuerySettings) -> bool:
+    """Whether a lightweight head can give all that a completed query needs.
 
     Examples
     --------
-    >>> for_light_head(completed(QuerySettings("equal")))
+    >>> for_lightweight_head(completed(QuerySettings("equal")))
     True
-    >>> for_light_head(completed(QuerySettings("deal-ds")))
+    >>> for_lightweight_head(completed(QuerySettings("deal-ds")))
     False
     """
     return "difficulty" not in needs(query)
 
 
-def _refuse_strays(
+def _refuse_unused_parameters(
     settings: QuerySettings, taken: Iterable[str], parts: Iterable[str]
 ) -> None:
     """Refuse a parameter that would have no effect."""

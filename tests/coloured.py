@@ -61,8 +61,8 @@ def held(*classes: tuple[int, ...]) -> np.ndarray:
     return found
 
 
-def some(lesson, count=1, start=0):
-    with closing(lesson.batches(start, CPU)) as stream:
+def some(objective, count=1, start=0):
+    with closing(objective.batches(start, CPU)) as stream:
         return list(islice(stream, count))
 
 

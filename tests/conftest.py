@@ -32,7 +32,7 @@ settings.load_profile("patient")
 SHAPE = (48, 64)
 TINY_NETWORK = NetworkSettings(weights="random")
 TINY_LIVE = NetworkSettings("unet", "tu-test_efficientnet", "random")
-"""For a light head: an encoder of few channels, which are soon on one scale."""
+"""For a lightweight head: an encoder of few channels, which are soon on one scale."""
 TINY_REGIONS = {"region_size": 64}
 TINY_TRAINING = TrainingSettings(epochs=2, batch_size=2, device="cpu")
 TINY_PREDICTION = PredictionSettings(device="cpu")

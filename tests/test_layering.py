@@ -15,7 +15,7 @@ HALL = {
     "live",
     "ranking",
     "following",
-    "wishes",
+    "requests",
     "session",
     "learning",
     "rectifying",

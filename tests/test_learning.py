@@ -138,7 +138,7 @@ def test_a_warm_start_may_add_the_difficulty_branch(answered):
 # --- stopping and going on ------------------------------------------------------------
 
 
-def test_a_warm_start_passes_over_a_light_head(answered, truth):
+def test_a_warm_start_passes_over_a_lightweight_head(answered, truth):
     learn(answered)
     first = weights(answered)
     answer(answered, ask(answered), truth)
@@ -180,11 +180,11 @@ def test_a_stopped_training_goes_on_exactly(answered, step, monkeypatch):
     learn(answered)
     whole = weights(answered)
     stop_after(answered, step)
-    assert answered.weights.aside_card("unfinished") is not None
+    assert answered.weights.aside_metadata("unfinished") is not None
     report = learn(answered, resume=True)
     assert equal(whole, weights(answered))
     assert report.curve[-1].step == 4
-    assert answered.weights.aside_card("unfinished") is None
+    assert answered.weights.aside_metadata("unfinished") is None
 
 
 def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
@@ -204,7 +204,7 @@ def test_learning_anew_forgets_the_unfinished(answered, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.train.PAUSE", 0.0)
     stop_after(answered, 1)
     learn(answered)
-    assert answered.weights.aside_card("unfinished") is None
+    assert answered.weights.aside_metadata("unfinished") is None
 
 
 def test_what_was_stopped_before_the_next_round_is_not_gone_on_with(
@@ -229,7 +229,7 @@ def test_a_plan_survives_json():
         TrainingSettings(recipe="adaptation"),
         RecipeSettings(negative=2.0),
     )
-    assert Plan.of(json.loads(json.dumps(plan.card()))) == plan
+    assert Plan.of(json.loads(json.dumps(plan.metadata()))) == plan
 
 
 # --- rounds within one training -------------------------------------------------------
@@ -238,7 +238,7 @@ def test_a_plan_survives_json():
 def test_a_training_may_ask_on_its_way(answered, truth):
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    assert answered.weights.aside_card("unfinished") is not None
+    assert answered.weights.aside_metadata("unfinished") is not None
     half = answered.weights.read_aside("unfinished")[1]["run"]["step"]
     answer(answered, ask(answered), truth)
     report = learn(answered, training, part=(0.5, 1.0))
@@ -247,7 +247,7 @@ def test_a_training_may_ask_on_its_way(answered, truth):
     assert [point.step for point in report.curve] == sorted(
         point.step for point in report.curve
     )
-    assert answered.weights.aside_card("unfinished") is None
+    assert answered.weights.aside_metadata("unfinished") is None
 
 
 def test_there_is_no_second_half_without_a_first(answered):
@@ -272,7 +272,7 @@ def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
     """Names of the images that a training takes for the target and for the source."""
     seen = {}
 
-    def lesson_of(kind):
+    def objective_of(kind):
         def make(examples, settings, seed, *, source=(), **more):
             seen["target"] = list(examples.images)
             seen["source"] = list(getattr(source, "images", ()))
@@ -284,7 +284,9 @@ def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
 
     kinds = {"adaptation": Adaptation, "partial": Partial}
     monkeypatch.setattr(
-        learning, "LESSONS", {name: lesson_of(kind) for name, kind in kinds.items()}
+        learning,
+        "OBJECTIVES",
+        {name: objective_of(kind) for name, kind in kinds.items()},
     )
     learn(project, training)
     return seen["target"], seen["source"]
@@ -403,7 +405,7 @@ def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
     report = learn(answered, part=(0.5, 1.0), resume=True)
     assert report.scores is not None
     assert equal(whole, weights(answered))
-    assert answered.weights.aside_card("unfinished") is None
+    assert answered.weights.aside_metadata("unfinished") is None
 
 
 def test_seconds_before_a_stop_count(answered, monkeypatch):

@@ -10,7 +10,7 @@ from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 from napari_alseg import segmentation, session, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import NothingToAsk, NothingToLearn
-from napari_alseg.live import Live, latest_deep, newest
+from napari_alseg.live import Live, latest_full, newest
 from napari_alseg.oracle import Oracle
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import LiveSettings, QuerySettings, TrainingSettings
@@ -275,7 +275,7 @@ def test_a_head_of_another_kind_is_not_taken_up(answered, other):
 def test_its_encoder_is_that_of_the_latest_network_that_learnt_as_a_whole(answered):
     first = kept(answered)
     finish(session.retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
-    assert (latest_deep(answered)[0], first.stale) == (1, True)
+    assert (latest_full(answered)[0], first.stale) == (1, True)
     live = start(answered)
     assert (live.base[0], live.stale, live.learnt) == (1, False, 0)
     assert "tuned in round 1" in live.network.weights_source
@@ -311,12 +311,12 @@ def test_a_kept_head_that_cannot_be_read_is_forgotten(answered, damage):
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:1000])
     else:
-        arrays, card = answered.weights.read_aside("live")
+        arrays, metadata = answered.weights.read_aside("live")
         arrays.pop("samples.owner")
-        answered.weights.write_aside("live", arrays, card)
+        answered.weights.write_aside("live", arrays, metadata)
     live = start(answered)
     assert (live.learnt, live.count) == (0, 0)
-    assert answered.weights.aside_card("live") is None
+    assert answered.weights.aside_metadata("live") is None
     finish(live.read_labels())
     assert live.ready
 
@@ -330,11 +330,14 @@ def learn_as_live(project, **how):
     )
 
 
-def test_the_recipe_makes_a_light_head_the_network_of_the_round(answered, truth):
+def test_the_recipe_makes_a_lightweight_head_the_network_of_the_round(answered, truth):
     report = learn_as_live(answered)
-    card = answered.weights.card(1)
-    assert (card["network"], card["base"]) == ("live/" + TINY_LIVE.network, None)
-    assert card["sequence"] == answered.sequence
+    metadata = answered.weights.metadata(1)
+    assert (metadata["network"], metadata["base"]) == (
+        "live/" + TINY_LIVE.network,
+        None,
+    )
+    assert metadata["sequence"] == answered.sequence
     assert report.scores is not None
     assert answered.metrics(1)["miou"] == report.scores.mean
     image = answered.images()[0]
@@ -350,7 +353,7 @@ def test_the_system_called_live_learns_so_by_itself(project, truth):
     answer(project, ask(project, system="live"), truth)
     plain = TrainingSettings(device="cpu")
     finish(session.retrain(project, TINY_LIVE, plain, TINY_PREDICTION, live=QUICK))
-    assert project.weights.card(1)["network"] == "live/" + TINY_LIVE.network
+    assert project.weights.metadata(1)["network"] == "live/" + TINY_LIVE.network
 
 
 def test_every_round_learns_all_labels_from_nothing(answered, truth):
@@ -362,9 +365,9 @@ def test_every_round_learns_all_labels_from_nothing(answered, truth):
         np.testing.assert_array_equal(array, first[name])
 
 
-def test_a_light_head_is_no_new_encoder(answered):
+def test_a_lightweight_head_is_no_new_encoder(answered):
     learn_as_live(answered)
-    assert latest_deep(answered) is None
+    assert latest_full(answered) is None
     assert start(answered).base is None
 
 
@@ -377,7 +380,7 @@ def test_without_labels_there_is_nothing_to_learn_live(project):
 # --- asking by a live head ------------------------------------------------------------
 
 
-def test_what_a_light_head_does_not_know_the_network_is_asked(answered):
+def test_what_a_lightweight_head_does_not_know_the_network_is_asked(answered):
     deal = QuerySettings("deal-ds", "2 images")
     network = replace(TINY_LIVE, difficulty=True)
     finish(
@@ -400,7 +403,7 @@ def test_without_two_classes_typical_regions_are_asked(project):
     assert project.read_ranking(1) is None
 
 
-def test_with_two_classes_a_light_head_scores_the_pool(answered):
+def test_with_two_classes_a_lightweight_head_scores_the_pool(answered):
     asked = ask(answered, "5 regions", "entropy", live=TINY_LIVE)
     ranking = answered.read_ranking(2)
     assert ranking is not None

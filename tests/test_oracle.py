@@ -44,7 +44,7 @@ def test_dominant_answers_are_the_most_frequent_class_for_all_pixels(project, tr
 def test_void_pixels_are_counted_as_looked_at(project, truth):
     asked = ask(project, "3 regions")
     answers = Oracle(lambda image: np.zeros_like(truth[image])).answers(project, asked)
-    assert answers.pixels == answers.void_pixels == asked.pixels
+    assert answers.pixels == answers.ignored_pixels == asked.pixels
     assert answers.clicks == 3
     assert answers.skipped == ()
 
@@ -62,7 +62,7 @@ def test_a_region_mostly_without_class_is_skipped(project, truth):
     answers = Oracle(reveal, "dominant").answers(project, asked)
     assert answers.skipped == (1,)
     assert set(answers.patches) == {0, 2}
-    assert answers.void_pixels == unknown.pixels
+    assert answers.ignored_pixels == unknown.pixels
     assert answers.clicks == 3
 
 
@@ -74,7 +74,7 @@ def test_one_class_is_given_to_void_pixels_too(project):
     asked = Selection(1, "random", "1 image", (whole,))
     answers = Oracle(lambda image: truth, "dominant").answers(project, asked)
     assert (answers.patches[0] == 3).all()
-    assert answers.void_pixels == 24 * 64
+    assert answers.ignored_pixels == 24 * 64
 
 
 def test_of_equally_frequent_classes_the_first_wins():

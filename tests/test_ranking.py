@@ -146,9 +146,9 @@ def test_the_best_are_the_highest_of_those_that_nobody_has_closed(pool, live, as
     regions = asked.selection(1).regions
     assert len(best) == 6 + SPARE
     assert keys(best).isdisjoint(keys(regions[:6]))
-    wish = QuerySettings("entropy", f"{len(best)} regions", **TINY_REGIONS)
+    request = QuerySettings("entropy", f"{len(best)} regions", **TINY_REGIONS)
     live.keep()
-    wanted = finish(session.query(asked, wish, TINY_PREDICTION, live=TINY_LIVE))
+    wanted = finish(session.query(asked, request, TINY_PREDICTION, live=TINY_LIVE))
     assert len(keys(best) & keys(wanted.regions)) >= len(best) // 2
 
 

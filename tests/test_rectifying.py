@@ -57,13 +57,13 @@ def test_pseudo_labels_fill_what_no_person_labelled(labelled):
 
 def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkeypatch):
     taught = []
-    lesson = rectifying._lesson
+    objective = rectifying._objective
 
     def spy(learner, stage, *rest):
         taught.append((stage.number, tuple(stage.reliable)))
-        return lesson(learner, stage, *rest)
+        return objective(learner, stage, *rest)
 
-    monkeypatch.setattr(rectifying, "_lesson", spy)
+    monkeypatch.setattr(rectifying, "_objective", spy)
     learn(labelled)
     assert [number for number, _ in taught] == [1, 2, 3]
     assert len(taught[1][1]) == 1  # half of three, rounded down
@@ -149,7 +149,7 @@ def test_stopped_anywhere_it_goes_on_exactly(labelled, place, monkeypatch):
         if place in progress.message and progress.done > 0:
             break
     task.close()
-    assert labelled.weights.aside_card("unfinished") is not None
+    assert labelled.weights.aside_metadata("unfinished") is not None
     learn(labelled, resume=True)
     found, _ = labelled.weights.read()
     assert equal(whole, found)
@@ -164,14 +164,14 @@ def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch
         if "(2 of 3)" in progress.message and progress.done > 0:
             break
     task.close()
-    arrays, card = labelled.weights.read_aside("unfinished")
+    arrays, metadata = labelled.weights.read_aside("unfinished")
     kept, _ = labelled.weights.read()
     teacher = {
         name.removeprefix("teacher/"): each
         for name, each in arrays.items()
         if name.startswith("teacher/")
     }
-    assert card["stage"] == 2
+    assert metadata["stage"] == 2
     assert equal(kept, teacher)
 
 
@@ -188,21 +188,21 @@ def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
         if "giving" in progress.message:
             break
     # Nobody has stopped it, it might crash.
-    assert labelled.weights.aside_card("unfinished")["stage"] == 1
+    assert labelled.weights.aside_metadata("unfinished")["stage"] == 1
     task.close()
 
 
 def test_a_disk_that_is_full_at_the_end_does_not_take_the_network(
     labelled, monkeypatch
 ):
-    put_off = rectifying._put_off
+    save_checkpoint = rectifying._save_checkpoint
 
     def full_at_last(learner, stage, run):
         if stage.number == rectifying.STAGES:
             raise CannotWrite("No space left on device")
-        put_off(learner, stage, run)
+        save_checkpoint(learner, stage, run)
 
-    monkeypatch.setattr(rectifying, "_put_off", full_at_last)
+    monkeypatch.setattr(rectifying, "_save_checkpoint", full_at_last)
     with pytest.raises(CannotWrite):
         learn(labelled)
     assert labelled.weights.latest_round == 0
@@ -219,7 +219,7 @@ def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
     monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
     assert learn(labelled, resume=True).scores is not None
     assert equal(whole, labelled.weights.read()[0])
-    assert labelled.weights.aside_card("unfinished") is None
+    assert labelled.weights.aside_metadata("unfinished") is None
 
 
 def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):

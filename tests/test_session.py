@@ -219,11 +219,11 @@ def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
 def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
     answer(project, ask(project), truth)
     learn(project)
-    arrays, card = project.weights.read()
+    arrays, metadata = project.weights.read()
     with Project.create(tmp_path / "other.alseg", default_classes(["a", "b"])) as other:
         other.add_image("a", drawn[0].image)
         ask(other)
-        other.weights.commit(1, arrays, card)
+        other.weights.commit(1, arrays, metadata)
         with pytest.raises(WeightsMismatch):
             session.trained_network(other, TINY_PREDICTION)
 
@@ -272,7 +272,7 @@ def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
     task.close()
     assert project.weights.latest_round == 1
     # It can be gone on with.
-    assert project.weights.aside_card("unfinished") is not None
+    assert project.weights.aside_metadata("unfinished") is not None
 
 
 def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):

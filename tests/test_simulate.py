@@ -51,7 +51,7 @@ def begin(dataset, out, **changes):
     return simulate(dataset, out, SimulationSettings(**settings), **TINY | given)
 
 
-def rehearse(dataset, out, **changes):
+def simulated(dataset, out, **changes):
     return finish(begin(dataset, out, **changes))
 
 
@@ -78,7 +78,7 @@ def costs(out):
 
 
 def test_a_run_is_written_as_promised(dataset, tmp_path):
-    run = rehearse(dataset, tmp_path / "run")
+    run = simulated(dataset, tmp_path / "run")
     assert run == json.loads((tmp_path / "run" / "run.json").read_text())
     assert {"system", "dataset", "seed", "budget", "network", "encoder", "weights",
             "rounds", "versions"} <= set(run)  # fmt: skip
@@ -102,7 +102,7 @@ def test_a_run_is_written_as_promised(dataset, tmp_path):
 
 
 def test_the_table_and_the_curve_show_every_round(dataset, tmp_path):
-    run = rehearse(dataset, tmp_path / "run")
+    run = simulated(dataset, tmp_path / "run")
     table = (tmp_path / "run" / "table.md").read_text()
     for row in run["rounds"]:
         assert f"| {row['round']} | {row['pixels']} | {row['fraction']:.2%} |" in table
@@ -112,13 +112,13 @@ def test_the_table_and_the_curve_show_every_round(dataset, tmp_path):
 
 def test_the_same_seed_gives_the_same_run(dataset, tmp_path):
     def found(name, seed):
-        return results(rehearse(dataset, tmp_path / name, seed=seed))
+        return results(simulated(dataset, tmp_path / name, seed=seed))
 
     assert found("a", 0) == found("b", 0) != found("c", 1)
 
 
 def test_full_labels_everything_in_one_round(dataset, tmp_path):
-    run = rehearse(dataset, tmp_path / "run", system="full")
+    run = simulated(dataset, tmp_path / "run", system="full")
     (row,) = run["rounds"]
     assert row["fraction"] == 1
     assert row["images"] == 4
@@ -128,21 +128,21 @@ def test_full_labels_everything_in_one_round(dataset, tmp_path):
 
 def test_with_a_test_split_val_chooses_and_test_measures(dataset, tmp_path):
     shutil.copytree(dataset / "val", dataset / "test")
-    rehearse(dataset, tmp_path / "run", rounds=1)
+    simulated(dataset, tmp_path / "run", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         assert len(project.images("validation")) == len(project.images("test")) == 2
         assert "miou" in project.metrics(1)
 
 
 def test_without_a_test_split_learning_never_sees_val(dataset, tmp_path):
-    rehearse(dataset, tmp_path / "run", rounds=1)
+    simulated(dataset, tmp_path / "run", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         assert project.images("validation") == ()
         assert len(project.images("test")) == 2
 
 
 def test_images_and_masks_are_resized_alike(dataset, tmp_path):
-    rehearse(dataset, tmp_path / "run", size="32x48", rounds=1)
+    simulated(dataset, tmp_path / "run", size="32x48", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         assert {project.info(image).shape for image in project.images()} == {(32, 48)}
 
@@ -171,7 +171,7 @@ def test_a_mask_of_another_size_is_refused_and_leaves_nothing(dataset, tmp_path)
     imageio.imwrite(path, np.zeros((47, 64), np.uint8))
     for size in ("", "24x32"):
         with pytest.raises(MaskMismatch, match="scene-02"):
-            rehearse(dataset, tmp_path / "run", size=size)
+            simulated(dataset, tmp_path / "run", size=size)
         assert not (tmp_path / "run" / "project.alseg").exists()
 
 
@@ -180,25 +180,25 @@ def test_a_data_set_that_was_mended_may_use_the_same_folder(dataset, tmp_path):
     whole = path.read_bytes()
     imageio.imwrite(path, np.zeros((47, 64), np.uint8))
     with pytest.raises(MaskMismatch):
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        simulated(dataset, tmp_path / "run", rounds=1)
     path.write_bytes(whole)
-    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+    assert simulated(dataset, tmp_path / "run", rounds=1)["finished"]
 
 
 def test_bad_input_is_refused(dataset, tmp_path):
     with pytest.raises(UnknownName):
-        rehearse(dataset, tmp_path / "a", system="nonsense")
+        simulated(dataset, tmp_path / "a", system="nonsense")
     with pytest.raises(BadValue, match="rounds"):
-        rehearse(dataset, tmp_path / "b", rounds=0)
+        simulated(dataset, tmp_path / "b", rounds=0)
     (dataset / "train" / "masks" / "scene-00.png").unlink()
     with pytest.raises(MaskMismatch, match="scene-00"):
-        rehearse(dataset, tmp_path / "c")
+        simulated(dataset, tmp_path / "c")
     shutil.rmtree(dataset / "train" / "images")
     with pytest.raises(EmptyFolder, match="images"):
-        rehearse(dataset, tmp_path / "d")
+        simulated(dataset, tmp_path / "d")
     (dataset / "classes.csv").unlink()
     with pytest.raises(BadClasses):
-        rehearse(dataset, tmp_path / "e")
+        simulated(dataset, tmp_path / "e")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_published_system_runs_from_end_to_end(
 ):
     out = tmp_path / "run"
     asking = {"region_size": None} | parameters
-    run = rehearse(dataset, out, system=system, budget=budget, **asking)
+    run = simulated(dataset, out, system=system, budget=budget, **asking)
     assert [row["round"] for row in run["rounds"]] == [1, 2]
     first, second = run["rounds"]
     assert 0 < first["pixels"] < second["pixels"]
@@ -236,7 +236,7 @@ def test_a_published_system_runs_from_end_to_end(
 
 
 def test_one_class_a_region_is_one_click_a_region(dataset, tmp_path):
-    run = rehearse(dataset, tmp_path / "run", rounds=1, answers="dominant")
+    run = simulated(dataset, tmp_path / "run", rounds=1, answers="dominant")
     (row,) = run["rounds"]
     assert row["clicks"] == row["regions"] > 0
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
@@ -247,7 +247,7 @@ def test_one_class_a_region_is_one_click_a_region(dataset, tmp_path):
 
 
 def test_exact_pixels_cost_a_click_a_piece(dataset, tmp_path):
-    run = rehearse(dataset, tmp_path / "run")
+    run = simulated(dataset, tmp_path / "run")
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         spent = 0
         for row in run["rounds"]:
@@ -264,7 +264,7 @@ def test_a_region_without_truth_is_skipped_and_costs_all_the_same(dataset, tmp_p
         labels = imageio.imread(mask)
         labels[:24] = 255
         imageio.imwrite(mask, labels)
-    run = rehearse(
+    run = simulated(
         dataset, tmp_path / "run", rounds=1, answers="dominant", budget="40%"
     )
     (row,) = run["rounds"]
@@ -320,7 +320,7 @@ def test_a_run_that_is_ended_in_each_of_its_steps_comes_to_the_same(
             with pytest.raises(Killed):
                 task.throw(Killed)
     assert ends > 6
-    run = rehearse(dataset, out, resume=True)
+    run = simulated(dataset, out, resume=True)
     assert results(run) == results(expected)
     assert costs(out) == costs(tmp_path / "whole")
     whole, cut = weights(tmp_path / "whole"), weights(out)
@@ -333,12 +333,12 @@ def test_a_run_that_is_ended_in_each_of_its_steps_comes_to_the_same(
 def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
     dataset, tmp_path, monkeypatch
 ):
-    expected = rehearse(dataset, tmp_path / "whole", answers="dominant")
+    expected = simulated(dataset, tmp_path / "whole", answers="dominant")
     out = tmp_path / "cut"
 
     def attempt():
         with pytest.raises(Killed):
-            rehearse(dataset, out, answers="dominant", resume=True)
+            simulated(dataset, out, answers="dominant", resume=True)
 
     def killed(*_, **__):
         raise Killed
@@ -363,7 +363,7 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
     whole_answer, whole_record = Project.answer_all, Project.record
     whole_write = simulation_module.write_run
     for place, name, replacement in [
-        (simulation_module, "create_rehearsal", killed),  # nothing is imported
+        (simulation_module, "create_simulation", killed),  # nothing is imported
         (Project, "record", before("query")),  # asked
         (Oracle, "answers", killed),
         (Project, "answer_all", half),
@@ -374,10 +374,10 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
         with monkeypatch.context() as patch:
             patch.setattr(place, name, replacement)
             attempt()
-    run = rehearse(dataset, out, answers="dominant", resume=True)
+    run = simulated(dataset, out, answers="dominant", resume=True)
     assert results(run) == results(expected)
     assert costs(out) == costs(tmp_path / "whole")
-    again = rehearse(dataset, out, answers="dominant", resume=True)
+    again = simulated(dataset, out, answers="dominant", resume=True)
     assert again == run
 
 
@@ -385,20 +385,20 @@ def test_a_half_made_import_is_swept(dataset, tmp_path):
     left = tmp_path / "run" / ".project.alseg.partial"
     left.mkdir(parents=True)
     (left / "half").write_text("half")
-    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+    assert simulated(dataset, tmp_path / "run", rounds=1)["finished"]
     assert not left.exists()
 
 
 def test_a_run_that_is_there_is_not_touched_unless_resumed(dataset, tmp_path):
-    rehearse(dataset, tmp_path / "run", rounds=1)
+    simulated(dataset, tmp_path / "run", rounds=1)
     before = (tmp_path / "run" / "run.json").read_bytes()
     with pytest.raises(BadValue, match="--resume"):
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        simulated(dataset, tmp_path / "run", rounds=1)
     with pytest.raises(BadValue, match="seed was 0, is 7"):
-        rehearse(dataset, tmp_path / "run", rounds=1, seed=7, resume=True)
+        simulated(dataset, tmp_path / "run", rounds=1, seed=7, resume=True)
     longer = replace(TINY_TRAINING, epochs=9)
     with pytest.raises(BadValue, match=r"training\.epochs was 2, is 9"):
-        rehearse(
+        simulated(
             dataset,
             tmp_path / "run",
             rounds=1,
@@ -411,7 +411,7 @@ def test_a_run_that_is_there_is_not_touched_unless_resumed(dataset, tmp_path):
 def test_a_run_that_is_older_than_a_setting_is_resumed_while_that_is_off(
     dataset, tmp_path
 ):
-    run = rehearse(dataset, tmp_path / "run", rounds=1)
+    run = simulated(dataset, tmp_path / "run", rounds=1)
     known = json.loads((tmp_path / "run" / "run.json").read_text())
     del known["terms"]["never"]
     assert differences(known, run) == {}
@@ -420,26 +420,26 @@ def test_a_run_that_is_older_than_a_setting_is_resumed_while_that_is_off(
     del run["terms"]["never"], known["files"]
     assert differences(known, run) == {}
     (tmp_path / "run" / "run.json").write_text(json.dumps(known))
-    assert rehearse(dataset, tmp_path / "run", rounds=1, resume=True) == known
+    assert simulated(dataset, tmp_path / "run", rounds=1, resume=True) == known
 
 
 def test_another_data_set_of_the_same_name_is_not_gone_on_with(dataset, tmp_path):
-    rehearse(dataset, tmp_path / "run", rounds=1)
+    simulated(dataset, tmp_path / "run", rounds=1)
     other = shutil.copytree(dataset, tmp_path / "elsewhere" / dataset.name)
-    assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
+    assert simulated(other, tmp_path / "run", rounds=1, resume=True)["finished"]
     (other / "train" / "masks" / "Thumbs.db").write_bytes(b"seen")
-    assert rehearse(other, tmp_path / "run", rounds=1, resume=True)["finished"]
+    assert simulated(other, tmp_path / "run", rounds=1, resume=True)["finished"]
     next((other / "train" / "masks").glob("*.png")).write_bytes(b"something else")
     with pytest.raises(BadValue, match="are not those that the run in"):
-        rehearse(other, tmp_path / "run", rounds=1, resume=True)
+        simulated(other, tmp_path / "run", rounds=1, resume=True)
     with pytest.raises(BadValue, match="was made of other images, masks or classes"):
-        rehearse(other, tmp_path / "second", rounds=1, after=tmp_path / "run")
+        simulated(other, tmp_path / "second", rounds=1, after=tmp_path / "run")
     renamed = other.rename(other.with_name("other"))
     with pytest.raises(BadValue, match=r"settings: dataset was 'data', is 'other';"):
-        rehearse(renamed, tmp_path / "run", rounds=1, resume=True)
+        simulated(renamed, tmp_path / "run", rounds=1, resume=True)
 
 
-def test_files_that_no_rehearsal_reads_do_not_matter(dataset, source):
+def test_files_that_no_simulation_reads_do_not_matter(dataset, source):
     before = fingerprints(dataset, source)
     (dataset / "images").mkdir()
     shutil.rmtree(source / "val")
@@ -453,7 +453,7 @@ def test_files_that_no_rehearsal_reads_do_not_matter(dataset, source):
 def test_classes_that_are_no_text_are_refused(dataset, tmp_path):
     (dataset / "classes.csv").write_bytes(b"value,name\0\0")
     with pytest.raises(BadClasses, match="save it as UTF-8"):
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        simulated(dataset, tmp_path / "run", rounds=1)
 
 
 def test_what_is_checked_at_first_is_checked_by_who_goes_on(
@@ -465,13 +465,13 @@ def test_what_is_checked_at_first_is_checked_by_who_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(simulation_module, "_refuse_void", died)
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        patch.setattr(simulation_module, "_refuse_ignored", died)
+        simulated(dataset, tmp_path / "run", rounds=1)
     made = tmp_path / "run" / "project.alseg"
     for file in (dataset / "train/masks").iterdir():
         mask = imageio.imread(file)
         imageio.imwrite(file, np.full_like(mask, 255))
-    resume = partial(rehearse, dataset, tmp_path / "run", rounds=1, resume=True)
+    resume = partial(simulate, dataset, tmp_path / "run", rounds=1, resume=True)
     with monkeypatch.context() as patch, pytest.raises(BadValue, match="learnt from"):
         patch.setattr(simulation_module, "differences", lambda *_: {})
         resume()
@@ -505,21 +505,21 @@ def test_what_is_wrong_is_said_before_anything_is_made(
     dataset, tmp_path, changes, told
 ):
     with pytest.raises(AlsegError, match=told):
-        rehearse(dataset, tmp_path / "run", **changes)
-    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+        simulated(dataset, tmp_path / "run", **changes)
+    assert simulated(dataset, tmp_path / "run", rounds=1)["finished"]
 
 
 def test_masks_without_any_class_teach_nothing(dataset, tmp_path):
     for file in (dataset / "train/masks").iterdir():
         imageio.imwrite(file, np.full_like(imageio.imread(file), 255))
     with pytest.raises(BadValue, match="no image that is learnt from"):
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        simulated(dataset, tmp_path / "run", rounds=1)
 
 
 def test_a_run_where_no_folder_can_be_is_refused(dataset, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CannotWrite, match="choose a folder"):
-        rehearse(dataset, tmp_path / "file", rounds=1)
+        simulated(dataset, tmp_path / "file", rounds=1)
 
 
 # --- seeds, and one run after another -------------------------------------------------
@@ -527,23 +527,23 @@ def test_a_run_where_no_folder_can_be_is_refused(dataset, tmp_path):
 
 def test_seeds_do_not_lie_within_a_single_run(dataset, tmp_path):
     settings = SimulationSettings(budget="10%", rounds=1, **TINY_REGIONS)
-    rehearse(dataset, tmp_path / "run", rounds=1)
+    simulated(dataset, tmp_path / "run", rounds=1)
     with pytest.raises(BadValue, match="holds a single run"):
         finish(simulate_seeds(dataset, tmp_path / "run", (0, 1), settings, **TINY))
 
 
 def test_a_run_goes_on_from_one_that_does_not_know_its_files(dataset, tmp_path):
-    older = rehearse(dataset, tmp_path / "first", rounds=1)
+    older = simulated(dataset, tmp_path / "first", rounds=1)
     del older["files"]
     (tmp_path / "first" / "run.json").write_text(json.dumps(older))
-    run = rehearse(dataset, tmp_path / "second", rounds=1, after=tmp_path / "first")
+    run = simulated(dataset, tmp_path / "second", rounds=1, after=tmp_path / "first")
     assert [row["round"] for row in run["rounds"]] == [1, 2]
 
 
 def test_a_run_does_not_go_on_with_another_network(dataset, tmp_path):
-    rehearse(dataset, tmp_path / "first", rounds=1)
+    simulated(dataset, tmp_path / "first", rounds=1)
     with pytest.raises(BadValue, match="begin after has network 'deeplabv3plus'"):
-        rehearse(
+        simulated(
             dataset,
             tmp_path / "second",
             after=tmp_path / "first",
@@ -573,11 +573,11 @@ def test_seeds_that_are_none_are_refused(text):
 
 
 def test_a_run_goes_on_from_another(dataset, tmp_path):
-    first = rehearse(
+    first = simulated(
         dataset, tmp_path / "first", system="random", rounds=1, budget="10%"
     )
     after = {"after": tmp_path / "first", "budget": "10%", "rounds": 1}
-    run = rehearse(dataset, tmp_path / "second", **after)
+    run = simulated(dataset, tmp_path / "second", **after)
     assert [row["round"] for row in run["rounds"]] == [1, 2]
     assert run["rounds"][0] == first["rounds"][0]
     assert run["after"] == {"system": "random", "seed": 0, "round": 1}
@@ -587,22 +587,22 @@ def test_a_run_goes_on_from_another(dataset, tmp_path):
     with Project.open(tmp_path / "second" / "project.alseg", "read") as project:
         assert [project.selection(n).system for n in (1, 2)] == ["random", "entropy"]
     assert weights(tmp_path / "first").keys() == {1}
-    assert rehearse(dataset, tmp_path / "second", resume=True, **after) == run
+    assert simulated(dataset, tmp_path / "second", resume=True, **after) == run
 
 
 def test_a_run_goes_on_only_from_a_finished_one_on_the_same_data(dataset, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    rehearse(dataset, first, rounds=1)
+    simulated(dataset, first, rounds=1)
     with pytest.raises(BadValue, match="size ''"):
-        rehearse(dataset, second, after=first, size="32x48")
+        simulated(dataset, second, after=first, size="32x48")
     with Project.open(first / "project.alseg"), pytest.raises(Busy, match="elsewhere"):
-        rehearse(dataset, second, after=first)
+        simulated(dataset, second, after=first)
     known = json.loads((first / "run.json").read_text())
     (first / "run.json").write_text(json.dumps(known | {"finished": False}))
     with pytest.raises(BadValue, match="finish it"):
-        rehearse(dataset, second, after=first)
+        simulated(dataset, second, after=first)
     with pytest.raises(BadValue, match="holds no run"):
-        rehearse(dataset, second, after=tmp_path / "nowhere")
+        simulated(dataset, second, after=tmp_path / "nowhere")
     assert not (second / "run.json").exists()
 
 
@@ -610,7 +610,7 @@ def test_a_run_goes_on_only_from_a_finished_one_on_the_same_data(dataset, tmp_pa
 
 
 def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_path):
-    run = rehearse(
+    run = simulated(
         dataset, tmp_path / "run", answers="dominant", initial_images=2, rounds=1
     )
     initial, asked = run["rounds"]
@@ -634,7 +634,7 @@ def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_p
 )  # fmt: skip
 def test_what_teaches_nothing_is_refused(dataset, tmp_path, changes, told):
     with pytest.raises(BadValue, match=told):
-        rehearse(
+        simulated(
             dataset, tmp_path / "run", budget="2 images", region_size=None, **changes
         )
     assert not (tmp_path / "run").exists()
@@ -642,8 +642,8 @@ def test_what_teaches_nothing_is_refused(dataset, tmp_path, changes, told):
 
 def test_a_plan_that_cannot_be_leaves_nothing(dataset, tmp_path):
     with pytest.raises(BadValue, match="give at least one round"):
-        rehearse(dataset, tmp_path / "run", rounds=0)
-    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+        simulated(dataset, tmp_path / "run", rounds=0)
+    assert simulated(dataset, tmp_path / "run", rounds=1)["finished"]
 
 
 def test_images_that_measure_nothing_are_refused_at_once(dataset, tmp_path):
@@ -651,36 +651,36 @@ def test_images_that_measure_nothing_are_refused_at_once(dataset, tmp_path):
     for file, mask in masks.items():
         imageio.imwrite(file, np.full_like(mask, 255))
     with pytest.raises(BadValue, match="no image that measures"):
-        rehearse(dataset, tmp_path / "run", rounds=1)
+        simulated(dataset, tmp_path / "run", rounds=1)
     for file, mask in masks.items():
         imageio.imwrite(file, mask)
-    assert rehearse(dataset, tmp_path / "run", rounds=1)["finished"]
+    assert simulated(dataset, tmp_path / "run", rounds=1)["finished"]
 
 
 def test_what_leaves_its_source_learns_it_alone_first(dataset, source, tmp_path):
     free = replace(TINY_TRAINING, recipe="adaptation", source_free=True)
     settings = {"initial_images": 1, "rounds": 1, "training": free, "source": source}
-    run = rehearse(dataset, tmp_path / "run", **settings)
+    run = simulated(dataset, tmp_path / "run", **settings)
     assert [row["stage"] for row in run["rounds"]] == ["source", "initial", "asked"]
     with pytest.raises(BadValue, match="leaves its source only once"):
-        rehearse(dataset, tmp_path / "one", schedule="one-run", **settings)
+        simulated(dataset, tmp_path / "one", schedule="one-run", **settings)
 
 
 def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
     settings = {"initial_images": 2, "rounds": 1, "budget": "1 image"}
     deal = {"system": "deal-ds", "region_size": None}
-    run = rehearse(dataset, tmp_path / "run", **settings, **deal)
+    run = simulated(dataset, tmp_path / "run", **settings, **deal)
     assert [row["stage"] for row in run["rounds"]] == ["initial", "asked"]
     assert [row["fraction"] for row in run["rounds"]] == [0.5, 0.75]
     assert [row["images"] for row in run["rounds"]] == [2, 3]
-    other = rehearse(dataset, tmp_path / "other", seed=1, **settings, **deal)
+    other = simulated(dataset, tmp_path / "other", seed=1, **settings, **deal)
     assert other["rounds"][0]["fraction"] == 0.5
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         assert len(project.labelled()) == 3
 
 
 def test_images_join_round_by_round(dataset, tmp_path):
-    run = rehearse(
+    run = simulated(
         dataset,
         tmp_path / "run",
         system="sp",
@@ -699,7 +699,7 @@ def test_images_join_round_by_round(dataset, tmp_path):
 
 
 def test_full_labels_all_of_the_images_that_join(dataset, tmp_path):
-    run = rehearse(
+    run = simulated(
         dataset,
         tmp_path / "run",
         system="full",
@@ -712,15 +712,15 @@ def test_full_labels_all_of_the_images_that_join(dataset, tmp_path):
 def test_protocols_that_cannot_be_are_refused(dataset, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(BadValue, match="how many images join"):
-        rehearse(dataset, out, protocol="added-images")
+        simulated(dataset, out, protocol="added-images")
     with pytest.raises(BadValue, match="only with it"):
-        rehearse(dataset, out, added_images=2)
+        simulated(dataset, out, added_images=2)
     with pytest.raises(BadValue, match="the 4 that are there"):
-        rehearse(
+        simulated(
             dataset, out, protocol="added-images", added_images=2, initial_images=1
         )
     with pytest.raises(BadValue, match="first asks"):
-        rehearse(dataset, tmp_path / "c", schedule="one-run")
+        simulated(dataset, tmp_path / "c", schedule="one-run")
     one_run = {"schedule": "one-run", "initial_images": 2}
     for given in (
         {"system": "cisc-r", "region_size": None, "budget": "2 images"},
@@ -728,17 +728,17 @@ def test_protocols_that_cannot_be_are_refused(dataset, tmp_path):
         {"training": replace(TINY_TRAINING, recipe="rectified")},
     ):
         with pytest.raises(BadValue, match="take the schedule rounds, or another"):
-            rehearse(dataset, tmp_path / "e", **one_run, **given)
+            simulated(dataset, tmp_path / "e", **one_run, **given)
         assert not (tmp_path / "e").exists()
     with pytest.raises(BadValue, match="protocol must be one of"):
-        rehearse(dataset, tmp_path / "d", protocol="other")
+        simulated(dataset, tmp_path / "d", protocol="other")
 
 
 # --- another domain -------------------------------------------------------------------
 
 
 def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
-    run = rehearse(
+    run = simulated(
         dataset,
         tmp_path / "run",
         system="ripu-ra",
@@ -764,14 +764,14 @@ def recipes(monkeypatch):
     learnt = []
 
     def noted(recipe, kind):
-        def lesson(*given, **more):
+        def objective(*given, **more):
             learnt.append(recipe)
             return kind(*given, **more)
 
-        return lesson
+        return objective
 
-    known = {name: noted(name, kind) for name, kind in learning.LESSONS.items()}
-    monkeypatch.setattr(learning, "LESSONS", known)
+    known = {name: noted(name, kind) for name, kind in learning.OBJECTIVES.items()}
+    monkeypatch.setattr(learning, "OBJECTIVES", known)
     return learnt
 
 
@@ -784,7 +784,7 @@ def test_a_source_is_learnt_by_the_recipe_of_the_run(
     dataset, source, tmp_path, recipes, system, recipe, budget, schedule
 ):
     """So RIPU's training is one, and DEAL's first network knows where it errs."""
-    run = rehearse(
+    run = simulated(
         dataset,
         tmp_path / "run",
         system=system,
@@ -803,7 +803,7 @@ def test_a_source_is_learnt_by_the_recipe_of_the_run(
 def test_what_begins_with_answers_learns_a_source_by_its_labels(
     dataset, source, tmp_path, recipes
 ):
-    run = rehearse(
+    run = simulated(
         dataset,
         tmp_path / "run",
         system="cisc-r",
@@ -821,7 +821,7 @@ def test_a_source_with_other_classes_is_refused(dataset, source, tmp_path):
     names = (source / "classes.csv").read_text().replace("balloon", "kite")
     (source / "classes.csv").write_text(names)
     with pytest.raises(BadClasses, match="balloon"):
-        rehearse(dataset, tmp_path / "run", source=source)
+        simulated(dataset, tmp_path / "run", source=source)
 
 
 def test_rounds_lie_within_one_training(dataset, tmp_path):
@@ -831,7 +831,7 @@ def test_rounds_lie_within_one_training(dataset, tmp_path):
         "rounds": 2,
         "training": replace(TINY_TRAINING, epochs=9),
     }
-    run = rehearse(dataset, tmp_path / "run", **settings)
+    run = simulated(dataset, tmp_path / "run", **settings)
     parts = [row["part"] for row in run["rounds"]]
     assert parts == [[0.0, 0.25], [0.25, 0.45], [0.45, 1.0]]
     out = tmp_path / "cut"
@@ -840,7 +840,7 @@ def test_rounds_lie_within_one_training(dataset, tmp_path):
         with pytest.raises(end):
             to_training(task, out, number)
             task.throw(end)
-    assert results(rehearse(dataset, out, resume=True, **settings)) == results(run)
+    assert results(simulated(dataset, out, resume=True, **settings)) == results(run)
 
 
 def to_training(task, out, number):

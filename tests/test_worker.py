@@ -16,9 +16,9 @@ from conftest import (
 
 from napari_alseg.arrays import NOTE, Selection, finish
 from napari_alseg.errors import NothingToLearn, TaskDied
+from napari_alseg.requests import LiveRequest, LiveUpdate
 from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project
-from napari_alseg.wishes import News, Wish
 from napari_alseg.worker import Worker
 
 LONG = TrainingSettings(epochs=5000, batch_size=2, device="cpu")
@@ -187,20 +187,20 @@ def follow(worker, path):
     return worker.run("follow", path, network=TINY_LIVE, prediction=TINY_PREDICTION)
 
 
-def wish(number):
-    return Wish(number, "scene-00", (), (), QuerySettings("entropy"), rank=False)
+def request(number):
+    return LiveRequest(number, "scene-00", (), (), QuerySettings("entropy"), rank=False)
 
 
-def next_news(task):
-    return next(each for each in task if isinstance(each, News))
+def next_update(task):
+    return next(each for each in task if isinstance(each, LiveUpdate))
 
 
 def test_a_task_hears_what_it_is_told_also_while_it_is_starting(worker, project_path):
     task = follow(worker, project_path)
-    worker.tell(wish(1))
-    assert next_news(task).number == 1
-    worker.tell(wish(2))
-    assert next_news(task).number == 2
+    worker.tell(request(1))
+    assert next_update(task).number == 1
+    worker.tell(request(2))
+    assert next_update(task).number == 2
     worker.tell(None)
     assert finish(task) is None
     assert finish(ask(worker, project_path)).round == 1
@@ -208,24 +208,24 @@ def test_a_task_hears_what_it_is_told_also_while_it_is_starting(worker, project_
 
 def test_a_task_that_waits_for_a_message_can_be_stopped(worker, project_path):
     task = follow(worker, project_path)
-    worker.tell(wish(1))
-    next_news(task)
+    worker.tell(request(1))
+    next_update(task)
     pid = worker.pid
     worker.stop()
     assert finish(task) is None
     task = follow(worker, project_path)
-    worker.tell(wish(2))  # nothing that was meant for the other task is heard
-    assert next_news(task).number == 2
+    worker.tell(request(2))  # nothing that was meant for the other task is heard
+    assert next_update(task).number == 2
     task.close()
     assert worker.pid == pid
 
 
 def test_telling_a_child_that_died_does_no_harm(worker, project_path):
     task = follow(worker, project_path)
-    worker.tell(wish(1))
-    next_news(task)
+    worker.tell(request(1))
+    next_update(task)
     os.kill(worker.pid, signal.SIGKILL)
     wait_until_gone(worker.pid)
-    worker.tell(wish(2))
+    worker.tell(request(2))
     with pytest.raises(TaskDied):
         finish(task)

@@ -6,14 +6,6 @@ from .device import choose_device
 from .difficulty import DifficultyBranch
 from .evaluate import evaluate
 from .frozen import FEATURES
-from .lessons import (
-    Adaptation,
-    Consistency,
-    Difficulty,
-    Lesson,
-    Partial,
-    class_weights,
-)
 from .live import CALIBRATED_WITH, LIVE, LiveBody, learn_head
 from .losses import (
     borders,
@@ -26,15 +18,23 @@ from .losses import (
 from .network import (
     Network,
     build,
-    card,
     decoder_parameters,
     encoder_parameters,
     encoders,
-    from_card,
+    from_metadata,
     load,
     load_encoder,
+    metadata,
     networks,
     state,
+)
+from .objectives import (
+    Adaptation,
+    Consistency,
+    Difficulty,
+    Objective,
+    Partial,
+    class_weights,
 )
 from .predict import describe_pixels, frozen_features, predict, prepared, to_tensor
 from .rectify import Pairwise, Rectified
@@ -52,9 +52,9 @@ __all__ = [
     "Difficulty",
     "DifficultyBranch",
     "Example",
-    "Lesson",
     "LiveBody",
     "Network",
+    "Objective",
     "Pairwise",
     "Partial",
     "Rectified",
@@ -64,7 +64,6 @@ __all__ = [
     "blend_weight",
     "borders",
     "build",
-    "card",
     "choose_device",
     "choose_pixels",
     "class_weights",
@@ -75,12 +74,13 @@ __all__ = [
     "encoder_parameters",
     "encoders",
     "evaluate",
-    "from_card",
+    "from_metadata",
     "frozen_features",
     "learn_head",
     "load",
     "load_encoder",
     "local_consistency_loss",
+    "metadata",
     "negative_learning_loss",
     "networks",
     "partial_cross_entropy",

@@ -216,8 +216,8 @@ class FrozenFeatures(nn.Module):
         fine = [each for each in maps if each.shape[1] and each.shape[-1] <= largest]
         if not fine:
             raise BadValue(
-                "this encoder gives no feature maps, so that no light head can learn "
-                "on it; take another encoder, for example mobilenet_v2"
+                "this encoder gives no feature maps, so that no lightweight head can "
+                "learn on it; take another encoder, for example mobilenet_v2"
             )
         return fine
 

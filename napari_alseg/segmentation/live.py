@@ -1,7 +1,7 @@
-"""A light head on a frozen encoder: what it learns from an answer takes a second.
+"""A lightweight head on a frozen encoder: what it learns from an answer takes a second.
 
 The head sees features of several strides at labelled pixels only. One hidden layer is
-enough: on 100 labelled pixels an image of CamVid it comes as far as a whole network
+enough: on 100 labelled pixels an image of CamVid it comes as far as a full network
 that learns for many minutes, since the pretrained features know most already.
 
 The idea of a light model on features of a frozen network is not new (ilastik learns a

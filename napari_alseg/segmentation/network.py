@@ -52,9 +52,9 @@ class Network(nn.Module):
     Attributes
     ----------
     difficulty : DifficultyBranch or None
-        Of its logits, if the settings wish for it: where the network errs.
+        Of its logits, if the settings ask for it: where the network errs.
     fits : PredictionSettings or None
-        Tiles that fit into memory, if those that were wished for did not.
+        Tiles that fit into memory, if those that were requested did not.
     """
 
     mean: Tensor
@@ -147,7 +147,7 @@ def encoders() -> list[str]:
 
 
 def build(settings: NetworkSettings, classes: int, *, seed: int = 0) -> Network:
-    """Return a network, its encoder with the weights that the settings wish for.
+    """Return a network, its encoder with the weights that the settings ask for.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _bare(settings: NetworkSettings, classes: int, seed: int) -> Network:
 
 
 def _live(settings: NetworkSettings, classes: int, seed: int) -> Network:
-    """Return a light head on the encoder of another network."""
+    """Return a lightweight head on the encoder of another network."""
     name = settings.network.removeprefix(LIVE)
     deep = _bare(replace(settings, network=name, difficulty=False), classes, seed)
     encoder, stride = deep.encoder, deep.stride
@@ -279,7 +279,7 @@ def load_encoder(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
     Parameters
     ----------
     network : Network
-        Of the same encoder and architecture, perhaps with a light head.
+        Of the same encoder and architecture, perhaps with a lightweight head.
     arrays : mapping
         All weights of the other network, as `state` gives them.
 
@@ -304,46 +304,46 @@ def load_encoder(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
     encoder.load_state_dict(given)
 
 
-def card(network: Network) -> dict[str, Any]:
+def metadata(network: Network) -> dict[str, Any]:
     """Return what must be known, beside the weights, to have the network again."""
     source = network.weights_source
     settings = asdict(network.settings)
     return settings | {"classes": network.classes, "weights_source": source}
 
 
-def from_card(card: Mapping[str, Any], classes: int | None = None) -> Network:
-    """Return the network of a card, its weights still to be loaded.
+def from_metadata(metadata: Mapping[str, Any], classes: int | None = None) -> Network:
+    """Return the network of metadata, its weights still to be loaded.
 
     Parameters
     ----------
-    card : mapping
-        As `card` gives it.
+    metadata : mapping
+        As `metadata` gives it.
     classes : int, optional
         Number of classes that are wanted.
 
     Raises
     ------
     WeightsMismatch
-        If the card is incomplete, or counts other classes.
+        If the metadata is incomplete, or counts other classes.
     """
     needed = ("network", "encoder", "weights", "classes", "weights_source")
-    missing = [name for name in needed if name not in card]
+    missing = [name for name in needed if name not in metadata]
     if missing:
         raise WeightsMismatch(
-            f"the card of these weights lacks {', '.join(missing)}; it was not written "
-            "by this program: learn anew"
+            f"the metadata of these weights lacks {', '.join(missing)}; it was not "
+            "written by this program: learn anew"
         )
-    if classes not in (None, card["classes"]):
+    if classes not in (None, metadata["classes"]):
         raise WeightsMismatch(
-            f"these weights tell {card['classes']} classes apart, the project has "
+            f"these weights tell {metadata['classes']} classes apart, the project has "
             f"{classes}; learn anew"
         )
     settings = NetworkSettings(
-        card["network"],
-        card["encoder"],
-        card["weights"],
-        difficulty=card.get("difficulty", False),  # older cards lack it
+        metadata["network"],
+        metadata["encoder"],
+        metadata["weights"],
+        difficulty=metadata.get("difficulty", False),  # older metadata lack it
     )
-    network = _bare(settings, card["classes"], seed=0)
-    network.weights_source = card["weights_source"]
+    network = _bare(settings, metadata["classes"], seed=0)
+    network.weights_source = metadata["weights_source"]
     return network

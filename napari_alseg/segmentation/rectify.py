@@ -21,8 +21,8 @@ from napari_alseg.settings import RecipeSettings, TrainingSettings
 
 from .batches import Example, jitter, steps_per_epoch
 from .dropout import features_of
-from .lessons import Partial, logits_of
 from .network import Network
+from .objectives import Partial, logits_of
 from .pairs import PairBatch, Pairing, classes_held, pair_batches
 from .similarity import (
     prototype,

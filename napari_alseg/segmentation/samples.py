@@ -1,4 +1,4 @@
-"""Labelled pixels as a light head sees them: a fair few of each region and class."""
+"""Labelled pixels for a lightweight head: a few of each region and class."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

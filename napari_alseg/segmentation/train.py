@@ -1,4 +1,4 @@
-"""How a network learns a lesson: step by step, to be stopped and gone on with."""
+"""How a network learns an objective: step by step, to be stopped and gone on with."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -21,8 +21,8 @@ from napari_alseg.settings import PredictionSettings, TrainingSettings, check
 from .batches import Example
 from .device import choose_device
 from .evaluate import evaluate
-from .lessons import B, Lesson
 from .network import Network, decoder_parameters, encoder_parameters
+from .objectives import B, Objective
 
 POWER = 0.9
 """The learning rate falls as (1 - t) to this power."""
@@ -52,7 +52,7 @@ class Run:
 
     While `learn` runs the network has the newest weights. When it ends or is closed,
     the network is in evaluation mode with the weights that were best on the validation
-    images; without these with the running mean of the weights if the settings wish for
+    images; without these with the running mean of the weights if the settings ask for
     one, else with the newest.
 
     Parameters
@@ -61,7 +61,7 @@ class Run:
         Changed in place.
     settings : TrainingSettings
     seed : int
-        Of dropout. Same seed, same lesson, same CPU and threads: same weights, also
+        Of dropout. Same seed, same objective, same CPU and threads: same weights, also
         when the run is stopped and gone on with in between.
 
     Attributes
@@ -116,7 +116,7 @@ class Run:
 
     def learn(
         self,
-        lesson: Lesson[B],
+        objective: Objective[B],
         validation: Sequence[Example] = (),
         *,
         until: float = 1.0,
@@ -125,7 +125,7 @@ class Run:
 
         Parameters
         ----------
-        lesson : Lesson
+        objective : Objective
             May be another than before, for example after new answers.
         validation : sequence of Example
         until : float
@@ -138,23 +138,23 @@ class Run:
         """
         self._take_up()
         if self._crop is not None:
-            _crop_at_most(lesson, self._crop)
+            _crop_at_most(objective, self._crop)
         try:
             if not self.curve:
-                yield from self._look_first(validation, lesson)
+                yield from self._look_first(validation, objective)
             self.network.train()
             while self._due is not None or self.time < min(until, DONE):
                 full = False
                 try:
                     if self._due is not None:
-                        yield from self._look(validation, lesson, until)
+                        yield from self._look(validation, objective, until)
                     else:
-                        yield from self._steps(lesson, validation, until)
+                        yield from self._steps(objective, validation, until)
                 except torch.OutOfMemoryError:
                     full = True
                 if full:  # outside of the handler, which keeps the tensors alive
-                    message = self._retreat(lesson)
-                    yield Progress(self.step, self._expected(lesson), NOTE + message)
+                    message = self._retreat(objective)
+                    yield Progress(self.step, self._expected(objective), NOTE + message)
         finally:
             self._lay_down()
 
@@ -173,28 +173,28 @@ class Run:
         self.network.eval()
 
     def _look_first(
-        self, validation: Sequence[Example], lesson: Lesson[B]
+        self, validation: Sequence[Example], objective: Objective[B]
     ) -> Task[None]:
         """Measure before any step."""
-        total = self._expected(lesson)
+        total = self._expected(objective)
         miou = yield from _measure(self.network, validation, 0, total)
         self.curve.append(CurvePoint(0, 0, None, miou))
         if miou is not None:
             yield Progress(0, total, "learning", {"miou": miou})
 
     def _steps(
-        self, lesson: Lesson[B], validation: Sequence[Example], until: float
+        self, objective: Objective[B], validation: Sequence[Example], until: float
     ) -> Task[None]:
         """Take steps until the time has come."""
         losses: list[Tensor] = []
         reported = begun = monotonic()
         before = self._seconds
-        with closing(lesson.batches(self.step, self.network.device)) as stream:
+        with closing(objective.batches(self.step, self.network.device)) as stream:
             for batch in stream:
-                losses.append(self._step(lesson, batch))
+                losses.append(self._step(objective, batch))
                 self._seconds = before + monotonic() - begun
-                self._advance(lesson, until)
-                epoch, rest = divmod(self.step, lesson.steps)
+                self._advance(objective, until)
+                epoch, rest = divmod(self.step, objective.steps)
                 looks = rest == 0 and epoch % self.settings.validate_every == 0
                 due = looks or self.time > DONE
                 pause = self.time >= min(until, DONE)
@@ -203,42 +203,42 @@ class Run:
                 point = CurvePoint(self.step, epoch, _mean(losses, self.step), None)
                 if due:
                     self._due = point
-                    yield from self._look(validation, lesson, until)
+                    yield from self._look(validation, objective, until)
                 else:
-                    yield self._told(point, lesson)
+                    yield self._told(point, objective)
                 losses.clear()
                 reported = monotonic()
                 if pause or self.time > DONE:
                     return
 
     def _look(
-        self, validation: Sequence[Example], lesson: Lesson[B], until: float
+        self, validation: Sequence[Example], objective: Objective[B], until: float
     ) -> Task[None]:
         """Measure, and see whether these weights are the best and patience has run out.
 
         A look that is stopped is made up for when the run goes on.
         """
         assert self._due is not None
-        total = self._expected(lesson)
+        total = self._expected(objective)
         miou = yield from _measure(self.network, validation, self.step, total)
         self.network.train()
         if self._best.offer(miou, self.network, last=until > DONE):
             self.time = 1.0
         point, self._due = replace(self._due, miou=miou), None
-        yield self._told(point, lesson)
+        yield self._told(point, objective)
 
-    def _told(self, point: CurvePoint, lesson: Lesson[B]) -> Progress:
+    def _told(self, point: CurvePoint, objective: Objective[B]) -> Progress:
         """Add a point to the curve, and say it."""
         self.curve.append(point)
         metrics = {"loss": point.loss, "miou": point.miou}
         return Progress(
             self.step,
-            self._expected(lesson),
+            self._expected(objective),
             "learning",
             {name: value for name, value in metrics.items() if value is not None},
         )
 
-    def _step(self, lesson: Lesson[B], batch: B) -> Tensor:
+    def _step(self, objective: Objective[B], batch: B) -> Tensor:
         """Learn from one batch, in parts if memory is short; its loss before that."""
         network, settings = self.network, self.settings
         _set_rates(self._optimiser, self.time)
@@ -252,7 +252,7 @@ class Run:
             torch.manual_seed(self.seed * 1_000_003 + self.step)
             for first, last in pairwise(ends):
                 part = batch if last - first == crops else _part(batch, first, last)
-                loss = lesson.loss(network, part) * ((last - first) / crops)
+                loss = objective.loss(network, part) * ((last - first) / crops)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
         clip_grad_norm_(network.parameters(), settings.gradient_norm)
@@ -260,24 +260,24 @@ class Run:
         self._average.offer(network)
         return total
 
-    def _advance(self, lesson: Lesson[B], until: float) -> None:
+    def _advance(self, objective: Objective[B], until: float) -> None:
         """Move the time on by one step, not beyond the end of the part."""
         self.step += 1
-        self.time += 1 / (self.settings.epochs * lesson.steps)
+        self.time += 1 / (self.settings.epochs * objective.steps)
         if self.settings.minutes:
             self.time = max(self.time, self._seconds / (60 * self.settings.minutes))
         if self.time > until - ROUNDING:
             self.time = until
 
-    def _expected(self, lesson: Lesson[B]) -> int:
+    def _expected(self, objective: Objective[B]) -> int:
         """Return the steps of the whole run, as far as that can be told."""
-        left = (1 - self.time) * self.settings.epochs * lesson.steps
+        left = (1 - self.time) * self.settings.epochs * objective.steps
         if self.settings.minutes and self.step:
             seconds = 60 * self.settings.minutes - self._seconds
             left = min(left, max(0.0, seconds) * self.step / max(self._seconds, 1e-9))
         return self.step + round(left)
 
-    def _retreat(self, lesson: Lesson[B]) -> str:
+    def _retreat(self, objective: Objective[B]) -> str:
         """Need less memory from now on; say how."""
         for parameter in self.network.parameters():
             parameter.grad = None
@@ -285,17 +285,17 @@ class Run:
             self._optimiser = _optimiser(self.network, self.settings)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        size = lesson.settings.batch_size
+        size = objective.settings.batch_size
         if size // (2 * self._parts) >= SMALLEST_PART:
             self._parts *= 2
             return (
                 f"the graphics memory is full: {ceil(size / self._parts)} crops at a "
                 f"time now, {size} still make a step"
             )
-        crop = lesson.settings.crop // 2
+        crop = objective.settings.crop // 2
         if crop >= SMALLEST_CROP:
             self._crop = crop
-            _crop_at_most(lesson, crop)
+            _crop_at_most(objective, crop)
             return f"the graphics memory is full: crops are at most {crop} pixels now"
         self._move(torch.device("cpu"))
         return (
@@ -314,7 +314,7 @@ class Run:
     # Keeping a run
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return all that is needed to go on: arrays, and a card for JSON."""
+        """Return all that is needed to go on: arrays, and metadata for JSON."""
         newest = self._newest or self.network.state_dict()
         groups = {
             "newest": newest,
@@ -331,7 +331,7 @@ class Run:
             for group, tensors in groups.items()
             for name, value in tensors.items()
         }
-        card = {
+        metadata = {
             "time": self.time,
             "step": self.step,
             "seconds": self._seconds,
@@ -344,9 +344,11 @@ class Run:
             "curve": [astuple(point) for point in self.curve],
             "due": astuple(self._due) if self._due else None,
         }
-        return arrays, card
+        return arrays, metadata
 
-    def go_on(self, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+    def load_checkpoint(
+        self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+    ) -> None:
         """Take up the state of another run of the same network and settings.
 
         Raises
@@ -384,24 +386,24 @@ class Run:
         device = self.network.device
         self._best.weights = _moved(groups["best"], device)
         self._average.weights = _moved(groups["average"], device)
-        self.time, self.step = card["time"], card["step"]
+        self.time, self.step = metadata["time"], metadata["step"]
         self._seconds, self._parts, self.seed = (
-            card["seconds"],
-            card["parts"],
-            card["seed"],
+            metadata["seconds"],
+            metadata["parts"],
+            metadata["seed"],
         )
-        self._crop = card.get("crop")
-        self._best.miou, self._best.looks = card["best"], card["looks"]
-        self._average.steps = card["steps_averaged"]
-        self.curve = [CurvePoint(*point) for point in card["curve"]]
-        self._due = CurvePoint(*card["due"]) if card.get("due") else None
+        self._crop = metadata.get("crop")
+        self._best.miou, self._best.looks = metadata["best"], metadata["looks"]
+        self._average.steps = metadata["steps_averaged"]
+        self.curve = [CurvePoint(*point) for point in metadata["curve"]]
+        self._due = CurvePoint(*metadata["due"]) if metadata.get("due") else None
         self._lay_down()
 
 
-def _crop_at_most(lesson: Lesson[Any], side: int) -> None:
-    """Let the crops of a lesson be no larger than this."""
-    crop = min(lesson.settings.crop, side)
-    lesson.settings = replace(lesson.settings, crop=crop)
+def _crop_at_most(objective: Objective[Any], side: int) -> None:
+    """Let the crops of an objective be no larger than this."""
+    crop = min(objective.settings.crop, side)
+    objective.settings = replace(objective.settings, crop=crop)
 
 
 def _part(batch: B, first: int, last: int) -> B:

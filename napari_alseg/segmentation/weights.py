@@ -91,7 +91,7 @@ class Remote:
         return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
-def start_from(encoder: nn.Module, name: str, wish: str) -> str:
+def start_from(encoder: nn.Module, name: str, request: str) -> str:
     """Fill an encoder with weights; where they came from, in words.
 
     Parameters
@@ -99,19 +99,19 @@ def start_from(encoder: nn.Module, name: str, wish: str) -> str:
     encoder : torch module
     name : str
         The encoder's name in segmentation-models-pytorch or torchvision.
-    wish : str
+    request : str
         'imagenet', 'random' or the path of a .pth or .safetensors file.
 
     Raises
     ------
     BadValue
-        If the wish is none of these.
+        If the request is none of these.
     WeightsMismatch
         If the file holds the weights of something else.
     """
-    if wish == RANDOM:
+    if request == RANDOM:
         return RANDOM
-    found = find(name) if wish == "imagenet" else _given(wish)
+    found = find(name) if request == "imagenet" else _given(request)
     if found is None:
         logger.warning(
             "no pretrained weights of %s on this computer or the net: it starts from "
@@ -211,12 +211,12 @@ def _key(name: str) -> str:
     return name.removeprefix("model.").removeprefix("features.").replace(".", "_")
 
 
-def _given(wish: str) -> Found:
-    path = Path(wish).expanduser()
+def _given(request: str) -> Found:
+    path = Path(request).expanduser()
     if not path.is_file():
         raise BadValue(
             f"weights must be 'imagenet', 'random' or the path of a file, got "
-            f"{wish!r}, which is no file"
+            f"{request!r}, which is no file"
         )
     return Found(path, str(path))
 

@@ -175,7 +175,7 @@ def _weights(project: Project) -> tuple[WeightsSummary, ...]:
     ]
     for name in get_args(Aside):
         try:
-            kept = project.weights.aside_card(name) is not None
+            kept = project.weights.aside_metadata(name) is not None
         except WeightsMismatch:
             kept, name = True, f"{name} (damaged)"
         if kept:

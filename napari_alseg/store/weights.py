@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with their card, never a pickle."""
+"""Weights on disk: safetensors with their metadata, never a pickle."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from .ledger import Ledger
 Aside = Literal["unfinished", "live"]
 """Weights that are kept beside those of the rounds."""
 Stored = tuple[dict[str, np.ndarray], dict[str, Any]]
-"""Arrays by name, and the card that says what they belong to."""
+"""Arrays by name, and the metadata that says what they belong to."""
 
 
 class Weights:
@@ -29,7 +29,7 @@ class Weights:
         weights/round-003.safetensors     counts once the ledger names it
         weights/unfinished.safetensors    a training that can be gone on with
         weights/live.safetensors          the live network as it is now
-        weights/*.json                    the card of each, for people
+        weights/*.json                    the metadata of each, for people
 
     Parameters
     ----------
@@ -50,15 +50,15 @@ class Weights:
         self._writing = writing
 
     def commit(
-        self, round: int, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+        self, round: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
-        """Keep the weights of a round, with the card that says what they belong to.
+        """Keep the weights of a round, with the metadata that says what they belong to.
 
         They count once the ledger says so, after the file is on the disk.
         """
         file = _of_round(round)
         with self._writing():
-            write_weights(self._folder / file, arrays, card)
+            write_weights(self._folder / file, arrays, metadata)
             self._ledger.commit_weights(round, file)
 
     @property
@@ -71,15 +71,15 @@ class Weights:
         """Latest round that has weights, None if none has."""
         return max(self._ledger.weights(), default=None)
 
-    def card(self, round: int) -> dict[str, Any]:
-        """Card of the weights of a round, read without the arrays.
+    def metadata(self, round: int) -> dict[str, Any]:
+        """Metadata of the weights of a round, read without the arrays.
 
         Raises
         ------
         WeightsMismatch
             If there are none, or the file is damaged.
         """
-        return read_card(self._file(round))
+        return read_metadata(self._file(round))
 
     def time(self, round: int) -> int:
         """Nanosecond at which the weights of a round were written last.
@@ -90,7 +90,7 @@ class Weights:
         return file.stat().st_mtime_ns if file.exists() else 0
 
     def read(self, round: int | None = None) -> Stored | None:
-        """Weights and card of a round, of the latest for None; None if there are none.
+        """Weights and metadata of a round, or of the latest; None without any.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class Weights:
         return read_weights(self._file(wanted)) if wanted in self.rounds else None
 
     def write_aside(
-        self, name: Aside, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+        self, name: Aside, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
         """Keep weights that are of no round, in place of older ones of this name.
 
@@ -111,13 +111,13 @@ class Weights:
             All that a stopped training needs to go on exactly where it was; or the
             live network as it is now. Whatever is committed, they stay until
             `clear_aside`.
-        arrays, card : mapping
+        arrays, metadata : mapping
         """
         with self._writing():
-            write_weights(self._aside(name), arrays, card)
+            write_weights(self._aside(name), arrays, metadata)
 
-    def aside_card(self, name: Aside) -> dict[str, Any] | None:
-        """Card of weights of no round, read without the arrays; None if not kept.
+    def aside_metadata(self, name: Aside) -> dict[str, Any] | None:
+        """Metadata of weights of no round, read without the arrays; None if not kept.
 
         Raises
         ------
@@ -125,10 +125,10 @@ class Weights:
             If the file is damaged.
         """
         file = self._aside(name)
-        return read_card(file) if file.exists() else None
+        return read_metadata(file) if file.exists() else None
 
     def read_aside(self, name: Aside) -> Stored | None:
-        """Arrays and card of weights of no round, None if they are not kept.
+        """Arrays and metadata of weights of no round, None if they are not kept.
 
         Raises
         ------
@@ -168,13 +168,13 @@ def _of_round(round: int) -> str:
 
 
 def write_weights(
-    file: Path, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]
+    file: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Write arrays and card so that the file is there wholly or not at all.
+    """Write arrays and metadata so that the file is there wholly or not at all.
 
-    The card travels inside the file; a copy for people lies beside it as JSON.
+    The metadata travels inside the file; a copy for people lies beside it as JSON.
     """
-    text = json.dumps(card, indent=2, sort_keys=True)
+    text = json.dumps(metadata, indent=2, sort_keys=True)
     # safetensors writes the buffer as it lies, so a transposed view would be garbled.
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     _write_durably(file, save(whole, metadata={"card": text}))
@@ -195,7 +195,7 @@ def _write_durably(file: Path, content: bytes) -> None:
 
 
 def read_weights(file: Path) -> Stored:
-    """Arrays by name, and the card that says what they belong to.
+    """Arrays by name, and the metadata that says what they belong to.
 
     Raises
     ------
@@ -203,11 +203,13 @@ def read_weights(file: Path) -> Stored:
         If the file is missing or damaged.
     """
     with _opened(file) as stored:
-        return {name: stored.get_tensor(name) for name in stored.keys()}, _card(stored)
+        return {name: stored.get_tensor(name) for name in stored.keys()}, _metadata(
+            stored
+        )
 
 
-def read_card(file: Path) -> dict[str, Any]:
-    """Return the card alone, which takes no time however large the arrays are.
+def read_metadata(file: Path) -> dict[str, Any]:
+    """Return the metadata alone, which takes no time however large the arrays are.
 
     Raises
     ------
@@ -215,12 +217,12 @@ def read_card(file: Path) -> dict[str, Any]:
         If the file is missing or damaged.
     """
     with _opened(file) as stored:
-        return _card(stored)
+        return _metadata(stored)
 
 
-def _card(stored: Any) -> dict[str, Any]:
-    card: dict[str, Any] = json.loads((stored.metadata() or {})["card"])
-    return card
+def _metadata(stored: Any) -> dict[str, Any]:
+    metadata: dict[str, Any] = json.loads((stored.metadata() or {})["card"])
+    return metadata
 
 
 @contextmanager
@@ -235,7 +237,7 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def remove_weights(file: Path) -> None:
-    """Remove a file of weights, if it is there, and its copy of the card."""
+    """Remove a file of weights, if it is there, and its copy of the metadata."""
     file.unlink(missing_ok=True)
     file.with_suffix(".json").unlink(missing_ok=True)
 

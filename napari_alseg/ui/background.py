@@ -25,7 +25,7 @@ class Driver(QThread):
         self.stopping = False
 
     def run(self) -> None:
-        """Drive the task to its end, its failure or the wish to stop."""
+        """Drive the task to its end, its failure or the request to stop."""
         try:
             while not self.stopping:
                 self.progressed.emit(next(self._task))

@@ -59,9 +59,9 @@ def learn(viewer: "Viewer") -> None:
     open_dock(viewer).learn()
 
 
-def go_on(viewer: "Viewer") -> None:
+def resume(viewer: "Viewer") -> None:
     """Go on with the training that was stopped."""
-    open_dock(viewer).go_on()
+    open_dock(viewer).resume()
 
 
 def stop(viewer: "Viewer") -> None:

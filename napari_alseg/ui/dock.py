@@ -162,13 +162,13 @@ class ActiveLearningDock(QWidget):
         self.setMinimumWidth(WIDTH)
 
     def _connect(self) -> None:
-        """Connect wishes to deeds; the only place where that happens."""
+        """Connect requests to actions; the only place where that happens."""
         self.project_panel.new_requested.connect(self._ask_for_project)
         self.project_panel.open_requested.connect(self._on_open_requested)
         self.project_panel.image_chosen.connect(self.show_image)
         self.round_panel.ask_requested.connect(self.ask)
         self.round_panel.learn_requested.connect(self.learn)
-        self.round_panel.go_on_requested.connect(self.go_on)
+        self.round_panel.resume_requested.connect(self.resume)
         self.round_panel.stop_requested.connect(self.stop)
         self.label_panel.class_chosen.connect(self._on_class_clicked)
         self.label_panel.next_requested.connect(lambda: self.step(1))
@@ -180,8 +180,8 @@ class ActiveLearningDock(QWidget):
         self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
         self.scores_panel.changed.connect(lambda: self.attempt(self.looking.light))
         self.looking.look_requested.connect(self._on_look_requested)
-        self.maps_panel.changed.connect(self.living.wish_soon)
-        self.round_panel.asking.changed.connect(self.living.wish_soon)
+        self.maps_panel.changed.connect(self.living.request_soon)
+        self.round_panel.asking.changed.connect(self.living.request_soon)
         self.maps_panel.changed.connect(self._show_next_step)
         self.live_panel.switched.connect(self._on_live_switched)
         self.living.changed.connect(self._refresh)
@@ -373,7 +373,7 @@ class ActiveLearningDock(QWidget):
                 del saved["training"][name]
             self.project.save_settings(self.project.settings | {"learning": saved})
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Go on with the training that was stopped, as it was begun."""
         self._start("Go on", "retrain", resume=True, prediction=self._prediction())
 
@@ -433,9 +433,9 @@ class ActiveLearningDock(QWidget):
         """Bring the current region to the middle."""
         self._label("centre")
 
-    def _label(self, deed: str, *arguments: Any) -> None:
+    def _label(self, action: str, *arguments: Any) -> None:
         if self.labelling is not None:
-            self.attempt(getattr(self.labelling, deed), *arguments)
+            self.attempt(getattr(self.labelling, action), *arguments)
 
     def _on_class_clicked(self, label: int) -> None:
         self._click(partial(self.answer, label))
@@ -459,7 +459,7 @@ class ActiveLearningDock(QWidget):
         self.round_panel.begin(name)
         if name != "Look":  # nobody asked for it, and it may come right after another
             self._set_notes("")
-        self.living.wish_soon()
+        self.living.request_soon()
         self._refresh()
 
     def _on_progressed(self, progress: Progress) -> None:
@@ -500,14 +500,14 @@ class ActiveLearningDock(QWidget):
                 self.viewer.reset_view()
         if name != "Look" or result is not None:  # a stopped look stays stopped
             self.looking.look(again=name == "Look")
-        self.living.wish_soon()
+        self.living.request_soon()
         self._refresh()
 
     def _on_failed(self, name: str, error: Exception) -> None:
         self._end_task()
         self._exhausted = isinstance(error, NothingToAsk)
         self._show_new_round()
-        self.living.wish_soon()
+        self.living.request_soon()
         self._refresh()
         told = name == "New project" and self._dialog is not None
         if told:
@@ -535,10 +535,10 @@ class ActiveLearningDock(QWidget):
         self._exhausted = False
         self.round_panel.set_state(ready=self._writable(), task="")
 
-    def attempt(self, deed: Any, *arguments: Any) -> None:
+    def attempt(self, action: Any, *arguments: Any) -> None:
         """Do something; an error that the user can put right becomes a notification."""
         try:
-            deed(*arguments)
+            action(*arguments)
         except AlsegError as error:
             show_error(str(error))
             self._refresh()
@@ -670,10 +670,10 @@ class ActiveLearningDock(QWidget):
 def unfinished(project: Project) -> bool:
     """Whether a training of the latest round was stopped and can go on."""
     try:
-        card = project.weights.aside_card("unfinished")
+        metadata = project.weights.aside_metadata("unfinished")
     except WeightsMismatch:
         return False  # damaged: only a new training helps
-    return card is not None and card.get("plan", {}).get("round") == (
+    return metadata is not None and metadata.get("plan", {}).get("round") == (
         project.latest_round
     )
 

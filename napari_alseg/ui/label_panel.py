@@ -44,9 +44,9 @@ class LabelPanel(QGroupBox):
         layout.addWidget(self._text)
         layout.addWidget(self._bar)
         layout.addLayout(self._classes)
-        layout.addLayout(self._deeds())
+        layout.addLayout(self._actions())
 
-    def _deeds(self) -> QHBoxLayout:
+    def _actions(self) -> QHBoxLayout:
         """Return the row of buttons; each names its key."""
         row = QHBoxLayout()
         for text, tip, signal in (

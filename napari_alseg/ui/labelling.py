@@ -479,7 +479,7 @@ class Labelling(QObject):
         if layer is None or saved is None or self.project.read_only:
             return
         painted = np.asarray(layer.data)
-        self._refuse_strays(painted, saved)
+        self._refuse_outside(painted, saved)
         rows, columns = np.nonzero(painted != saved)
         if len(rows) == 0:
             return
@@ -489,7 +489,7 @@ class Labelling(QObject):
         saved[bounds.slices] = painted[bounds.slices]
         self.changed.emit()
 
-    def _refuse_strays(self, painted: LabelMap, saved: LabelMap) -> None:
+    def _refuse_outside(self, painted: LabelMap, saved: LabelMap) -> None:
         """Put back what was painted with a label that is no class."""
         strays = painted > len(self.project.classes)
         if strays.any() and self._layer is not None:
@@ -505,10 +505,10 @@ class Labelling(QObject):
         """Save a stroke as soon as it is in the layer: some tools tell it before."""
         QTimer.singleShot(0, partial(self._try, self.save_strokes))
 
-    def _try(self, deed: Action) -> None:
+    def _try(self, action: Action) -> None:
         """Do something; say so if it fails for a reason that can be put right."""
         try:
-            deed()
+            action()
         except AlsegError as error:
             self.failed.emit(str(error))
 
@@ -599,7 +599,7 @@ class Labelling(QObject):
         for shown in self._watched:
             shown.events.visible.connect(self._on_visible)
         self.viewer.layers.selection.active = layer
-        actions = {key: partial(self._try, act) for key, act in self._deeds().items()}
+        actions = {key: partial(self._try, act) for key, act in self._actions().items()}
         self._bindings.bind((self.viewer, *layers.ours(self.viewer)), actions)
 
     def _release(self) -> None:
@@ -634,9 +634,9 @@ class Labelling(QObject):
     def _by_key(self, action: Action) -> Action:
         return lambda: self.when_seen(action, self._moment())
 
-    def _deeds(self) -> dict[str, Action]:
+    def _actions(self) -> dict[str, Action]:
         """Return what each key does."""
-        deeds: dict[str, Action] = {
+        actions: dict[str, Action] = {
             NEXT: partial(self.step, 1),
             PREVIOUS: partial(self.step, -1),
             CENTRE: self.centre,
@@ -645,11 +645,11 @@ class Labelling(QObject):
             PREVIOUS_IMAGE: partial(self.image_step_requested.emit, -1),
         }
         if self.project.read_only:
-            return deeds
+            return actions
         for label, entry in enumerate(self.project.classes, 1):
             if entry.key:
-                deeds[entry.key] = partial(self._on_class_key, label)
-        return deeds | {
+                actions[entry.key] = partial(self._on_class_key, label)
+        return actions | {
             SKIP: self._by_key(self.skip),
             ACCEPT: self._by_key(self.accept),
             UNDO: self.undo,

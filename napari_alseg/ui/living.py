@@ -1,7 +1,7 @@
 """Between two rounds the window lives: what is shown and asked follows each answer.
 
 `Living` tells a child process of its own what is wanted now and shows what comes back.
-The window never waits for it: an answer is durable before anything is told, and news
+The window never waits for it: an answer is durable before anything is told, and updates
 that come too late for what is on screen are dropped.
 """
 
@@ -13,8 +13,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_alseg import systems
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import AlsegError
+from napari_alseg.requests import SEARCHING, LiveRequest, LiveUpdate
 from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
-from napari_alseg.wishes import SEARCHING, News, Wish
 from napari_alseg.worker import Worker
 
 from .background import Background
@@ -26,13 +26,13 @@ from .maps import of_network
 STARTING = ("loading the network", "looking at the pool", "reading the labels")
 """Progress that is told until the map knows all labels."""
 PAUSE = 20
-"""Milliseconds in which several changes become one wish."""
+"""Milliseconds in which several changes become one request."""
 WRITING = ("Ask", "Look")
 """Tasks that write predictions and maps of the network themselves; live waits."""
 
 
 class Living(QObject):
-    """Keeps a child process informed of what is wanted, and shows its news.
+    """Keeps a child process informed of what is wanted, and shows its updates.
 
     Parameters
     ----------
@@ -73,19 +73,19 @@ class Living(QObject):
         """Whether the running child has said something."""
         self._number = 0
         self._oldest = 0
-        """News of earlier wishes are about another project or round."""
+        """Updates of earlier requests are about another project or round."""
         self._others = 0
         """Other tasks that may have written over the maps; some are counted twice."""
         self._latest_query: QuerySettings | None = None
         self._sequence = 0
-        """Event up to which labels were there when something was last wished for."""
+        """Event up to which labels were there when something was last requested."""
         self._similar_to: tuple[str, int] | None = None
         """An image and its region that others are looked for to be like."""
         self._pause = QTimer(self, interval=PAUSE, singleShot=True)
-        self._pause.timeout.connect(self._wish)
+        self._pause.timeout.connect(self._request)
         panel.switched.connect(self._on_switched)
         panel.similar_requested.connect(self.toggle_similar)
-        self.background.progressed.connect(self._on_news)
+        self.background.progressed.connect(self._on_update)
         self.background.failed.connect(self._on_failed)
 
     @property
@@ -102,13 +102,13 @@ class Living(QObject):
         """Follow what is done in a project from now on."""
         self._labelling = labelling
         self.waiting = not labelling.project.labelled()
-        labelling.changed.connect(self.wish_soon)
-        labelling.image_shown.connect(self.wish_soon)
+        labelling.changed.connect(self.request_soon)
+        labelling.image_shown.connect(self.request_soon)
         labelling.round_shown.connect(self._on_round_shown)
         labelling.key_pressed.connect(self.press)
         self.panel.start()
         self._on_round_shown()
-        self.wish_soon()
+        self.request_soon()
 
     def close(self) -> None:
         """Follow no project any longer; the head that was learnt is kept."""
@@ -131,9 +131,9 @@ class Living(QObject):
         self.panel.set_queue(AS_ASKED)
         self.panel.set_similar("")
 
-    # --- wishing ----------------------------------------------------------------------
+    # --- requesting -------------------------------------------------------------------
 
-    def wish_soon(self) -> None:
+    def request_soon(self) -> None:
         """Say what is wanted now, once the window has come to rest."""
         labelling = self._labelling
         self.panel.set_able(labelling is not None and labelling.region is not None)
@@ -141,7 +141,7 @@ class Living(QObject):
         if self.on:
             self._pause.start()
 
-    def _wish(self) -> None:
+    def _request(self) -> None:
         labelling = self._labelling
         if labelling is None or not self.on:
             return
@@ -170,7 +170,7 @@ class Living(QObject):
         if self._similar_to is not None and self._similar_to[0] != labelling.image:
             self._similar_to = None
             self.panel.set_similar("")
-        wish = Wish(
+        request = LiveRequest(
             self._number,
             labelling.image,
             tuple(region.image for region in labelling.coming()),
@@ -181,7 +181,7 @@ class Living(QObject):
             rest=task in WRITING,
             others=self._others,
         )
-        self.background.worker.tell(wish)
+        self.background.worker.tell(request)
 
     def _whole_query(self) -> QuerySettings | None:
         """Return what the form holds, or held before its parts did not go together."""
@@ -194,7 +194,7 @@ class Living(QObject):
         return query
 
     def _maps(self, labelling: Labelling) -> tuple[str, ...]:
-        """Return the shown maps that a light head can make."""
+        """Return the shown maps that a lightweight head can make."""
         names = of_network(labelling.shown.names)
         return tuple(name for name in names if name in systems.live_maps())
 
@@ -216,7 +216,7 @@ class Living(QObject):
         elif region is not None and region.image == labelling.image:
             self._similar_to = region.image, region.region
             self.panel.set_similar(f"Similar: {SEARCHING}…")
-            self.wish_soon()
+            self.request_soon()
 
     def _hide_similar(self) -> None:
         self._similar_to = None
@@ -224,37 +224,37 @@ class Living(QObject):
         if self._labelling is not None and self._labelling.similar:
             self._labelling.light_similar(())
 
-    # --- news -------------------------------------------------------------------------
+    # --- update -----------------------------------------------------------------------
 
-    def _on_news(self, news: News | Progress) -> None:
+    def _on_update(self, update: LiveUpdate | Progress) -> None:
         self._heard = True
         labelling = self._labelling
         if labelling is None or not self.on:
             return
-        if isinstance(news, Progress):
-            self._show_progress(news)
+        if isinstance(update, Progress):
+            self._show_progress(update)
             return
-        if news.number < self._oldest:
+        if update.number < self._oldest:
             return
-        match news.kind:
+        match update.kind:
             case "waiting":
-                self.panel.set_map(needs(labelling, news.classes))
+                self.panel.set_map(needs(labelling, update.classes))
                 self._set_waiting(True)
-            case "looked" if news.image == labelling.image:
+            case "looked" if update.image == labelling.image:
                 labelling.expecting = True
                 self._try(labelling.refresh_maps)
-                self._show_map(news)
+                self._show_map(update)
                 self._set_waiting(False)
             case "ranked":
-                self._try(labelling.requeue, news.regions)
-                share = f"{news.fresh:.0%}" if news.fresh < 1 else "all"
+                self._try(labelling.requeue, update.regions)
+                share = f"{update.fresh:.0%}" if update.fresh < 1 else "all"
                 self.panel.set_queue(f"Queue: in order, {share} of the images seen.")
             case "similar" if self._similar_to is not None:
-                self._show_similar(labelling, news)
+                self._show_similar(labelling, update)
 
-    def _try(self, deed: Callable[..., None], *arguments: Any) -> None:
+    def _try(self, action: Callable[..., None], *arguments: Any) -> None:
         try:
-            deed(*arguments)
+            action(*arguments)
         except AlsegError as error:
             self.failed.emit(error)
 
@@ -270,29 +270,29 @@ class Living(QObject):
         elif progress.message == SEARCHING and self._similar_to is not None:
             self.panel.set_similar(f"Similar: {progress.message}{share}…")
 
-    def _show_map(self, news: News) -> None:
+    def _show_map(self, update: LiveUpdate) -> None:
         """Say that a map is up to date, if no label is missing in it."""
-        if news.left or news.sequence < self._sequence:
+        if update.left or update.sequence < self._sequence:
             return
-        seconds = sum(news.seconds.values())
+        seconds = sum(update.seconds.values())
         took = f" ({seconds:.1f} s)" if seconds else ""
         self.panel.set_map(f"Map: knows all answers{took}. H shows it.")
 
-    def _show_similar(self, labelling: Labelling, news: News) -> None:
+    def _show_similar(self, labelling: Labelling, update: LiveUpdate) -> None:
         self._similar_to = None
-        if not news.regions:
+        if not update.regions:
             self.panel.set_similar("Similar: there are no regions to compare.")
             return
-        labelling.light_similar(news.regions)
-        images = len({region.image for region in news.regions})
-        text = f"Similar: {len(news.regions)} regions lit, in {images} images."
+        labelling.light_similar(update.regions)
+        images = len({region.image for region in update.regions})
+        text = f"Similar: {len(update.regions)} regions lit, in {images} images."
         self.panel.set_similar(text, lit=True)
 
     # --- the end ----------------------------------------------------------------------
 
     def _on_switched(self, on: bool) -> None:
         if on:
-            self.wish_soon()
+            self.request_soon()
         else:
             self._pause.stop()
             self._hide_similar()

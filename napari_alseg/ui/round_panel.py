@@ -39,7 +39,7 @@ class RoundPanel(QGroupBox):
 
     ask_requested = Signal()
     learn_requested = Signal()
-    go_on_requested = Signal()
+    resume_requested = Signal()
     stop_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -49,8 +49,8 @@ class RoundPanel(QGroupBox):
         self._ask.setToolTip("Choose the next regions to label")
         self._learn = QPushButton("L&earn")
         self._learn.setToolTip("Train the network on all labels, in the background")
-        self._go_on = QPushButton("&Go on learning")
-        self._go_on.setToolTip(
+        self._resume = QPushButton("&Go on learning")
+        self._resume.setToolTip(
             "Go on where learning was stopped, with the labels and settings it had; "
             "Learn starts anew"
         )
@@ -70,7 +70,7 @@ class RoundPanel(QGroupBox):
         self._lay_out()
         self._ask.clicked.connect(self.ask_requested)
         self._learn.clicked.connect(self.learn_requested)
-        self._go_on.clicked.connect(self.go_on_requested)
+        self._resume.clicked.connect(self.resume_requested)
         self._stop.clicked.connect(self.stop_requested)
         self.set_state(ready=False, task="")
 
@@ -89,7 +89,7 @@ class RoundPanel(QGroupBox):
         layout.addWidget(self.asking)
         layout.addWidget(self.training)
         layout.addLayout(buttons)
-        layout.addWidget(self._go_on)
+        layout.addWidget(self._resume)
         layout.addWidget(self._bar)
         layout.addWidget(self.curve)
         layout.addWidget(more)
@@ -138,7 +138,7 @@ class RoundPanel(QGroupBox):
         before, self._state = self._state, (ready, task, unfinished)
         if before == self._state:
             return  # an empty bar would paint the window again, at once
-        self._go_on.setVisible(ready and unfinished and not task)
+        self._resume.setVisible(ready and unfinished and not task)
         self._ask.setEnabled(ready and not task)
         self._learn.setEnabled(ready and not task)
         self._stop.setEnabled(bool(task))

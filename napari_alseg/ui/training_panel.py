@@ -42,8 +42,8 @@ RECIPES: dict[Recipe, tuple[str, str]] = {
         "trusts these as far as they resemble labelled images.",
     ),
     "live": (
-        "live (light head)",
-        "Learns only a light head on the encoder, from all labels, in seconds.",
+        "live (lightweight head)",
+        "Learns only a lightweight head on the encoder, from all labels, in seconds.",
     ),
 }
 """What a recipe is called here, and what it does."""

@@ -49,7 +49,7 @@ def test_the_cpu_computes_in_full_precision():
 
 
 def test_bfloat16_that_is_only_emulated_is_left_alone(monkeypatch):
-    """As on a card before Ampere, where it is slower than float32."""
+    """As on metadata before Ampere, where it is slower than float32."""
 
     def supported(including_emulation=True):
         return including_emulation
@@ -72,7 +72,7 @@ def test_every_recipe_takes_a_step_on_a_gpu(recipe, compiled, examples):
     kind = NetworkSettings(weights="random", difficulty=recipe == "difficulty")
     network = build(kind, 3)
     more = {"recipe": RecipeSettings()}
-    lesson = {
+    objective = {
         "partial": lambda: Partial(examples, settings, **more),
         "consistency": lambda: Consistency(examples, settings, **more),
         "difficulty": lambda: Difficulty(examples, settings, **more),
@@ -85,7 +85,7 @@ def test_every_recipe_takes_a_step_on_a_gpu(recipe, compiled, examples):
         ),
     }[recipe]()
     run = Run(network, settings)
-    finish(run.learn(lesson, examples[:1]))
+    finish(run.learn(objective, examples[:1]))
     assert run.ended
     assert np.isfinite(run.curve[-1].loss)
     found = predict(network, examples[0].image, PredictionSettings()).probability

@@ -8,11 +8,11 @@ from napari_alseg.arrays import finish
 from napari_alseg.errors import WeightsMismatch
 from napari_alseg.segmentation import (
     build,
-    card,
-    from_card,
+    from_metadata,
     learn_head,
     load,
     load_encoder,
+    metadata,
     predict,
     state,
 )
@@ -223,11 +223,11 @@ def test_training_leaves_out_hidden_units_and_no_more():
 # --- weights --------------------------------------------------------------------------
 
 
-def test_state_and_card_make_the_same_network_again(network, image):
+def test_state_and_metadata_make_the_same_network_again(network, image):
     body = network.body
     finish(body.features.calibrate([torch.rand(1, 3, 64, 64)], 1))
     before = predict(network, image, WHOLE).probability
-    again = from_card(card(network), classes=3)
+    again = from_metadata(metadata(network), classes=3)
     assert again.settings == LIVE_UNET
     load(again, state(network))
     torch.testing.assert_close(predict(again, image, WHOLE).probability, before)

@@ -10,13 +10,13 @@ from napari_alseg.errors import BadValue, UnknownName, WeightsMismatch
 from napari_alseg.segmentation import (
     Network,
     build,
-    card,
     decoder_parameters,
     difficulty_loss,
     encoder_parameters,
     encoders,
-    from_card,
+    from_metadata,
     load,
+    metadata,
     networks,
     state,
 )
@@ -135,9 +135,9 @@ def test_an_encoder_that_does_not_go_with_the_network():
         build(settings, 2)
 
 
-def test_state_and_card_make_the_same_network_again(tiny_network):
+def test_state_and_metadata_make_the_same_network_again(tiny_network):
     network = build(RANDOM, 2, seed=4).eval()
-    again = from_card(json.loads(json.dumps(card(network))), classes=2).eval()
+    again = from_metadata(json.loads(json.dumps(metadata(network))), classes=2).eval()
     load(again, state(network))
     images = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
@@ -146,23 +146,23 @@ def test_state_and_card_make_the_same_network_again(tiny_network):
     assert again.weights_source == "random"
 
 
-def test_a_card_remembers_where_the_weights_came_from():
-    written = card(build(RANDOM, 2)) | {
+def test_metadata_remembers_where_the_weights_came_from():
+    written = metadata(build(RANDOM, 2)) | {
         "weights": "imagenet",
         "weights_source": "x.pth",
     }
-    network = from_card(written)
+    network = from_metadata(written)
     assert network.weights_source == "x.pth"
     assert network.settings.weights == "imagenet"
 
 
-def test_a_card_of_another_project():
-    written = card(build(RANDOM, 2))
+def test_metadata_of_another_project():
+    written = metadata(build(RANDOM, 2))
     with pytest.raises(WeightsMismatch, match="2 classes apart, the project has 3"):
-        from_card(written, classes=3)
+        from_metadata(written, classes=3)
     del written["encoder"]
     with pytest.raises(WeightsMismatch, match="lacks encoder"):
-        from_card(written)
+        from_metadata(written)
 
 
 def test_the_difficulty_branch_is_there_if_wished_for_and_changes_nothing_else():
@@ -183,17 +183,17 @@ def test_the_difficulty_branch_learns_as_fast_as_the_decoder():
 def test_the_difficulty_branch_is_stored_and_read_again():
     network = build(LEARNING, 2)
     network.difficulty.gamma.data.fill_(0.25)
-    again = from_card(json.loads(json.dumps(card(network))))
+    again = from_metadata(json.loads(json.dumps(metadata(network))))
     load(again, state(network))
     assert again.settings == LEARNING
     assert again.difficulty.gamma.item() == 0.25
 
 
-def test_a_card_from_before_the_difficulty_branch_means_none():
+def test_metadata_from_before_the_difficulty_branch_means_none():
     network = build(RANDOM, 2)
-    written = card(network)
+    written = metadata(network)
     del written["difficulty"]
-    again = from_card(written)
+    again = from_metadata(written)
     load(again, state(network))
     assert again.difficulty is None
     assert not again.settings.difficulty

@@ -173,9 +173,9 @@ def test_only_what_is_needed_is_computed(pointwise, image, needs, bodies, branch
 def test_networks_of_all_kinds_give_all_fields(
     image, network, encoder, depth, shape, settings
 ):
-    wished = NetworkSettings(network, encoder, "random", difficulty=True)
+    requested = NetworkSettings(network, encoder, "random", difficulty=True)
     found = predict(
-        build(wished, 5),
+        build(requested, 5),
         image[:70, :100],
         settings,
         needs=("samples", "features", "difficulty", "mirrored"),

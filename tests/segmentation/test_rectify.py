@@ -45,14 +45,14 @@ def labelled_where(example: Example, mask: np.ndarray) -> Example:
     return Example(example.image, targets)
 
 
-def learn(network: Network, lesson, steps: int) -> Network:
+def learn(network: Network, objective, steps: int) -> Network:
     optimiser = torch.optim.AdamW(network.parameters(), lr=0.03)
     network.train()
-    with torch.random.fork_rng(), closing(lesson.batches(0, CPU)) as stream:
+    with torch.random.fork_rng(), closing(objective.batches(0, CPU)) as stream:
         torch.manual_seed(0)
         for batch in islice(stream, steps):
             optimiser.zero_grad()
-            lesson.loss(network, batch).backward()
+            objective.loss(network, batch).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
     return network.eval()
@@ -85,7 +85,7 @@ def test_pairwise_loss_by_hand(examples):
     """
     batch = pair_of([[1, 1, IGNORE]], [[1, 0, 0]], 1, pure([0, 1, 2], [0, 2, 1]))
     network = colours()
-    lesson = Pairwise(examples, TRAINING, recipe=RecipeSettings(similarity=2.0))
+    objective = Pairwise(examples, TRAINING, recipe=RecipeSettings(similarity=2.0))
     with torch.no_grad():
         cross_entropy = partial_cross_entropy(
             network(batch.images), batch.targets
@@ -94,7 +94,7 @@ def test_pairwise_loss_by_hand(examples):
     first = -np.log([1 - 1e-4, 1e-4]).mean()
     second = -np.log([half, 1 - 1e-4, 1 - half]).mean()
     expected = float(cross_entropy) + 2 * (first + second)
-    assert lesson.loss(network, batch).item() == pytest.approx(expected, rel=1e-4)
+    assert objective.loss(network, batch).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_without_a_shared_class_only_cross_entropy_teaches(examples):
@@ -140,13 +140,13 @@ def test_a_pair_without_labels_costs_and_teaches_nothing(
 
 def test_a_batch_may_be_taken_in_parts(examples):
     network = colours()
-    for lesson in (
+    for objective in (
         Pairwise(examples, TRAINING),
         Rectified(examples, examples, colours(), TRAINING),
     ):
-        batch = some(lesson)[0]
+        batch = some(objective)[0]
         parts = [type(batch)(*(each[i : i + 1] for each in batch)) for i in range(2)]
-        assert all(lesson.loss(network, part).isfinite() for part in parts)
+        assert all(objective.loss(network, part).isfinite() for part in parts)
 
 
 @pytest.mark.parametrize("name", ["deeplabv3plus", "unet", "pan"])
@@ -157,12 +157,12 @@ def test_real_networks_learn_pairs_of_a_few_labelled_pixels(name, examples):
         labelled_where(each, np.arange(each.targets.size).reshape(32, 40) % 97 == 0)
         for each in blocks(3, 0, 100)
     ]
-    for lesson in (
+    for objective in (
         Pairwise(few, TRAINING),
         Rectified(few, few, network, TRAINING, own=(0, 1, 2)),
     ):
         network.train()
-        lesson.loss(network, some(lesson)[0]).backward()
+        objective.loss(network, some(objective)[0]).backward()
         grads = [each.grad for each in network.parameters() if each.grad is not None]
         assert grads
         assert all(each.isfinite().all() for each in grads)
@@ -185,8 +185,8 @@ def test_likeness_is_learnt_from_a_few_labelled_pixels(tiny_network):
     found = []
     for similarity in (0.0, 1.0):
         recipe = RecipeSettings(similarity=similarity)
-        lesson = Pairwise(few, TRAINING, recipe=recipe)
-        network = learn(tiny(tiny_network), lesson, 60)
+        objective = Pairwise(few, TRAINING, recipe=recipe)
+        network = learn(tiny(tiny_network), objective, 60)
         anchors = finish(class_anchors(network, few, PREDICTION))
         losses = [class_losses(network, each, anchors, PREDICTION) for each in others]
         found.append(np.nanmean(losses))
@@ -204,9 +204,9 @@ def test_rectified_loss_by_hand(examples):
     teacher, network = colours(), colours()
     with torch.no_grad():
         network.body.head.weight.mul_(3.0)
-    lesson = Rectified(examples, examples, teacher, TRAINING)
+    objective = Rectified(examples, examples, teacher, TRAINING)
     torch.testing.assert_close(
-        lesson.weight(batch), torch.tensor([[[0.6, 0.0, 1.0, 1.0]]])
+        objective.weight(batch), torch.tensor([[[0.6, 0.0, 1.0, 1.0]]])
     )
     each = functional.cross_entropy(
         network(batch.images),
@@ -216,21 +216,23 @@ def test_rectified_loss_by_hand(examples):
     )[0, 0]
     pseudo = (0.6 * each[0] + each[2]) / 4
     labelled = partial_cross_entropy(network(batch.partners), batch.partner_targets)
-    torch.testing.assert_close(lesson.loss(network, batch), labelled + pseudo)
+    torch.testing.assert_close(objective.loss(network, batch), labelled + pseudo)
 
 
 def test_without_a_shared_class_pseudo_labels_count_in_full(examples):
     batch = pair_of([[0, 1, 2]], [[1, 1, 1]], NO_CLASS)
-    lesson = Rectified(examples, examples, colours(), TRAINING)
-    assert torch.equal(lesson.weight(batch), torch.ones(1, 1, 3))
+    objective = Rectified(examples, examples, colours(), TRAINING)
+    assert torch.equal(objective.weight(batch), torch.ones(1, 1, 3))
 
 
 def test_rare_classes_count_more_in_pseudo_labels_too(examples):
     batch = pair_of([[0, 1, 2]], [[IGNORE] * 3], NO_CLASS)
     network = colours()
     balanced = torch.tensor([1.0, 0.0, 0.0])
-    lesson = Rectified(examples, examples, colours(), TRAINING, class_weight=balanced)
-    loss = lesson.loss(network, batch)
+    objective = Rectified(
+        examples, examples, colours(), TRAINING, class_weight=balanced
+    )
+    loss = objective.loss(network, batch)
     alone = functional.cross_entropy(network(batch.images)[..., 0], torch.tensor([[0]]))
     torch.testing.assert_close(loss, alone / 3)
 
@@ -238,8 +240,8 @@ def test_rare_classes_count_more_in_pseudo_labels_too(examples):
 def test_the_teacher_stays_as_it_is(tiny_network, examples):
     teacher = tiny(tiny_network).train()
     before = {name: each.clone() for name, each in teacher.state_dict().items()}
-    lesson = Rectified(examples, examples, teacher, TRAINING)
-    learn(tiny_network, lesson, 3)
+    objective = Rectified(examples, examples, teacher, TRAINING)
+    learn(tiny_network, objective, 3)
     assert not teacher.training
     assert all(each.grad is None for each in teacher.parameters())
     for name, value in teacher.state_dict().items():
@@ -255,9 +257,9 @@ def test_the_teacher_sees_plain_colours_and_the_network_changed_ones(examples):
     teacher, network = colours(), colours()
     for each in (teacher, network):
         each.register_forward_pre_hook(keep)
-    lesson = Rectified(examples, examples, teacher, TRAINING)
-    batch = some(lesson)[0]
-    lesson.loss(network, batch)
+    objective = Rectified(examples, examples, teacher, TRAINING)
+    batch = some(objective)[0]
+    objective.loss(network, batch)
     both = torch.cat([batch.images, batch.partners])
     assert torch.equal(seen[0], both)
     factors = torch.cat([batch.factors, batch.partner_factors])
@@ -278,25 +280,25 @@ def test_only_images_without_labels_change_much(examples):
 
 def test_an_image_is_not_its_own_partner():
     pictures = [of_class(0, 1), of_class(0, 1)]
-    lesson = Rectified(pictures, pictures, colours(), TRAINING, own=(0, 1))
-    assert {lesson.pairing.partner(0, n / 9)[0] for n in range(9)} == {1}
+    objective = Rectified(pictures, pictures, colours(), TRAINING, own=(0, 1))
+    assert {objective.pairing.partner(0, n / 9)[0] for n in range(9)} == {1}
     free = Rectified(pictures, pictures, colours(), TRAINING)
     assert {free.pairing.partner(0, n / 9)[0] for n in range(9)} == {0, 1}
 
 
 def test_only_queried_images_are_partners():
     pictures = [of_class(0, 1), of_class(0, 1), of_class(1, 1)]
-    lesson = Rectified(
+    objective = Rectified(
         pictures, pictures, colours(), TRAINING, queried=held((), (0,), (1,))
     )
-    found = [lesson.pairing.partner(0, n / 9) for n in range(9)]
+    found = [objective.pairing.partner(0, n / 9) for n in range(9)]
     assert set(found) == {(1, True), (2, True)}
 
 
 def test_padding_changes_no_weight():
     """A network that takes multiples of 48 only: 32 x 32 pixels are padded by 16."""
     example, other = of_class(0, 1, 2, 0), of_class(1, 0, 0, 2)
-    lesson = Rectified([example], [other], colours(), TRAINING)
+    objective = Rectified([example], [other], colours(), TRAINING)
     padded = Rectified([example], [other], colours(4, span=48), TRAINING)
     images = torch.stack(
         [torch.tensor(each.image / 255).permute(2, 0, 1) for each in (example, other)]
@@ -305,7 +307,7 @@ def test_padding_changes_no_weight():
     inner = torch.arange(32) % 8
     inner = (inner >= 2) & (inner < 6)  # features of 4 pixels blur the borders
     torch.testing.assert_close(
-        padded.weight(batch)[..., inner], lesson.weight(batch)[..., inner]
+        padded.weight(batch)[..., inner], objective.weight(batch)[..., inner]
     )
 
 
@@ -354,8 +356,8 @@ def test_images_without_labels_teach_though_many_pseudo_labels_are_wrong(
     pairwise = Pairwise(blocks(4, 7, 199), TRAINING)
     teacher = learn(tiny(tiny_network), pairwise, 40)
 
-    def taught_by(lesson) -> float:
-        return accuracy(learn(tiny(tiny_network), lesson, 40), others)
+    def taught_by(objective) -> float:
+        return accuracy(learn(tiny(tiny_network), objective, 40), others)
 
     alone = taught_by(Partial(few, TRAINING))
     rectified = taught_by(Rectified(noisy, few, teacher, TRAINING))
@@ -385,9 +387,9 @@ def test_rectification_is_what_training_takes():
         [torch.tensor(each.image / 255).permute(2, 0, 1) for each in (example, other)]
     )
     batch = pair_of(example.targets, other.targets, 0, images[:, None].float())
-    lesson = Rectified([example], [other], colours(), TRAINING)
+    objective = Rectified([example], [other], colours(), TRAINING)
     np.testing.assert_allclose(
         rectification(colours(), example, other, PREDICTION),
-        lesson.weight(batch)[0].numpy(),
+        objective.weight(batch)[0].numpy(),
         atol=1e-6,
     )

@@ -37,10 +37,10 @@ from napari_alseg.settings import (
 def start(network, examples, validation, settings, curve=None):
     run = Run(network, settings)
     run.curve = run.curve if curve is None else curve
-    return run.learn(lesson_of(network, examples, settings), validation)
+    return run.learn(objective_of(network, examples, settings), validation)
 
 
-def lesson_of(network, examples, settings):
+def objective_of(network, examples, settings):
     kind = Difficulty if network.difficulty else Partial
     return kind(examples, settings, recipe=RecipeSettings())
 
@@ -239,8 +239,8 @@ def test_it_learns_where_it_errs(learns_where_it_errs, quick, weight):
     network, others = learns_where_it_errs, half_of_it_cannot_be_learnt(1)
     settings = replace(quick, epochs=40)
     recipe = RecipeSettings(difficulty=weight)
-    lesson = Difficulty(half_of_it_cannot_be_learnt(0), settings, recipe=recipe)
-    finish(Run(network, settings).learn(lesson))
+    objective = Difficulty(half_of_it_cannot_be_learnt(0), settings, recipe=recipe)
+    finish(Run(network, settings).learn(objective))
     found = difficulty_of_wrong_less_right(network, others)
     assert found > 0.2 if weight else found < 0.1
 
@@ -265,10 +265,10 @@ def test_where_it_errs_teaches_the_network_as_well(
         )
         for each in (cross_entropy, loss)
     )
-    lesson = Difficulty(examples, quick)
+    objective = Difficulty(examples, quick)
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        found = lesson.loss(network, Batch(images, targets))
+        found = objective.loss(network, Batch(images, targets))
     network.zero_grad()
     found.backward()
     torch.testing.assert_close(found, loss)
@@ -283,7 +283,7 @@ def test_where_it_errs_teaches_the_network_as_well(
 def stopped_at(network, examples, validation, settings, step) -> Run:
     """A run that is closed at a step."""
     run = Run(network, settings)
-    task = run.learn(lesson_of(network, examples, settings), validation)
+    task = run.learn(objective_of(network, examples, settings), validation)
     while run.step < step:
         next(task)
     task.close()
@@ -307,17 +307,17 @@ def test_a_stopped_run_goes_on_exactly(
     validation = examples[:2] if measured else []
     whole = deepcopy(tiny_network)
     uninterrupted = Run(whole, settings)
-    finish(uninterrupted.learn(lesson_of(whole, examples, settings), validation))
+    finish(uninterrupted.learn(objective_of(whole, examples, settings), validation))
     first = deepcopy(tiny_network)
     run = stopped_at(first, examples, validation, settings, step)
     assert not run.ended
-    arrays, card = run.state()
-    card = json.loads(json.dumps(card))
+    arrays, metadata = run.state()
+    metadata = json.loads(json.dumps(metadata))
     other = deepcopy(tiny_network)
     again = Run(other, settings)
-    again.go_on(arrays, card)
+    again.load_checkpoint(arrays, metadata)
     assert same(state(first), state(other))  # what a stopped run is used with
-    finish(again.learn(lesson_of(other, examples, settings), validation))
+    finish(again.learn(objective_of(other, examples, settings), validation))
     assert same(state(whole), state(other))
     points = [(p.step, p.miou) for p in uninterrupted.curve]
     assert [(p.step, p.miou) for p in again.curve] == points
@@ -328,38 +328,38 @@ def test_a_stopped_run_goes_on_exactly(
 def test_a_look_that_is_stopped_is_made_up_for(tiny_network, examples, quick, epochs):
     """Stopped within a measurement, after the last step, too."""
     whole = Run(deepcopy(tiny_network), quick)
-    lesson = lesson_of(whole.network, examples, quick)
-    finish(whole.learn(lesson, examples[:2]))
+    objective = objective_of(whole.network, examples, quick)
+    finish(whole.learn(objective, examples[:2]))
     first = Run(deepcopy(tiny_network), quick)
-    task = first.learn(lesson, examples[:2])
+    task = first.learn(objective, examples[:2])
     while next(task).message != "measuring" or first.step < 3 * epochs:
         pass
     task.close()
-    arrays, card = first.state()
+    arrays, metadata = first.state()
     again = Run(deepcopy(tiny_network), quick)
-    again.go_on(arrays, json.loads(json.dumps(card)))
-    finish(again.learn(lesson, examples[:2]))
+    again.load_checkpoint(arrays, json.loads(json.dumps(metadata)))
+    finish(again.learn(objective, examples[:2]))
     assert same(state(whole.network), state(again.network))
     points = [(p.step, p.miou) for p in whole.curve]
     assert [(p.step, p.miou) for p in again.curve] == points
 
 
 def test_a_run_may_pause_for_new_answers(tiny_network, examples, quick):
-    """RIPU's schedule: the rates fall on, though the lesson is another."""
+    """RIPU's schedule: the rates fall on, though the objective is another."""
     run = Run(tiny_network, quick)
-    finish(run.learn(lesson_of(tiny_network, examples[:2], quick), until=0.5))
+    finish(run.learn(objective_of(tiny_network, examples[:2], quick), until=0.5))
     assert (run.step, run.time) == (5, pytest.approx(0.5))
-    finish(run.learn(lesson_of(tiny_network, examples, quick)))
+    finish(run.learn(objective_of(tiny_network, examples, quick)))
     assert run.step == 5 + 15
     assert run.ended
 
 
 def test_the_state_of_another_network_is_refused(tiny_network, examples, quick):
     run = Run(tiny_network, quick)
-    arrays, card = run.state()
+    arrays, metadata = run.state()
     arrays["newest/encoder.0.bias"] = arrays.pop("newest/body.encoder.0.bias")
     with pytest.raises(WeightsMismatch, match="unfinished training"):
-        Run(deepcopy(tiny_network), quick).go_on(arrays, card)
+        Run(deepcopy(tiny_network), quick).load_checkpoint(arrays, metadata)
 
 
 # --- options --------------------------------------------------------------------------
@@ -373,7 +373,7 @@ def test_the_time_budget_ends_a_run_with_a_falling_rate(
         "napari_alseg.segmentation.train.monotonic", lambda: float(next(clock))
     )
     run = Run(tiny_network, replace(quick, epochs=10_000, minutes=0.2))
-    found = list(run.learn(lesson_of(tiny_network, examples, quick)))
+    found = list(run.learn(objective_of(tiny_network, examples, quick)))
     assert run.ended
     assert run.step < 30
     assert found[-1].done == found[-1].total == run.step
@@ -397,7 +397,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tiny_network, examples, 
     ]
     settings = replace(quick, epochs=100, validate_every=1, patience=3)
     run = Run(tiny_network, settings)
-    finish(run.learn(lesson_of(tiny_network, wrong, settings), examples))
+    finish(run.learn(objective_of(tiny_network, wrong, settings), examples))
     looks = [point.miou for point in run.curve if point.miou is not None][1:]
     assert run.ended
     assert len(looks) < 100
@@ -412,10 +412,10 @@ def test_patience_waits_for_the_last_part_of_a_run(tiny_network, examples, quick
     scores = iter([0.9, *[0.1] * 20])
     offer = run._best.offer
     run._best.offer = lambda _, network, **more: offer(next(scores), network, **more)
-    lesson = lesson_of(tiny_network, examples, settings)
-    finish(run.learn(lesson, until=0.5))
+    objective = objective_of(tiny_network, examples, settings)
+    finish(run.learn(objective, until=0.5))
     assert (run.step, run.time) == (15, 0.5)
-    finish(run.learn(lesson))
+    finish(run.learn(objective))
     assert (run.step, run.time) == (18, 1.0)  # at the first look
 
 
@@ -425,7 +425,7 @@ def test_a_part_ends_where_the_next_begins_however_long_its_steps(
     settings = replace(quick, epochs=1, batch_size=6)  # a single step
     run = Run(tiny_network, settings)
     for part, until in enumerate((0.25, 0.45, 1.0), 1):
-        finish(run.learn(lesson_of(tiny_network, examples, settings), until=until))
+        finish(run.learn(objective_of(tiny_network, examples, settings), until=until))
         assert (run.step, run.time) == (part, until)
 
 
@@ -438,7 +438,7 @@ def test_without_validation_the_running_mean_stays(tiny_network, examples, quick
         offer(network),
         seen.append(state(network)[name]),
     )
-    finish(run.learn(lesson_of(tiny_network, examples, settings)))
+    finish(run.learn(objective_of(tiny_network, examples, settings)))
     mean = seen[0]
     for number, value in enumerate(seen[1:], start=2):
         decay = min(0.5, number / (number + 9))
@@ -448,10 +448,10 @@ def test_without_validation_the_running_mean_stays(tiny_network, examples, quick
 
 
 def test_rare_classes_count_more_when_balanced(tiny_network, examples, quick):
-    lesson = Partial(examples, quick, class_weight=torch.tensor([1.0, 0.0, 0.0]))
+    objective = Partial(examples, quick, class_weight=torch.tensor([1.0, 0.0, 0.0]))
     images = torch.rand(2, 3, 8, 8)
     targets = torch.ones(2, 8, 8, dtype=torch.uint8)
-    assert lesson.loss(tiny_network, Batch(images, targets)) == 0
+    assert objective.loss(tiny_network, Batch(images, targets)) == 0
 
 
 def test_a_long_gradient_is_shortened(tiny_network, examples, quick):
@@ -465,38 +465,38 @@ def test_a_long_gradient_is_shortened(tiny_network, examples, quick):
 
 
 class FullAbove:
-    """A lesson that memory holds only up to so many crops of so many pixels."""
+    """An objective that memory holds only up to so many crops of so many pixels."""
 
-    def __init__(self, lesson, crops, pixels=10**9) -> None:
-        self.lesson, self.crops, self.pixels = lesson, crops, pixels
+    def __init__(self, objective, crops, pixels=10**9) -> None:
+        self.objective, self.crops, self.pixels = objective, crops, pixels
 
     @property
     def settings(self):
-        return self.lesson.settings
+        return self.objective.settings
 
     @settings.setter
     def settings(self, value):
-        self.lesson.settings = value
+        self.objective.settings = value
 
     @property
     def steps(self):
-        return self.lesson.steps
+        return self.objective.steps
 
     def batches(self, start, device):
-        return self.lesson.batches(start, device)
+        return self.objective.batches(start, device)
 
     def loss(self, network, batch):
         if len(batch[0]) > self.crops or batch[0][0, 0].numel() > self.pixels:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self.lesson.loss(network, batch)
+        return self.objective.loss(network, batch)
 
 
 def test_a_full_memory_takes_the_batch_in_parts(tiny_network, examples, quick):
     """Each step still learns from the whole batch."""
     settings = replace(quick, batch_size=4, epochs=2)
-    lesson = FullAbove(lesson_of(tiny_network, examples, settings), crops=2)
+    objective = FullAbove(objective_of(tiny_network, examples, settings), crops=2)
     run = Run(tiny_network, settings)
-    messages = [each.message for each in run.learn(lesson)]
+    messages = [each.message for each in run.learn(objective)]
     notes = [each for each in messages if each.startswith("note: ")]
     assert notes == [
         "note: the graphics memory is full: 2 crops at a time now, 4 still make a step"
@@ -512,15 +512,15 @@ def test_parts_are_even_so_that_none_is_a_single_crop(
     tiny_network, examples, quick, batch, parts, sizes
 ):
     settings = replace(quick, batch_size=batch)
-    lesson = lesson_of(tiny_network, examples, settings)
-    seen, whole = [], lesson.loss
-    lesson.loss = lambda network, part: (
+    objective = objective_of(tiny_network, examples, settings)
+    seen, whole = [], objective.loss
+    objective.loss = lambda network, part: (
         seen.append(len(part.images)),
         whole(network, part),
     )[1]
     run = Run(tiny_network, settings)
     run._parts = parts
-    run._step(lesson, next(lesson.batches(0, torch.device("cpu"))))
+    run._step(objective, next(objective.batches(0, torch.device("cpu"))))
     assert seen == sizes
 
 
@@ -533,11 +533,11 @@ def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick
         network = deepcopy(tiny_network)
         network.encoder[1] = torch.nn.Identity()
         network.body.head[0] = torch.nn.Identity()
-        lesson = lesson_of(network, labelled, settings)
+        objective = objective_of(network, labelled, settings)
         run = Run(network, settings)
         run._parts = parts
-        batch = next(lesson.batches(0, torch.device("cpu")))
-        run._step(lesson, batch)
+        batch = next(objective.batches(0, torch.device("cpu")))
+        run._step(objective, batch)
         gradients.append(network.body.head[1].weight.grad)
     torch.testing.assert_close(gradients[0], gradients[1])
     torch.testing.assert_close(gradients[0], gradients[2])
@@ -554,16 +554,18 @@ def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
         for e in examples[:2]
     ]
     run = Run(tiny_network, settings)
-    lesson = FullAbove(lesson_of(tiny_network, large, settings), 2, pixels=160 * 160)
-    messages = [each.message for each in run.learn(lesson)]
+    objective = FullAbove(
+        objective_of(tiny_network, large, settings), 2, pixels=160 * 160
+    )
+    messages = [each.message for each in run.learn(objective)]
     assert [each for each in messages if "note" in each] == [
         "note: the graphics memory is full: crops are at most 256 pixels now",
         "note: the graphics memory is full: crops are at most 128 pixels now",
     ]
     assert run.ended
-    lesson = FullAbove(lesson_of(tiny_network, large, settings), 2, pixels=1)
-    lesson.settings = replace(settings, crop=128)
-    task = Run(tiny_network, settings).learn(lesson)
+    objective = FullAbove(objective_of(tiny_network, large, settings), 2, pixels=1)
+    objective.settings = replace(settings, crop=128)
+    task = Run(tiny_network, settings).learn(objective)
     assert "on the CPU" in next(each.message for each in task if each.message[0] == "n")
     task.close()
 
@@ -572,7 +574,7 @@ def test_a_run_that_moves_takes_all_its_weights_along(tiny_network, examples, qu
     """Those that it keeps as well: the next step adds to the running mean."""
     settings = replace(quick, average=0.9, epochs=1)
     run = Run(tiny_network, settings)
-    finish(run.learn(lesson_of(tiny_network, examples, settings), examples))
+    finish(run.learn(objective_of(tiny_network, examples, settings), examples))
     run._move(torch.device("meta"))
     kept = [
         tiny_network.state_dict(),
@@ -591,14 +593,14 @@ def test_a_run_that_was_stopped_remembers_which_crops_fit(
     settings = replace(quick, crop=512)
     other = deepcopy(tiny_network)
     run = Run(tiny_network, settings)
-    finish(run.learn(lesson_of(tiny_network, examples, settings), until=0.1))
-    run._retreat(lesson_of(tiny_network, examples, settings))
-    arrays, card = run.state()
+    finish(run.learn(objective_of(tiny_network, examples, settings), until=0.1))
+    run._retreat(objective_of(tiny_network, examples, settings))
+    arrays, metadata = run.state()
     again = Run(other, settings)
-    again.go_on(arrays, json.loads(json.dumps(card)))
-    lesson = lesson_of(other, examples, settings)
-    finish(again.learn(lesson, until=0.2))
-    assert lesson.settings.crop == 256
+    again.load_checkpoint(arrays, json.loads(json.dumps(metadata)))
+    objective = objective_of(other, examples, settings)
+    finish(again.learn(objective, until=0.2))
+    assert objective.settings.crop == 256
 
 
 def test_a_full_memory_while_measuring_repeats_the_look(
@@ -607,7 +609,7 @@ def test_a_full_memory_while_measuring_repeats_the_look(
     """No look is lost, and no step is taken twice."""
     settings = replace(quick, batch_size=4, epochs=2, validate_every=1)
     expected = Run(deepcopy(tiny_network), settings)
-    finish(expected.learn(lesson_of(tiny_network, examples, settings), examples[:1]))
+    finish(expected.learn(objective_of(tiny_network, examples, settings), examples[:1]))
     whole, full = train._measure, iter((False, True, False, False))
 
     def measure(*arguments):
@@ -617,8 +619,8 @@ def test_a_full_memory_while_measuring_repeats_the_look(
 
     monkeypatch.setattr(train, "_measure", measure)
     run = Run(tiny_network, settings)
-    lesson = lesson_of(tiny_network, examples, settings)
-    messages = [each.message for each in run.learn(lesson, examples[:1])]
+    objective = objective_of(tiny_network, examples, settings)
+    messages = [each.message for each in run.learn(objective, examples[:1])]
     assert sum("memory is full" in each for each in messages) == 1
     looked = [point.step for point in run.curve if point.miou is not None]
     assert looked == [p.step for p in expected.curve if p.miou is not None]
@@ -640,5 +642,5 @@ def test_a_memory_that_is_full_in_the_first_step_leaves_no_half_moments(
         return whole(self, *arguments)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    finish(run.learn(lesson_of(tiny_network, examples, settings)))
+    finish(run.learn(objective_of(tiny_network, examples, settings)))
     assert run.ended

@@ -286,23 +286,23 @@ RECTANGLES = st.tuples(st.integers(0, 1028), st.integers(0, 3)).flatmap(
         st.integers(corner[1] + 1, 4),
     )
 )
-DEEDS = st.one_of(
+ACTIONS = st.one_of(
     st.tuples(st.just("stroke"), RECTANGLES, st.integers(0, 3)),
     st.tuples(st.sampled_from(["undo", "redo"])),
 )
 
 
 @settings(max_examples=15)
-@given(st.lists(DEEDS, min_size=3, max_size=9), st.randoms(use_true_random=False))
-def test_labels_follow_any_deeds(tmp_path_factory, deeds, chance):
+@given(st.lists(ACTIONS, min_size=3, max_size=9), st.randoms(use_true_random=False))
+def test_labels_follow_any_actions(tmp_path_factory, actions, chance):
     """Against a list of pictures and a place in it, for two levels of pyramid."""
-    path = tmp_path_factory.mktemp("deeds") / "x.alseg"
+    path = tmp_path_factory.mktemp("actions") / "x.alseg"
     pictures, place = [np.zeros((1030, 4), np.uint8)], 0
     history = [pictures[0]]
     project = Project.create(path, CLASSES)
     project.add_image("a", np.zeros((1030, 4, 1), np.uint8))
-    for deed, *details in deeds:
-        match deed:
+    for action, *details in actions:
+        match action:
             case "stroke":
                 bounds, after = Bounds(*details[0]), pictures[place].copy()
                 after[bounds.slices] = details[1]
@@ -665,7 +665,7 @@ def test_weights_count_once_the_ledger_says_so(project, path, monkeypatch):
 
 def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
     assert project.weights.read_aside("unfinished") is None
-    assert project.weights.aside_card("unfinished") is None
+    assert project.weights.aside_metadata("unfinished") is None
     project.weights.clear_aside("unfinished")
     state = {
         "step": np.array(7, np.int64),
@@ -680,12 +680,12 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
     project.weights.commit(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.weights.aside_card("unfinished") == {
+        assert opened.weights.aside_metadata("unfinished") == {
             "epoch": 2,
             "settings": {"epochs": 9},
         }
-        arrays, card = opened.weights.read_aside("unfinished")
-        assert card == {"epoch": 2, "settings": {"epochs": 9}}
+        arrays, metadata = opened.weights.read_aside("unfinished")
+        assert metadata == {"epoch": 2, "settings": {"epochs": 9}}
         assert set(arrays) == set(state)
         for name, array in state.items():
             assert (arrays[name].dtype, arrays[name].shape) == (
@@ -700,7 +700,7 @@ def test_an_unfinished_training_waits_for_as_long_as_it_takes(project, path):
 
 
 def test_a_live_head_is_kept_beside_an_unfinished_training(project, path):
-    assert project.weights.aside_card("live") is None
+    assert project.weights.aside_metadata("live") is None
     project.weights.write_aside("unfinished", {"w": np.zeros(1)}, {"epoch": 1})
     for learnt in (1, 2):
         project.weights.write_aside(
@@ -709,27 +709,27 @@ def test_a_live_head_is_kept_beside_an_unfinished_training(project, path):
     project.weights.commit(1, {"w": np.zeros(2)}, {})
     project.close()
     with Project.open(path) as opened:  # which sweeps what does not count
-        assert opened.weights.aside_card("live") == {"learnt": 2}
-        arrays, card = opened.weights.read_aside("live")
-        assert (arrays["head"].tolist(), card) == ([2, 2], {"learnt": 2})
+        assert opened.weights.aside_metadata("live") == {"learnt": 2}
+        arrays, metadata = opened.weights.read_aside("live")
+        assert (arrays["head"].tolist(), metadata) == ([2, 2], {"learnt": 2})
         assert opened.weights.rounds == (1,)
         opened.weights.clear_aside("live")
         assert opened.weights.read_aside("live") is None
-        assert opened.weights.aside_card("unfinished") == {"epoch": 1}
+        assert opened.weights.aside_metadata("unfinished") == {"epoch": 1}
 
 
-def test_cards_of_rounds_are_read_by_themselves(project, path):
+def test_metadata_of_rounds_are_read_by_themselves(project, path):
     assert project.weights.rounds == ()
     for number in (3, 1):
         project.weights.commit(number, {"w": np.zeros(2)}, {"network": f"n{number}"})
     assert project.weights.rounds == (1, 3)
-    assert project.weights.card(1) == {"network": "n1"}
-    assert project.weights.card(3) == {"network": "n3"}
+    assert project.weights.metadata(1) == {"network": "n1"}
+    assert project.weights.metadata(3) == {"network": "n3"}
     with pytest.raises(WeightsMismatch, match="round-002"):
-        project.weights.card(2)
+        project.weights.metadata(2)
     (path / "weights" / "round-003.safetensors").write_bytes(b"")
     with pytest.raises(WeightsMismatch, match="round-003"):
-        project.weights.card(3)
+        project.weights.metadata(3)
 
 
 def test_a_training_that_cannot_be_kept_leaves_the_older_one(
@@ -743,8 +743,8 @@ def test_a_training_that_cannot_be_kept_leaves_the_older_one(
     with monkeypatch.context() as patch, pytest.raises(CannotWrite, match="No space"):
         patch.setattr(os, "fsync", full)
         project.weights.write_aside("unfinished", {"w": np.ones(2)}, {"epoch": 2})
-    arrays, card = project.weights.read_aside("unfinished")
-    assert (arrays["w"].tolist(), card) == ([0, 0], {"epoch": 1})
+    arrays, metadata = project.weights.read_aside("unfinished")
+    assert (arrays["w"].tolist(), metadata) == ([0, 0], {"epoch": 1})
     project.close()
     with Project.open(path) as opened:
         assert not list((path / "weights").glob("*.tmp"))
@@ -753,7 +753,7 @@ def test_a_training_that_cannot_be_kept_leaves_the_older_one(
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
             opened.weights.read_aside("unfinished")
         with pytest.raises(WeightsMismatch, match=r"unfinished.*learn again"):
-            opened.weights.aside_card("unfinished")
+            opened.weights.aside_metadata("unfinished")
     with (
         Project.open(path, "read") as reader,
         pytest.raises(CannotWrite, match="reading only"),
@@ -808,16 +808,16 @@ with Project.open(sys.argv[1]) as project:
     rng = np.random.default_rng(int(sys.argv[2]))
     print("ready")
     for _ in range(100_000):
-        deed = rng.integers(6)
-        if deed == 0:
+        action = rng.integers(6)
+        if action == 0:
             project.undo()
-        elif deed == 1:
+        elif action == 1:
             project.answer(1, int(rng.integers(8)), label=int(rng.integers(1, 4)))
         else:
             row, column = (int(n) for n in rng.integers(0, (4, 6)))
             bounds = Bounds(row, column, row + 2, column + 2)
             patch = rng.integers(0, 4, (2, 2)).astype(np.uint8)
-            project.stroke("second" if deed == 2 else "first", bounds, patch)
+            project.stroke("second" if action == 2 else "first", bounds, patch)
         print(project.sequence)
 """
 
@@ -967,13 +967,13 @@ with Project.open(folder + "/x.alseg", "read") as project:
     read = project.read_labels("a"), project.read_prediction("a")
     print(project.images(), *(int(labels.sum()) for labels in read))
     print(int(project.read_map("a", "entropy").sum()), project.verify())
-for deed in (
+for action in (
     lambda: Project.open(folder + "/x.alseg"),
     lambda: Project.create(folder + "/y.alseg", default_classes(["a", "b"])),
     lambda: Project.open(folder + "/closed"),
 ):
     try:
-        deed()
+        action()
     except (CannotWrite, NotAProject) as error:
         print(type(error).__name__, error)
 """

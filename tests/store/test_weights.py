@@ -19,8 +19,8 @@ def test_weights_read_back(tmp_path):
         "half": np.ones((2, 1), np.float16),
     }
     write_weights(file, arrays, {"network": "unet", "classes": ["a"]})
-    read, card = read_weights(file)
-    assert card == {"network": "unet", "classes": ["a"]}
+    read, metadata = read_weights(file)
+    assert metadata == {"network": "unet", "classes": ["a"]}
     assert set(read) == set(arrays)
     for name, array in arrays.items():
         assert read[name].dtype == array.dtype
@@ -38,8 +38,8 @@ def test_damaged_weights(tmp_path, content):
         read_weights(file)
 
 
-@pytest.mark.parametrize("metadata", [None, {"other": "1"}, {"card": "{"}])
-def test_weights_without_a_card(tmp_path, metadata):
+@pytest.mark.parametrize("metadata", [None, {"other": "1"}, {"metadata": "{"}])
+def test_weights_without_a_metadata(tmp_path, metadata):
     file = tmp_path / "round-001.safetensors"
     file.write_bytes(save({"w": np.zeros(2)}, metadata=metadata))
     with pytest.raises(WeightsMismatch, match="learn again"):

@@ -41,15 +41,15 @@ own_display()
 class FakeWorker:
     """Takes a worker's place: three steps, then what a test wants to happen.
 
-    Where it follows, it says the news that a test has for it, until it is stopped.
+    Where it follows, it says the update that a test has for it, until it is stopped.
     """
 
     def __init__(self):
         self.asked = []
-        self.deed = lambda task, project, arguments: "done"
+        self.action = lambda task, project, arguments: "done"
         self.messages = []
         self.told = []
-        self.news = SimpleQueue()
+        self.update = SimpleQueue()
         self.stopped = self.closed = False
 
     def run(self, task, project, **arguments):
@@ -62,19 +62,19 @@ class FakeWorker:
     def follow(self):
         while not self.stopped:
             try:
-                news = self.news.get(timeout=0.01)
+                update = self.update.get(timeout=0.01)
             except Empty:
                 continue
-            if isinstance(news, Exception):
-                raise news
-            yield news
+            if isinstance(update, Exception):
+                raise update
+            yield update
 
     def work(self, task, project, arguments):
         for message in self.messages:
             yield Progress(0, 3, message)
         for done in range(1, 4):
             yield Progress(done, 3, "working", {"loss": 1 / done, "miou": done / 10})
-        return self.deed(task, project, arguments)
+        return self.action(task, project, arguments)
 
     def stop(self):
         self.stopped = True

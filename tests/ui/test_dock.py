@@ -34,7 +34,7 @@ def wait_idle(qtbot, dock):
 def held(worker):
     """Hold up the worker's tasks until the event that this returns is set."""
     ended = Event()
-    worker.deed = lambda *_: ended.wait(PATIENCE)
+    worker.action = lambda *_: ended.wait(PATIENCE)
     return ended
 
 
@@ -113,7 +113,7 @@ def test_ask_and_learn_hand_the_settings_to_the_worker(
     assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
 
 
-def test_learning_draws_a_curve_and_the_light_head_of_ask_has_no_part_in_it(
+def test_learning_draws_a_curve_and_the_lightweight_head_of_ask_has_no_part_in_it(
     dock, labelling, ask, learn
 ):
     learn()
@@ -140,7 +140,7 @@ def test_labelling_goes_on_while_a_task_runs(hands, dock, worker, labelling, qtb
 def test_an_error_is_one_notification_and_the_window_lives(
     dock, worker, labelling, learn, shown_errors
 ):
-    worker.deed = worker.fail
+    worker.action = worker.fail
     learn()
     assert shown_errors == ["Learn: no label yet; answer a region"]
     assert button(dock.round_panel, "Learn").isEnabled()
@@ -148,7 +148,7 @@ def test_an_error_is_one_notification_and_the_window_lives(
 
 def test_a_stopped_look_is_not_started_again(hands, dock, worker, labelling, qtbot):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    worker.deed = lambda task, project, arguments: None  # as when stopped
+    worker.action = lambda task, project, arguments: None  # as when stopped
     hands.key("PgDown")
     wait_idle(qtbot, dock)
     settle(qtbot, dock)
@@ -274,7 +274,7 @@ def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling,
         with Project.open(path, "borrow") as child:
             really_ask(child)
 
-    worker.deed = stopped_too_late
+    worker.action = stopped_too_late
     ask()
     assert labelling.round == 2
 
@@ -328,7 +328,7 @@ def test_a_stopped_training_can_go_on(hands, dock, worker, labelling, learn, qtb
         ended.wait(PATIENCE)
         stopped(dock, 1)
 
-    worker.deed = learning
+    worker.action = learning
     assert not goes_on(dock)
     hands.press_button(dock.round_panel, "Learn")
     assert not goes_on(dock)
@@ -486,7 +486,7 @@ def test_weights_for_other_classes_are_told(
     from napari_alseg import segmentation, session
 
     net = segmentation.build(TINY_NETWORK, classes=2)
-    dock.project.weights.commit(1, segmentation.state(net), segmentation.card(net))
+    dock.project.weights.commit(1, segmentation.state(net), segmentation.metadata(net))
 
     def really(task, path, arguments):
         with Project.open(path, "borrow") as child:
@@ -497,7 +497,7 @@ def test_weights_for_other_classes_are_told(
                 except StopIteration as end:
                     return end.value
 
-    worker.deed = really
+    worker.action = really
     hands.key("PgDown")
     wait_idle(qtbot, dock)
     (said,) = shown_errors
@@ -513,12 +513,12 @@ def test_a_pool_without_anything_to_ask_is_a_state(
 ):
     hands.key(*"111111")
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    worker.deed = worker.exhausted
+    worker.action = worker.exhausted
     ask()
     assert shown_errors == ["Ask: every region of the pool is labelled"]
     assert dock.next_step.text().startswith("Nothing is left to ask")
     assert button(dock.round_panel, "Ask").isEnabled()
-    worker.deed = lambda *_: "done"
+    worker.action = lambda *_: "done"
     learn()
     assert dock.next_step.text().startswith("Look at the heat map")
 

@@ -226,5 +226,5 @@ def test_a_removed_annotation_layer_comes_back(hands, labelling):
 def test_the_keys_of_the_window_are_those_no_class_may_have(labelling):
     from napari_alseg.store.classes import RESERVED_KEYS
 
-    letters = {key for key in labelling._deeds() if len(key) == 1 and key.isalpha()}
+    letters = {key for key in labelling._actions() if len(key) == 1 and key.isalpha()}
     assert letters == set(RESERVED_KEYS)

@@ -1,4 +1,4 @@
-"""Live: what the child is told, and what its news do to the window."""
+"""Live: what the child is told, and what its update do to the window."""
 
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QWidget
 from napari_alseg import regions
 from napari_alseg.arrays import Bounds, Progress, Ranking, Region
 from napari_alseg.errors import BadValue
+from napari_alseg.requests import LiveUpdate
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.ui import layers
@@ -25,7 +26,6 @@ from napari_alseg.ui.dock import ActiveLearningDock
 from napari_alseg.ui.labelling import Labelling
 from napari_alseg.ui.maps import Shown
 from napari_alseg.ui.scores import put_by_live, reason
-from napari_alseg.wishes import News
 
 PATIENCE = 30
 """Seconds after which a task that a test holds up goes on by itself."""
@@ -33,7 +33,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def living(dock, asked_path, qtbot):
-    """Live of the open project; its first wish is told and forgotten."""
+    """Live of the open project; its first request is told and forgotten."""
     dock.live_panel.set_on(True)
     dock.open_project(asked_path)
     told = dock.living.background.worker.told
@@ -50,14 +50,14 @@ def told(living):
 
 @pytest.fixture
 def say(living, dock, qtbot):
-    """Let the child say something about the newest wish, and wait for its effect."""
+    """Let the child say something about the newest request, and wait for its effect."""
 
     def say(kind, **about):
         number = about.pop("number", living._number)
         heard = []
         living.background.progressed.connect(heard.append)
         sequence = about.pop("sequence", dock.labelling.project.sequence)
-        living.background.worker.news.put(News(kind, number, sequence, **about))
+        living.background.worker.update.put(LiveUpdate(kind, number, sequence, **about))
         qtbot.waitUntil(lambda: bool(heard))
         living.background.progressed.disconnect(heard.append)
 
@@ -121,7 +121,7 @@ def write_live_maps(project, image):
 # --- what is told ---------------------------------------------------------------------
 
 
-def test_the_first_wish_starts_the_child_with_the_settings_of_the_window(
+def test_the_first_request_starts_the_child_with_the_settings_of_the_window(
     dock, asked_path, qtbot
 ):
     dock.round_panel.network.set_value(TINY_NETWORK)
@@ -132,12 +132,14 @@ def test_the_first_wish_starts_the_child_with_the_settings_of_the_window(
     (asked,) = worker.asked
     settings = {"network": TINY_NETWORK, "prediction": PredictionSettings()}
     assert asked == ("follow", settings)
-    labelling, wish = dock.labelling, worker.told[0]
-    assert wish.image == labelling.image
-    assert wish.coming == tuple(each.image for each in labelling.selection.regions[1:])
-    assert wish.maps == ("entropy",)
-    assert wish.query == dock.round_panel.value()
-    assert (wish.similar_to, wish.rank) == (None, True)
+    labelling, request = dock.labelling, worker.told[0]
+    assert request.image == labelling.image
+    assert request.coming == tuple(
+        each.image for each in labelling.selection.regions[1:]
+    )
+    assert request.maps == ("entropy",)
+    assert request.query == dock.round_panel.value()
+    assert (request.similar_to, request.rank) == (None, True)
 
 
 def test_each_change_is_told_once(hands, dock, told, qtbot):
@@ -158,22 +160,22 @@ def test_each_change_is_told_once(hands, dock, told, qtbot):
         told.clear()
         change()
         settle(qtbot, dock.living)
-        (wish,) = told
-        assert wish.image == labelling.image
-    assert wish.maps == ("entropy", "margin")  # a light head makes no other
+        (request,) = told
+        assert request.image == labelling.image
+    assert request.maps == ("entropy", "margin")  # a lightweight head makes no other
 
 
-def test_several_changes_in_a_moment_are_one_wish(hands, dock, told, qtbot):
+def test_several_changes_in_a_moment_are_one_request(hands, dock, told, qtbot):
     asked = dock.labelling.selection.regions
     hands.freeze("D", "D", "D")
     settle(qtbot, dock.living)
-    (wish,) = told
-    assert wish.image == asked[3].image
-    assert wish.coming == tuple(asked[at].image for at in (4, 5, 0, 1, 2))
+    (request,) = told
+    assert request.image == asked[3].image
+    assert request.coming == tuple(asked[at].image for at in (4, 5, 0, 1, 2))
 
 
 @pytest.mark.parametrize("failing", [False, True])
-def test_live_rests_while_ask_runs_and_one_wish_after_it(
+def test_live_rests_while_ask_runs_and_one_request_after_it(
     hands, dock, worker, told, qtbot, monkeypatch, failing
 ):
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", lambda _: None)
@@ -184,12 +186,12 @@ def test_live_rests_while_ask_runs_and_one_wish_after_it(
         if failing:
             worker.fail()
 
-    worker.deed = ask
+    worker.action = ask
     hands.press_button(dock.round_panel, "Ask")
     hands.key("1")
     settle(qtbot, dock.living)
     assert told
-    assert dock.background.busy and all(wish.rest for wish in told)
+    assert dock.background.busy and all(request.rest for request in told)
     told.clear()
     ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
@@ -201,15 +203,15 @@ def test_live_rests_while_ask_runs_and_one_wish_after_it(
 
 def test_the_pool_is_not_ranked_while_learn_runs(hands, dock, worker, told, qtbot):
     ended = Event()
-    worker.deed = lambda *_: ended.wait(PATIENCE)
+    worker.action = lambda *_: ended.wait(PATIENCE)
     hands.press_button(dock.round_panel, "Learn")
     settle(qtbot, dock.living)
     assert dock.background.busy
-    assert [wish.rank for wish in told] == [False]
+    assert [request.rank for request in told] == [False]
     ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
     settle(qtbot, dock.living)
-    assert [wish.rank for wish in told] == [False, True]
+    assert [request.rank for request in told] == [False, True]
 
 
 def test_a_project_to_look_at_only_is_not_followed(dock, asked_path, qtbot):
@@ -244,7 +246,7 @@ def test_ask_takes_the_live_network_only_if_live_is_on(
     assert given == [TINY_NETWORK, None]
 
 
-# --- news -----------------------------------------------------------------------------
+# --- updates --------------------------------------------------------------------------
 
 
 def test_the_missing_class_is_named(dock, living, say):
@@ -303,12 +305,12 @@ def test_news_from_before_the_round_change_no_queue(dock, living, say):
 
 
 def test_a_long_start_is_said(dock, living, qtbot):
-    news = living.background.worker.news
-    news.put(Progress(0, 1, "loading the network"))
+    update = living.background.worker.update
+    update.put(Progress(0, 1, "loading the network"))
     qtbot.waitUntil(lambda: "loading the network" in dock.live_panel.texts()[0])
-    news.put(Progress(3, 20, "looking at the pool"))
+    update.put(Progress(3, 20, "looking at the pool"))
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[0])
-    news.put(Progress(40, 367, "reading the labels"))
+    update.put(Progress(40, 367, "reading the labels"))
     qtbot.waitUntil(lambda: "labels 40 of 367" in dock.live_panel.texts()[0])
 
 
@@ -350,7 +352,7 @@ def test_a_form_that_does_not_go_together_keeps_live_on(
 
 def test_a_long_search_is_said(hands, dock, living, qtbot):
     hands.key("Shift+S")
-    living.background.worker.news.put(Progress(3, 20, "looking through the pool"))
+    living.background.worker.update.put(Progress(3, 20, "looking through the pool"))
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[2])
 
 
@@ -534,7 +536,7 @@ def test_a_failure_switches_it_off_and_is_told_once(
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
-    living.background.worker.news.put(BadValue("no such encoder"))
+    living.background.worker.update.put(BadValue("no such encoder"))
     qtbot.waitUntil(lambda: not living.on)
     assert said == ["Live: no such encoder"]
     told.clear()
@@ -580,7 +582,7 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     hands.end()
     dock.shut_down()
     with Project.open(asked_path) as project:
-        assert project.weights.aside_card("live") is not None
+        assert project.weights.aside_metadata("live") is not None
 
 
 def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):

@@ -92,7 +92,7 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
                 child.write_map(arguments["image"], name, score, 1, values)
         return arguments["image"]
 
-    worker.deed = look
+    worker.action = look
     for name in ("margin", "ripu"):
         hands.tick(list_of_maps(dock), name)
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
@@ -125,7 +125,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
                 child.write_map(arguments["image"], name, score, 1)
         return arguments["image"]
 
-    worker.deed = look
+    worker.action = look
     hands.tick(list_of_maps(dock), "difficulty")
     qtbot.waitUntil(lambda: dock.maps_panel.value().names == ("entropy",))
     wait_idle(qtbot, dock)
@@ -263,13 +263,13 @@ def test_after_learning_from_unlabelled_images_their_labels_are_shown(
             child.write_pseudo_labels(image, np.full((48, 64), 4, np.uint8), 1)
         return "done"
 
-    worker.deed = learn
+    worker.action = learn
     hands.toggle(button(dock.round_panel, "Use unlabelled images"))
     for _ in range(2):
         hands.press_button(dock.round_panel, "Learn")
         wait_idle(qtbot, dock)
         assert layers.find(dock.viewer, "pseudo").visible
-    worker.deed = lambda *_: dock.project.clear_pseudo_labels()
+    worker.action = lambda *_: dock.project.clear_pseudo_labels()
     hands.press_button(dock.round_panel, "Learn")
     wait_idle(qtbot, dock)
     assert layers.find(dock.viewer, "pseudo") is None

@@ -1,8 +1,8 @@
-"""The recipes: what a step of training sees, and what it makes small.
+"""Training objectives: what a step of training sees, and its loss.
 
-A lesson is independent of how training goes on (`train.Run`): it gives batches without
-end and the loss of one. A batch is a named tuple of tensors with one first axis, so
-that it can be taken in parts when memory is short.
+An objective is independent of how training goes on (`train.Run`): it gives batches
+without end and the loss of one. A batch is a named tuple of tensors with one first
+axis, so that it can be taken in parts when memory is short.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -32,7 +32,7 @@ from .network import Network
 B = TypeVar("B", bound=tuple[Any, ...])
 
 
-class Lesson(Protocol[B]):
+class Objective(Protocol[B]):
     """What is learnt, and from what."""
 
     settings: TrainingSettings
@@ -143,7 +143,7 @@ class Difficulty(Partial):
             network.difficulty(logits),
             logits,
             batch.targets,
-            mimic=self.recipe.void_is_right,
+            mimic=self.recipe.ignored_is_right,
         )
         loss = self.cross_entropy(logits, batch.targets)
         return loss + self.recipe.difficulty * errs

@@ -11,7 +11,7 @@ SEARCHING = "looking through the pool"
 
 
 @dataclass(frozen=True)
-class Wish:
+class LiveRequest:
     """What is wanted now; a later one takes the place of an earlier one."""
 
     number: int
@@ -27,18 +27,18 @@ class Wish:
     rank: bool = True
     """Whether the pool may be ranked meanwhile."""
     rest: bool = False
-    """Whether nothing is to be done before the next wish: another task is at work."""
+    """Whether to do nothing until the next request: another task is at work."""
     others: int = 0
     """Tasks so far that may have written over what was drawn."""
 
 
 @dataclass(frozen=True)
-class News:
+class LiveUpdate:
     """Something is new."""
 
     kind: Literal["waiting", "looked", "ranked", "similar"]
     number: int
-    """Of the wish that it was done for."""
+    """Of the request that it was done for."""
     sequence: int
     """Labels count up to this event."""
     image: str = ""

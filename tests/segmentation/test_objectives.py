@@ -22,17 +22,17 @@ from napari_alseg.segmentation import (
     local_consistency_loss,
     predict,
 )
-from napari_alseg.segmentation.lessons import DomainBatch
+from napari_alseg.segmentation.objectives import DomainBatch
 from napari_alseg.settings import PredictionSettings, RecipeSettings
 
 CPU = torch.device("cpu")
-LESSONS = [Partial, Consistency, Adaptation]
+OBJECTIVES = [Partial, Consistency, Adaptation]
 
 
-def learnt(network, lesson, settings):
-    """Return a copy of the network that has learnt the lesson."""
+def learnt(network, objective, settings):
+    """Return a copy of the network that has learnt the objective."""
     network = deepcopy(network)
-    finish(Run(network, settings).learn(lesson))
+    finish(Run(network, settings).learn(objective))
     return network
 
 
@@ -40,14 +40,14 @@ def blank(example: Example) -> Example:
     return Example(example.image, np.full_like(example.targets, IGNORE))
 
 
-@pytest.mark.parametrize("kind", [*LESSONS, Difficulty])
+@pytest.mark.parametrize("kind", [*OBJECTIVES, Difficulty])
 def test_a_batch_without_labels_gives_no_nan(
     kind, learns_where_it_errs, examples, quick
 ):
     network = learns_where_it_errs.train()
-    lesson = kind([blank(each) for each in examples], quick)
-    with closing(lesson.batches(0, CPU)) as stream:
-        loss = lesson.loss(network, next(stream))
+    objective = kind([blank(each) for each in examples], quick)
+    with closing(objective.batches(0, CPU)) as stream:
+        loss = objective.loss(network, next(stream))
     loss.backward()
     assert loss.isfinite()
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
@@ -55,18 +55,18 @@ def test_a_batch_without_labels_gives_no_nan(
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-@pytest.mark.parametrize("kind", LESSONS)
+@pytest.mark.parametrize("kind", OBJECTIVES)
 def test_without_examples_there_is_nothing_to_learn(kind, quick):
     with pytest.raises(NothingToLearn, match="answer the asked regions"):
         kind([], quick)
 
 
-@pytest.mark.parametrize("kind", LESSONS)
-def test_a_lesson_may_begin_at_any_batch(kind, examples, quick):
-    lesson = kind(examples, quick, seed=5)
-    with closing(lesson.batches(0, CPU)) as stream:
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_an_objective_may_begin_at_any_batch(kind, examples, quick):
+    objective = kind(examples, quick, seed=5)
+    with closing(objective.batches(0, CPU)) as stream:
         whole = [next(stream) for _ in range(5)]
-    with closing(lesson.batches(4, CPU)) as stream:
+    with closing(objective.batches(4, CPU)) as stream:
         later = next(stream)
     assert all(map(torch.equal, whole[4], later))
 
@@ -93,14 +93,14 @@ def test_the_loss_is_that_of_both_views_and_their_disagreement(quick):
     images = torch.zeros(1, 3, 1, 2)
     images[0, 0, 0] = torch.tensor([2.0, 0.0])
     targets = torch.tensor([[[0, IGNORE]]], dtype=torch.uint8)
-    lesson = Consistency([Example(*2 * [np.zeros((1, 1), np.uint8)])], quick)
-    found = lesson.loss(LooksAtTheLeft(), Batch(images, targets)).item()
+    objective = Consistency([Example(*2 * [np.zeros((1, 1), np.uint8)])], quick)
+    found = objective.loss(LooksAtTheLeft(), Batch(images, targets)).item()
     # z1 = (0, 2); the mirror image is (0, 2), z = (2, 0), mirrored back (0, 2).
     views = 2 * np.log(2)
     assert abs(found - views) < 1e-6
     images[0, 0, 0] = torch.tensor([2.0, 1.0])
     # z1 = (1, 2); the mirror image (1, 2) gives (2, 1), mirrored back (1, 2).
-    assert lesson.loss(LooksAtTheLeft(), Batch(images, targets)).item() == (
+    assert objective.loss(LooksAtTheLeft(), Batch(images, targets)).item() == (
         pytest.approx(2 * np.log1p(np.exp(-1)))
     )
     wide = torch.zeros(1, 3, 1, 3)
@@ -108,7 +108,7 @@ def test_the_loss_is_that_of_both_views_and_their_disagreement(quick):
     targets = torch.full((1, 1, 3), IGNORE, dtype=torch.uint8)
     # z1 = (0, 3, 0); mirrored (0, 0, 3) gives (3, 0, 0), mirrored back (0, 0, 3).
     # Squares 9 + 9 over two classes and three pixels, twice.
-    found = lesson.loss(LooksAtTheLeft(), Batch(wide, targets)).item()
+    found = objective.loss(LooksAtTheLeft(), Batch(wide, targets)).item()
     assert found == pytest.approx(2 * 18 / 6)
 
 
@@ -158,9 +158,9 @@ def domain(seed: int, shift: int, share: float) -> list[Example]:
 
 def test_half_of_a_step_is_of_the_source(examples, quick):
     settings = replace(quick, batch_size=4)
-    lesson = Adaptation(examples, settings, source=domain(0, 90, 1.0))
-    assert lesson.steps == 3
-    with closing(lesson.batches(0, CPU)) as stream:
+    objective = Adaptation(examples, settings, source=domain(0, 90, 1.0))
+    assert objective.steps == 3
+    with closing(objective.batches(0, CPU)) as stream:
         batch = next(stream)
     assert [len(each) for each in batch] == [2, 2, 2, 2]
     assert (batch.source_targets != IGNORE).float().mean() > 0.5
@@ -170,11 +170,11 @@ def test_half_of_a_step_is_of_the_source(examples, quick):
 def test_without_a_source_the_terms_of_the_target_are_left(
     tiny_network, examples, quick
 ):
-    lesson = Adaptation(examples, quick)
-    with closing(lesson.batches(0, CPU)) as stream:
+    objective = Adaptation(examples, quick)
+    with closing(objective.batches(0, CPU)) as stream:
         batch = next(stream)
     assert [len(each) for each in batch] == [0, 0, 2, 2]
-    assert lesson.loss(tiny_network, batch).isfinite()
+    assert objective.loss(tiny_network, batch).isfinite()
 
 
 def test_the_four_terms_add_up(tiny_network, quick):
@@ -187,9 +187,9 @@ def test_the_four_terms_add_up(tiny_network, quick):
         recipe = RecipeSettings(
             local_consistency=local, negative=negative, threshold=0.4
         )
-        lesson = Adaptation(target, quick, source=source, recipe=recipe)
+        objective = Adaptation(target, quick, source=source, recipe=recipe)
         tiny_network.eval()
-        values.append(float(lesson.loss(tiny_network, batch).detach()))
+        values.append(float(objective.loss(tiny_network, batch).detach()))
     none, with_local, with_negative, both = values
     assert with_local > none
     assert with_negative > none
@@ -221,12 +221,12 @@ def test_negative_learning_lowers_what_is_improbable(tiny_network, quick):
     target = domain(1, 0, 0.05)
     lowest = []
     for weight in (5.0, 0.0):
-        lesson = Adaptation(
+        objective = Adaptation(
             target,
             settings,
             recipe=RecipeSettings(negative=weight, threshold=0.3),
         )
-        network = learnt(tiny_network, lesson, settings)
+        network = learnt(tiny_network, objective, settings)
         found = [
             predict(network, each.image, PredictionSettings()).probability.amin(0)
             for each in target
@@ -297,8 +297,10 @@ def test_balanced_learning_finds_the_rare_class(tiny_network, quick):
     settings = replace(quick, epochs=10)
     shares = []
     for balance in (0.0, 1.0):
-        lesson = Partial(found, settings, class_weight=class_weights(found, 3, balance))
-        network = learnt(tiny_network, lesson, settings)
+        objective = Partial(
+            found, settings, class_weight=class_weights(found, 3, balance)
+        )
+        network = learnt(tiny_network, objective, settings)
         hits = [
             predict(network, each.image, PredictionSettings()).probability.argmax(0)[
                 torch.from_numpy(each.targets == 1)
