@@ -19,10 +19,11 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from napari_alseg import regions, segmentation, session
+from napari_alseg import regions, segmentation
 from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.metrics import confusion_matrix, scores
 from napari_alseg.segmentation import Example, Network
+from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import PredictionSettings
 from napari_alseg.store import Project
 
@@ -329,7 +330,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with Project.open(options.project, mode="read") as project:
-        network = session.trained_network(project, PredictionSettings())
+        network = trained_network(project, PredictionSettings())
         names = labelled(project, options.split)
         if network is None or len(names) < 2:
             raise SystemExit(

@@ -24,12 +24,12 @@ from tables import Row, at_most, report
 
 from napari_alseg.arrays import LabelMap, Selection, finish
 from napari_alseg.dataset import create_simulation, truth_of
+from napari_alseg.live.messages import LiveRequest, LiveUpdate
 from napari_alseg.oracle import Oracle, dominant
-from napari_alseg.requests import LiveRequest, LiveUpdate
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.session import query
 from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
 from napari_alseg.store import Project
+from napari_alseg.tasks.query import query
 
 SHAPE = (360, 480)
 PATIENCE = 300.0
@@ -277,7 +277,7 @@ def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
 
     The head learns in few steps, to save time: what is kept does not depend on them.
     """
-    from napari_alseg.following import follow
+    from napari_alseg.tasks.follow import follow
 
     process, inbox, sizes = psutil.Process(), SimpleQueue[Any](), []
     with Project.open(path) as project:

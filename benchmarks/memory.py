@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from napari_alseg.worker import PATIENT_THREADS
+from napari_alseg.worker.client import PATIENT_THREADS
 
 SHAPE = (1024, 2048)
 CLASSES = 19
@@ -32,9 +32,10 @@ def measure(system: str) -> None:
     """Print the peak before, with one image, and with all of them, in megabytes."""
     import numpy as np
 
-    from napari_alseg import segmentation, survey, systems
+    from napari_alseg import segmentation, systems
     from napari_alseg.arrays import finish
     from napari_alseg.sample_data import scenes
+    from napari_alseg.selection import candidates as survey
     from napari_alseg.settings import (
         NetworkSettings,
         PredictionSettings,

@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from tables import Row, at_least, at_most, once, report, seconds
 
-from napari_alseg import regions, segmentation, session, survey, systems
+from napari_alseg import regions, segmentation, systems
 from napari_alseg.arrays import Bounds, finish
-from napari_alseg.learning import Examples
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.segmentation import Example, Network, Objective, Run
+from napari_alseg.selection import candidates as survey
+from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -34,7 +35,8 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import Project
-from napari_alseg.worker import PATIENT_THREADS
+from napari_alseg.training.examples import Examples
+from napari_alseg.worker.client import PATIENT_THREADS
 
 SHAPE = (360, 480)
 RANDOM = NetworkSettings(weights="random")
@@ -59,7 +61,7 @@ def make_project(path: Path, images: int) -> Project:
 
 def scoring(project: Project, repeats: int) -> Row:
     """Compare scoring, pooling and keeping a pool with the forward of its tiles."""
-    network = session.trained_network(project, PREDICTION)
+    network = trained_network(project, PREDICTION)
     assert network is not None
     query = systems.completed(QuerySettings("entropy"))
     rng = np.random.default_rng(0)

@@ -29,8 +29,8 @@ from napari_alseg.dataset import parse_size, truth_of
 from napari_alseg.page import write_pages
 from napari_alseg.runs import read_run
 from napari_alseg.segmentation import predict
-from napari_alseg.segmentation.losses import borders
-from napari_alseg.session import trained_network
+from napari_alseg.segmentation.fitting.losses import borders
+from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import (
     PredictionSettings,
     SimulationSettings,

@@ -23,6 +23,8 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import OmitArgPrefixes, Positional
 
+from napari_alseg.worker.client import PATIENT_THREADS
+
 from .arrays import Selection, Task
 from .errors import AlsegError, printable
 from .settings import (
@@ -36,7 +38,6 @@ from .settings import (
     SimulationSettings,
     TrainingSettings,
 )
-from .worker import PATIENT_THREADS
 
 Result = TypeVar("Result")
 
@@ -217,12 +218,13 @@ def query(
     device
         Where to compute; 'auto' takes CUDA, then MPS, then the CPU.
     """
-    from . import session
+    from napari_alseg.tasks.query import query
+
     from .store import Project
 
     with Project.open(project) as opened:
         selection: Selection = TERMINAL.drive(
-            session.query(opened, settings, PredictionSettings(device=device))
+            query(opened, settings, PredictionSettings(device=device))
         )
         share = selection.pixels / sum(
             rows * columns
@@ -256,13 +258,14 @@ def retrain(
     resume
         Go on with a training that was stopped, with its own labels and settings.
     """
-    from . import session
+    from napari_alseg.tasks.retrain import retrain
+
     from .store import Project
 
     prediction = PredictionSettings(device=training.device)
     with Project.open(project) as opened:
         report = TERMINAL.drive(
-            session.retrain(
+            retrain(
                 opened,
                 network,
                 training,
@@ -382,7 +385,8 @@ def systems(json: bool = False) -> None:
     json
         Print an object keyed by name, with every part, parameter and cost.
     """
-    from .systems import SYSTEMS, described
+    from napari_alseg.systems.describe import described
+    from napari_alseg.systems.table import SYSTEMS
 
     if json:
         made_of = {row.name: described(row) for row in SYSTEMS.values()}

@@ -23,7 +23,7 @@ them as notifications, the command line prints them and exits with code 2; any
 other exception is a bug and is shown with its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -130,3 +130,13 @@ class UnknownName(AlsegError, LookupError):
         super().__init__(
             f"unknown {kind} {name!r}:{hint} Known: {', '.join(known) or 'none'}"
         )
+
+
+def _all(kind: type[AlsegError]) -> Iterator[type[AlsegError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _all(each)
+
+
+ERRORS = {kind.__name__: kind for kind in _all(AlsegError)}
+"""Each error by its name, for what comes from another process."""

@@ -16,16 +16,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import __version__, published, segmentation, session, systems
+from napari_alseg import __version__, published, segmentation, systems
+from napari_alseg.selection.maps import trained_network
+from napari_alseg.tasks.query import query
+from napari_alseg.tasks.retrain import retrain
+from napari_alseg.training.cisc_r import never_paired
+from napari_alseg.training.job import measure_scores, refuse_untaught_branch
+
 from .arrays import LabelMap, Selection, Task
+from .budget import Budget
 from .dataset import create_simulation, fingerprints, parse_size, truth_of
 from .errors import AlsegError, BadValue, Busy
 from .metrics import Scores
 from .oracle import Answers, Oracle
-from .rectifying import never_paired
 from .runs import FORMAT, Run, differences, read_run, write_run
 from .settings import (
-    Budget,
     LiveSettings,
     NetworkSettings,
     PredictionSettings,
@@ -283,7 +288,7 @@ def _refuse_unfit(run: Run) -> None:
     if run["protocol"] == "pool" and run["planned_rounds"]:
         budget.shares(run["planned_rounds"])
     if run["difficulty"]:
-        session.refuse_untaught_branch(recipe)
+        refuse_untaught_branch(recipe)
     if run["answers"] == "dominant" and asking["partition"] == "image":
         raise BadValue(
             "answers 'dominant' would give a whole image a single class; take exact "
@@ -505,7 +510,7 @@ def _do_stage(
     oracle = Oracle(truth, "exact" if in_full else given.simulation.answers)
     answers = _answered(project, selection, oracle)
     if "learnt" not in project.metrics(stage.round):
-        yield from session.retrain(
+        yield from retrain(
             project,
             given.network,
             replace(given.training, recipe=_recipe_at(stage, run)),
@@ -532,9 +537,7 @@ def _asked(
     if stage.round in project.rounds:
         return selection_of(project, stage.round)
     return (
-        yield from session.query(
-            project, stage.query, prediction, among=stage.among, live=live
-        )
+        yield from query(project, stage.query, prediction, among=stage.among, live=live)
     )
 
 
@@ -576,9 +579,9 @@ def _recipe_at(stage: Stage, run: Run) -> Recipe:
 
 def _final_scores(project: Project, prediction: PredictionSettings) -> Task[Scores]:
     """Measure the latest network on the test split."""
-    network = session.trained_network(project, prediction)
+    network = trained_network(project, prediction)
     assert network is not None
-    scores = yield from session.measure_scores(project, network, "test", prediction)
+    scores = yield from measure_scores(project, network, "test", prediction)
     assert scores is not None
     return scores
 

@@ -11,9 +11,10 @@ from typing import Literal
 import numpy as np
 
 from .arrays import Selection
+from .budget import Budget
 from .errors import BadValue
 from .runs import Run
-from .settings import Budget, QuerySettings, SimulationSettings
+from .settings import QuerySettings, SimulationSettings
 from .store import Project
 
 FIRST_QUERY, LAST_QUERY = 0.25, 0.45

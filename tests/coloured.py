@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_alseg.segmentation import Example, Network
-from napari_alseg.segmentation.pairs import PairBatch
+from napari_alseg.segmentation.cisc_r.pairs import PairBatch
 from napari_alseg.settings import NetworkSettings
 
 CPU = torch.device("cpu")

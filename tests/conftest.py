@@ -17,7 +17,7 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import Project
-from napari_alseg.worker import PATIENT_THREADS
+from napari_alseg.worker.client import PATIENT_THREADS
 
 for name, value in PATIENT_THREADS.items():  # before torch is loaded
     os.environ.setdefault(name, value)
@@ -93,10 +93,10 @@ def truth(drawn: list[Scene]):
 @pytest.fixture
 def asked(project):
     """The project with twelve regions asked, none answered."""
-    from napari_alseg import session
+    from napari_alseg.tasks.query import query
 
     random = QuerySettings("random", "12 regions", **TINY_REGIONS)
-    finish(session.query(project, random, TINY_PREDICTION))
+    finish(query(project, random, TINY_PREDICTION))
     return project
 
 

@@ -52,10 +52,10 @@ def test_the_three_steps_work(copy, project_path, tmp_path):
     edit(room / "__init__.py", "from .uncertainty import (\n", "    gini,\n")
     edit(room / "__init__.py", "__all__ = [\n", '    "gini",\n')
     table = "ACQUISITIONS = {\n    row.name: row\n    for row in (\n"
-    edit(copy / "napari_alseg" / "systems.py", table, row.rstrip() + ",\n")
+    edit(copy / "napari_alseg" / "systems" / "parts.py", table, row.rstrip() + ",\n")
 
     tests = run(
-        copy, "pytest", "tests/acquisition", "tests/test_systems.py",
+        copy, "pytest", "tests/acquisition", "tests/systems",
         "napari_alseg/acquisition", "-k", "gini", "-q", "-p", "no:cacheprovider",
     )  # fmt: skip
     passed = int(re.search(r"(\d+) passed", tests)[1])

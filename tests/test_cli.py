@@ -120,7 +120,7 @@ def test_seeds_are_simulated_resumed_and_compared(run, dataset, tmp_path):
 
 
 def test_systems_lists_every_name(run):
-    from napari_alseg.systems import SYSTEMS
+    from napari_alseg.systems.table import SYSTEMS
 
     _, out, _ = run("systems")
     assert all(name in out for name in SYSTEMS)

@@ -12,7 +12,7 @@ from napari_alseg.errors import BadValue, NewerFormat
 from napari_alseg.metrics import area_under_curve
 from napari_alseg.runs import FORMAT, flat, percent, read_run, wanted
 from napari_alseg.settings import QuerySettings, TrainingSettings
-from napari_alseg.systems import completed
+from napari_alseg.systems.resolve import completed
 
 CLASSES = ["sky", "pole"]
 

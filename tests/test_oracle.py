@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from test_session import ask
+from steps import ask
 
 from napari_alseg.arrays import Bounds, Region, Selection
 from napari_alseg.oracle import Oracle, clicks, dominant

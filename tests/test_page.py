@@ -257,7 +257,8 @@ def test_every_published_number_is_one_and_has_a_source():
 
 
 def test_published_numbers_belong_to_systems_that_exist():
-    from napari_alseg.systems import PARTITIONS, SYSTEMS
+    from napari_alseg.systems import PARTITIONS
+    from napari_alseg.systems.table import SYSTEMS
 
     for result in published.RESULTS:
         assert set(result.systems) <= set(SYSTEMS)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
-from napari_alseg import learning
 from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
 from napari_alseg.dataset import fingerprints, parse_size, resized
@@ -28,7 +27,8 @@ from napari_alseg.runs import FORMAT, differences, read_run
 from napari_alseg.settings import QuerySettings, RecipeSettings, SimulationSettings
 from napari_alseg.simulate import parse_seeds, simulate, simulate_seeds
 from napari_alseg.store import Project
-from napari_alseg.systems import completed
+from napari_alseg.systems.resolve import completed
+from napari_alseg.training import job as learning
 
 TINY = {
     "network": TINY_NETWORK,

@@ -1,13 +1,8 @@
 """Images to class probabilities, and annotations to weights."""
 
-from .batches import Batch, Example, batches
-from .crf import refine, spread
-from .device import choose_device
-from .difficulty import DifficultyBranch
-from .evaluate import evaluate
-from .frozen import FEATURES
-from .live import CALIBRATED_WITH, LIVE, LiveBody, learn_head
-from .losses import (
+from .cisc_r.objectives import Pairwise, Rectified
+from .fitting.batches import Batch, Example, batches
+from .fitting.losses import (
     borders,
     consistency_loss,
     difficulty_loss,
@@ -15,7 +10,22 @@ from .losses import (
     negative_learning_loss,
     partial_cross_entropy,
 )
-from .network import (
+from .fitting.objectives import (
+    Adaptation,
+    Consistency,
+    Difficulty,
+    Objective,
+    Partial,
+    class_weights,
+)
+from .fitting.run import Run
+from .head.features import describe_pixels, frozen_features
+from .head.frozen import FEATURES
+from .head.head import CALIBRATED_WITH, LIVE, LiveBody, learn_head
+from .head.samples import Samples, choose_pixels, thin
+from .networks.device import choose_device
+from .networks.difficulty_branch import DifficultyBranch
+from .networks.network import (
     Network,
     build,
     decoder_parameters,
@@ -28,19 +38,10 @@ from .network import (
     networks,
     state,
 )
-from .objectives import (
-    Adaptation,
-    Consistency,
-    Difficulty,
-    Objective,
-    Partial,
-    class_weights,
-)
-from .predict import describe_pixels, frozen_features, predict, prepared, to_tensor
-from .rectify import Pairwise, Rectified
-from .samples import Samples, choose_pixels, thin
-from .tiles import blend_weight, tiles
-from .train import Run
+from .prediction.crf import refine, spread
+from .prediction.evaluate import evaluate
+from .prediction.predict import predict, prepared
+from .prediction.tiles import blend_weight, tiles, to_tensor
 
 __all__ = [
     "CALIBRATED_WITH",

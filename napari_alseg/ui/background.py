@@ -5,7 +5,7 @@ from typing import Any
 from qtpy.QtCore import QObject, QThread, Signal
 
 from napari_alseg.arrays import Progress, Task
-from napari_alseg.worker import Worker
+from napari_alseg.worker.client import Worker
 
 CLOSE_MILLISECONDS = 10_000
 KILL_MILLISECONDS = 200

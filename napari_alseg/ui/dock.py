@@ -36,8 +36,14 @@ from napari_alseg.store import (
     create_from_arrays,
     create_from_folder,
 )
-from napari_alseg.systems import recipe_after
-from napari_alseg.worker import Worker
+from napari_alseg.systems.table import recipe_after
+from napari_alseg.tasks.requests import (
+    LookRequest,
+    QueryRequest,
+    Request,
+    RetrainRequest,
+)
+from napari_alseg.worker.client import Worker
 
 from . import canvas
 from .background import Background
@@ -349,13 +355,9 @@ class ActiveLearningDock(QWidget):
 
     def ask(self) -> None:
         """Score the pool and ask the next regions."""
-        self._start(
-            "Ask",
-            "query",
-            settings=self.round_panel.value(),
-            prediction=self._prediction(),
-            live=self.round_panel.network.value() if self.living.on else None,
-        )
+        network = self.round_panel.network.value() if self.living.on else None
+        query = self.round_panel.value()
+        self._start("Ask", QueryRequest(query, self._prediction(), live=network))
 
     def learn(self) -> None:
         """Train the network on all labels, in the background."""
@@ -363,7 +365,8 @@ class ActiveLearningDock(QWidget):
             learning = self.round_panel.learning()
             self.attempt(self._remember, learning)
             prediction = self._prediction()
-            self._start("Learn", "retrain", **learning, prediction=prediction)
+            request = RetrainRequest(**learning, prediction=prediction)
+            self._start("Learn", request)
 
     def _remember(self, learning: Mapping[str, Any]) -> None:
         """Keep in the project how is learnt, for its next window."""
@@ -375,7 +378,8 @@ class ActiveLearningDock(QWidget):
 
     def resume(self) -> None:
         """Go on with the training that was stopped, as it was begun."""
-        self._start("Go on", "retrain", resume=True, prediction=self._prediction())
+        request = RetrainRequest(resume=True, prediction=self._prediction())
+        self._start("Go on", request)
 
     def stop(self) -> None:
         """Stop the running task; what it has so far is kept."""
@@ -384,24 +388,18 @@ class ActiveLearningDock(QWidget):
     def _prediction(self) -> PredictionSettings:
         return PredictionSettings(device=self.round_panel.training.value().device)
 
-    def _start(self, name: str, task: str, **arguments: Any) -> None:
-        """Start a task of the session on the open project."""
+    def _start(self, name: str, request: Request) -> None:
+        """Start a task on the open project."""
         if self.project is None or self.labelling is None or not self._may_start():
             return
         self.attempt(self.labelling.save_strokes)
         path = self.project.path
-        self.background.start(name, self.background.worker.run(task, path, **arguments))
+        self.background.start(name, self.background.worker.run(path, request))
 
     def _on_look_requested(self, image: str, maps: tuple[str, ...]) -> None:
         """Have maps of an image drawn by the latest network."""
-        self._start(
-            "Look",
-            "look",
-            image=image,
-            maps=list(maps),
-            settings=self.round_panel.value(),
-            prediction=self._prediction(),
-        )
+        query = self.round_panel.value()
+        self._start("Look", LookRequest(image, maps, query, self._prediction()))
 
     # --- labels -----------------------------------------------------------------------
 

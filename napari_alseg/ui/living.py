@@ -13,9 +13,10 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_alseg import systems
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import AlsegError
-from napari_alseg.requests import SEARCHING, LiveRequest, LiveUpdate
+from napari_alseg.live.messages import SEARCHING, LiveRequest, LiveUpdate
 from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
-from napari_alseg.worker import Worker
+from napari_alseg.tasks.requests import FollowRequest
+from napari_alseg.worker.client import Worker
 
 from .background import Background
 from .keys import LIVE, SIMILAR
@@ -155,12 +156,8 @@ class Living(QObject):
         if query is None or (task in WRITING and not self.background.busy):
             return
         if not self.background.busy:
-            following = self.background.worker.run(
-                "follow",
-                labelling.project.path,
-                network=self._network(),
-                prediction=self._prediction(),
-            )
+            begun = FollowRequest(self._network(), prediction=self._prediction())
+            following = self.background.worker.run(labelling.project.path, begun)
             self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")

@@ -144,7 +144,7 @@ def hands(dock, qtbot):
 def asked_path(project_path):
     """A project with six regions asked and a network's map of its first image."""
     import numpy as np
-    from test_session import ask
+    from steps import ask
 
     with Project.open(project_path) as project:
         ask(project)

@@ -3,7 +3,8 @@ from panels import PanelHands, named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings
-from napari_alseg.systems import SYSTEMS, completed
+from napari_alseg.systems.resolve import completed
+from napari_alseg.systems.table import SYSTEMS
 from napari_alseg.ui.asking_panel import AskingPanel
 
 ASKABLE = [name for name, row in SYSTEMS.items() if row.choice != "everything"]

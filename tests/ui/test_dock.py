@@ -18,7 +18,7 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import ClassTable, Project, read_classes
-from napari_alseg.systems import completed
+from napari_alseg.systems.resolve import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
 from napari_alseg.ui.new_project import NewProject
@@ -268,7 +268,7 @@ def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
 
 
 def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling, ask):
-    from test_session import ask as really_ask
+    from steps import ask as really_ask
 
     def stopped_too_late(task, path, arguments):
         with Project.open(path, "borrow") as child:
@@ -423,7 +423,7 @@ def test_settings_of_another_version_do_not_keep_a_project_shut(
 def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
     hands, dock, project_path, drawn
 ):
-    from test_session import ask
+    from steps import ask
 
     with Project.open(project_path) as project:
         for scene in drawn[:2]:
@@ -483,7 +483,7 @@ def test_a_mask_of_another_size_makes_no_project(
 def test_weights_for_other_classes_are_told(
     hands, dock, worker, labelling, ask, qtbot, shown_errors
 ):
-    from napari_alseg import segmentation, session
+    from napari_alseg import segmentation
 
     net = segmentation.build(TINY_NETWORK, classes=2)
     dock.project.weights.commit(1, segmentation.state(net), segmentation.metadata(net))

@@ -183,7 +183,7 @@ def test_a_read_only_project_can_be_looked_at(hands, dock, asked_path, monkeypat
 
 
 def test_a_key_never_answers_a_round_that_is_not_on_screen(hands, labelling):
-    from test_session import ask
+    from steps import ask
 
     with Project.open(labelling.project.path, "borrow") as child:
         ask(child)  # as the child process does while a person is labelling

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import QWidget
 from napari_alseg import regions
 from napari_alseg.arrays import Bounds, Progress, Ranking, Region
 from napari_alseg.errors import BadValue
-from napari_alseg.requests import LiveUpdate
+from napari_alseg.live.messages import LiveUpdate
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.ui import layers

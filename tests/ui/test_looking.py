@@ -13,7 +13,7 @@ from napari_alseg.arrays import Ranking
 from napari_alseg.errors import BadValue
 from napari_alseg.settings import QuerySettings
 from napari_alseg.store import Project
-from napari_alseg.systems import completed
+from napari_alseg.systems.resolve import completed
 from napari_alseg.ui import layers
 from napari_alseg.ui.maps import Shown
 
@@ -346,7 +346,7 @@ def test_why_without_scores_is_a_sentence(dock, labelling):
 
 
 def test_an_image_without_windows_can_be_shown(dock, project_path):
-    from test_session import ask
+    from steps import ask
 
     with Project.open(project_path) as project:
         asked = ask(project, "1 regions", "ripu-ra", region_size=None)
@@ -361,7 +361,7 @@ def test_an_image_without_windows_can_be_shown(dock, project_path):
 
 
 def test_the_settings_of_the_round_are_shown_again(dock, project_path):
-    from test_session import ask
+    from steps import ask
 
     with Project.open(project_path) as project:
         ask(project, "3 regions", "ripu-ra", region_size=None, radius=4)

@@ -1,0 +1,1 @@
+"""The head that follows answers: its model, the ranked pool, and the follower."""

@@ -1,0 +1,211 @@
+"""The regions of the pool as the live network ranks them, and how fresh that is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_alseg import regions, systems
+from napari_alseg.arrays import Bounds, Region, RegionBounds
+from napari_alseg.budget import Budget
+from napari_alseg.errors import NothingToAsk
+from napari_alseg.selection.candidates import (
+    Candidates,
+    candidates_of,
+    joined,
+    still_open,
+)
+from napari_alseg.selection.choose import Asking, choose, selection_of
+from napari_alseg.selection.maps import glance
+from napari_alseg.selection.measure import encoded, pooled
+from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.store import Project
+
+from .model import Live
+
+SIMILAR = 100
+"""Regions that are told to be like one."""
+SPARE = 3
+"""Regions that are ranked beyond those that the queue has room for."""
+
+
+class PoolRanking:
+    """Scores of all regions of the pool, each image's from when it was last seen.
+
+    Nothing of it goes to disk: a score lives until the head has learnt more.
+
+    Parameters
+    ----------
+    project : Project
+    prediction : PredictionSettings
+    """
+
+    def __init__(self, project: Project, prediction: PredictionSettings) -> None:
+        self.project = project
+        self._prediction = prediction
+        self._pool: tuple[str, ...] = ()
+        self._images: tuple[str, ...] = ()
+        self._version = 0
+        self._query = QuerySettings()
+        self._rows: dict[str, Candidates] = {}
+        self._scored: dict[str, int] = {}
+        """Times that the head had learnt when it saw an image."""
+        self._bounds: dict[str, RegionBounds] = {}
+        self._looks: dict[str, np.ndarray] = {}
+        """Features of the regions of each image, float16 (R, D)."""
+
+    def clear(self) -> None:
+        """Forget everything: another encoder has other features."""
+        self._rows.clear()
+        self._scored.clear()
+        self._looks.clear()
+        self._bounds.clear()
+
+    def begin(self, query: QuerySettings) -> bool:
+        """Rank the regions of the latest round's kind; whether that can be done.
+
+        Windows and single pixels are found anew in each round and have no ranks; a
+        round of whole images stays together; a lightweight head knows no difficulty.
+        """
+        selection = self.project.selection()
+        version = selection.partition if selection else None
+        if selection is None or version is None:
+            return False
+        if Budget.parse(selection.budget).unit == "images":
+            return False
+        partition = self.project.partition_settings(version)["partition"]
+        query = systems.completed(query)
+        if partition in systems.WINDOWS or query.partition != partition:
+            return False
+        if not systems.for_lightweight_head(query):
+            return False
+        images = self._with_regions(version)
+        if version != self._version or images != self._images:
+            self.clear()
+        elif query.parameters() != self._query.parameters():
+            self._rows.clear()
+            self._scored.clear()
+        self._version, self._images, self._query = version, images, query
+        return True
+
+    def _with_regions(self, version: int) -> tuple[str, ...]:
+        """Return the images of the pool that have such regions."""
+        pool = self.project.images()
+        if version == self._version and pool == self._pool:
+            return self._images
+        self._pool = pool
+        return tuple(each for each in pool if self.project.has_regions(each, version))
+
+    def waiting(self, first: Sequence[str], live: Live) -> list[str]:
+        """Return the images that the newest head has not seen, some of them first."""
+        waiting = [
+            image for image in self._images if self._scored.get(image) != live.learnt
+        ]
+        place = {image: index for index, image in enumerate(dict.fromkeys(first))}
+        return sorted(
+            waiting,
+            key=lambda image: (
+                place.get(image, len(place)),
+                self._scored.get(image, -1),
+            ),
+        )
+
+    def fresh(self, live: Live) -> float:
+        """Return the share of the pool that the newest head has seen, 0..1."""
+        seen = sum(learnt == live.learnt for learnt in self._scored.values())
+        return seen / max(len(self._images), 1)
+
+    def score(self, image: str, live: Live) -> None:
+        """Let the head see an image, and pool what it says over the regions."""
+        region_map = self.project.read_regions(image, self._version)
+        pixels = self.project.read_image(image)
+        _, seen = glance(live.network, pixels, self._query, self._prediction)
+        rng = np.random.default_rng([self._query.seed, live.learnt])
+        measured = pooled(seen, region_map, self._query, rng)
+        if image not in self._bounds:
+            self._bounds[image] = regions.bounds(region_map).astype(np.int32)
+        labels = self.project.read_labels(image)
+        self._rows[image] = candidates_of(
+            self._images.index(image),
+            region_map,
+            self._bounds[image],
+            measured,
+            labels,
+            (),
+        )
+        self._scored[image] = live.learnt
+
+    def best(self, live: Live) -> tuple[Region, ...]:
+        """Choose as the query says, from all that was scored: the best first."""
+        number = self.project.latest_round
+        count = self.project.states(number).count("open") + SPARE
+        rows = joined(self._rows.values())
+        candidates = still_open(self.project, self._images, self._version, rows)
+        asked = Asking(
+            self.project,
+            number,
+            self._images,
+            self._query,
+            Budget(count, "regions"),
+            live.network,
+            self._prediction,
+            np.random.default_rng([self._query.seed, number]),
+        )
+        try:
+            picked = choose(asked, candidates)
+        except NothingToAsk:
+            return ()
+        chosen = selection_of(
+            asked, self._version, candidates, picked, self._bounds.__getitem__
+        )
+        return chosen.regions
+
+    # --- similar regions --------------------------------------------------------------
+
+    def describe(self, image: str, live: Live) -> None:
+        """Take note of what the regions of an image look like."""
+        region_map = self.project.read_regions(image, self._version)
+        pixels = self.project.read_image(image)
+        looks = encoded(live.network, pixels, region_map, self._prediction)
+        self._looks[image] = looks.astype(np.float16)
+
+    def not_described(self) -> list[str]:
+        """Return the images whose regions have no features yet."""
+        return [image for image in self._images if image not in self._looks]
+
+    def similar(self, image: str, region: int) -> tuple[Region, ...]:
+        """Return the regions that are most like one, by the angle of their features.
+
+        The score of each is the cosine, 1 for the same look.
+        """
+        if image not in self._looks or region > len(self._looks[image]):
+            return ()
+        wanted = _unit(self._looks[image][region - 1 : region])[0]
+        cosines = {name: _unit(looks) @ wanted for name, looks in self._looks.items()}
+        names = np.repeat(list(cosines), [len(each) for each in cosines.values()])
+        ids = np.concatenate([1 + np.arange(len(each)) for each in cosines.values()])
+        score = np.concatenate(list(cosines.values()))
+        score[(names == image) & (ids == region)] = -np.inf
+        best = np.argsort(-score, kind="stable")[: min(SIMILAR, len(score) - 1)]
+        found = []
+        boxes: dict[str, np.ndarray] = {}
+        sizes: dict[str, np.ndarray] = {}
+        for row in best:
+            name, number = str(names[row]), int(ids[row])
+            if name not in boxes:
+                region_map = self.project.read_regions(name, self._version)
+                boxes[name] = regions.bounds(region_map)
+                sizes[name] = regions.count_pixels(region_map)
+            bounds = Bounds(*(int(edge) for edge in boxes[name][number - 1]))
+            pixels = int(sizes[name][number - 1])
+            found.append(
+                Region(name, self._version, number, float(score[row]), pixels, bounds)
+            )
+        return tuple(found)
+
+
+def _unit(looks: np.ndarray) -> np.ndarray:
+    """Return vectors of length 1."""
+    looks = looks.astype(np.float32)
+    length = np.linalg.norm(looks, axis=1, keepdims=True)
+    unit: np.ndarray = looks / np.maximum(length, 1e-6)
+    return unit

@@ -1,0 +1,1 @@
+"""CISC-R: pairs of images, their losses, and rectified pseudo labels."""

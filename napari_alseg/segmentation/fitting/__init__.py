@@ -1,0 +1,1 @@
+"""How a network learns: batches, losses, objectives and the run."""

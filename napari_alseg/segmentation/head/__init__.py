@@ -1,0 +1,1 @@
+"""A lightweight head on the features of a frozen encoder."""

@@ -1,0 +1,1 @@
+"""From images to asked regions: maps, measures, candidates, choice."""

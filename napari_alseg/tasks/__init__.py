@@ -1,0 +1,1 @@
+"""What takes long: ask, look, learn, follow. One table, `table.TASKS`."""

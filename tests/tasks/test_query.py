@@ -1,0 +1,333 @@
+import shutil
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+from steps import answer, ask, learn
+
+from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
+from napari_alseg.errors import (
+    BadValue,
+    NothingToAsk,
+    NothingToLearn,
+    UnknownName,
+    WeightsMismatch,
+)
+from napari_alseg.metrics import CurvePoint
+from napari_alseg.selection.maps import trained_network
+from napari_alseg.settings import QuerySettings, SpreadSettings, TrainingSettings
+from napari_alseg.store import Project, default_classes
+from napari_alseg.tasks.look import look
+from napari_alseg.tasks.query import query
+from napari_alseg.tasks.retrain import retrain
+from napari_alseg.training import examples as module
+from napari_alseg.training import single_stage
+from napari_alseg.training.examples import Examples
+
+
+def test_a_round_is_asked_answered_learnt_and_asked_again(project, truth):
+    first = ask(project)
+    answer(project, first, truth)
+    report = learn(project)
+    second = ask(project)
+    seen = {(r.image, r.region) for r in first.regions}
+    assert len(first.regions) == len(second.regions) == 6
+    assert seen.isdisjoint((r.image, r.region) for r in second.regions)
+    assert [second.round, project.weights.latest_round] == [2, 1]
+    assert report.scores is not None
+    assert project.metrics(1)["miou"] == report.scores.mean
+
+
+def test_the_first_round_spreads_over_images_and_looks_at_no_label(project, truth):
+    asked = ask(project, "12 regions")
+    assert len(asked.images) >= 3
+    assert project.labelled() == ()
+
+
+def test_scored_regions_come_in_falling_score_within_an_image(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    asked = ask(project, "20 regions")
+    for before, after in pairwise(asked.regions):
+        assert before.image != after.image or before.score >= after.score
+    best = max(asked.regions, key=lambda region: region.score)
+    assert asked.regions[0] == best
+
+
+def test_a_region_s_score_is_the_mean_of_its_map(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    region = ask(project).regions[0]
+    inside = project.read_regions(region.image, region.partition) == region.region
+    score = project.read_map(region.image, "entropy")
+    assert region.score == pytest.approx(score[inside].mean(), abs=1e-3)
+    assert region.pixels == inside.sum()
+    rows, columns = np.nonzero(inside)
+    assert region.bounds == (
+        rows.min(),
+        columns.min(),
+        rows.max() + 1,
+        columns.max() + 1,
+    )
+
+
+@pytest.mark.parametrize("system", ["random", "entropy"])
+def test_the_same_seed_asks_the_same(tmp_path, project_path, system):
+    asked = []
+    for number, seed in enumerate((0, 0, 1)):
+        copy = shutil.copytree(project_path, tmp_path / f"copy-{number}.alseg")
+        with Project.open(copy) as project:
+            asked.append(ask(project, system=system, seed=seed).regions)
+    assert asked[0] == asked[1] != asked[2]
+
+
+@pytest.mark.parametrize(
+    ("budget", "count"), [("5 regions", 5), ("2 images", None), ("10%", None)]
+)
+def test_budgets_are_kept(project, budget, count):
+    asked = ask(project, budget)
+    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    if budget == "2 images":
+        assert len(asked.images) == 2
+        assert asked.pixels == pool / 2
+    elif budget == "10%":
+        assert 0.05 * pool < asked.pixels <= 0.1 * pool
+    else:
+        assert len(asked.regions) == count
+
+
+def test_full_asks_everything(project):
+    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    assert ask(project, system="full").pixels == pool
+
+
+def test_what_is_skipped_or_labelled_is_not_asked_again(project, truth):
+    asked = ask(project, system="full")
+    project.skip(1, 0)
+    for position in range(1, len(asked.regions)):
+        project.answer(1, position, 1)
+    with pytest.raises(NothingToAsk, match="every region"):
+        ask(project)
+
+
+def test_images_that_are_done_as_a_whole_are_named_so(project, truth):
+    """No smaller region of them is ever asked."""
+    count = f"{len(project.images())} images"
+    images = {"partition": "image", "region_size": None}
+    answer(project, ask(project, count, "random", **images), truth)
+    with pytest.raises(NothingToAsk, match="as a whole: undo a skipped one"):
+        ask(project)
+
+
+def test_open_regions_return_to_the_pool(project):
+    ask(project, system="full")
+    assert len(ask(project, system="full").regions) > 0
+
+
+def test_a_budget_below_one_region_is_refused(project):
+    with pytest.raises(NothingToAsk, match="less than the region"):
+        ask(project, "0.001%")
+
+
+def test_an_empty_pool_is_refused(tmp_path):
+    with Project.create(tmp_path / "x.alseg", default_classes(["a", "b"])) as empty:
+        with pytest.raises(NothingToAsk, match="holds no images"):
+            ask(empty)
+
+
+def test_unknown_names_and_bad_values_are_refused(project):
+    with pytest.raises(UnknownName):
+        ask(project, system="nonsense")
+    with pytest.raises(BadValue):
+        ask(project, "many")
+    with pytest.raises(BadValue):
+        learn(project, TrainingSettings(epochs=0))
+
+
+def test_nothing_is_learnt_from_no_label(project):
+    with pytest.raises(NothingToLearn, match="has a label yet"):
+        learn(project)
+
+
+def test_looking_needs_a_network_and_writes_map_and_prediction(project, truth):
+    image = project.images()[0]
+    with pytest.raises(NothingToLearn):
+        finish(look(project, image, ["margin"], prediction=TINY_PREDICTION))
+    answer(project, ask(project), truth)
+    learn(project)
+    finish(look(project, image, ["margin"], prediction=TINY_PREDICTION))
+    assert project.map_names(image) == ("margin",)
+    assert project.read_prediction(image).max() <= len(project.classes)
+    assert project.read_prediction(image).min() >= 1
+
+
+def test_a_stopped_training_keeps_its_best(project, truth):
+    answer(project, ask(project), truth)
+    task = retrain(
+        project, TINY_NETWORK, TrainingSettings(epochs=50, batch_size=2, device="cpu")
+    )
+    for progress in task:
+        if progress.done > 1:
+            break
+    task.close()
+    assert project.weights.latest_round == 1
+    assert trained_network(project, TINY_PREDICTION) is not None
+
+
+def test_a_training_stopped_before_its_first_step_changes_nothing(project, truth):
+    answer(project, ask(project), truth)
+    task = retrain(project, TINY_NETWORK, TINY_TRAINING)
+    next(task)
+    task.close()
+    assert project.weights.latest_round is None
+
+
+def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
+    answer(project, ask(project), truth)
+    sequence = project.sequence
+    images = project.labelled()
+    late = ask(project)
+    examples = Examples(project, images, sequence)
+    before = [examples[i].targets.copy() for i in range(len(images))]
+    answer(project, late, truth)
+    again = Examples(project, images, sequence)
+    assert all((again[i].targets == targets).all() for i, targets in enumerate(before))
+
+
+def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
+    answer(project, ask(project, system="full"), truth)
+    one = project.read_image(project.images()[0]).size // 3 * 4
+    monkeypatch.setattr(module, "CACHED_BYTES", 2 * one)
+    examples = Examples(project, project.images(), project.sequence)
+    for _ in range(2):
+        for index in range(len(examples)):
+            assert examples[index].image.shape == (48, 64, 3)
+            assert examples._bytes <= 2 * one
+
+
+def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
+    answer(project, ask(project), truth)
+    learn(project)
+    arrays, metadata = project.weights.read()
+    with Project.create(tmp_path / "other.alseg", default_classes(["a", "b"])) as other:
+        other.add_image("a", drawn[0].image)
+        ask(other)
+        other.weights.commit(1, arrays, metadata)
+        with pytest.raises(WeightsMismatch):
+            trained_network(other, TINY_PREDICTION)
+
+
+def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypatch):
+    answer(project, ask(project), truth)
+    learn(project)
+    before, _ = project.weights.read()
+
+    def diverge(run, *_, **__):
+        run.curve.append(CurvePoint(5, 1, float("nan"), None))
+        yield Progress(5, 9, "learning")
+        raise BadValue("the loss became nan")
+
+    monkeypatch.setattr(single_stage.Run, "learn", diverge)
+    with pytest.raises(BadValue, match="nan"):
+        learn(project)
+    after, _ = project.weights.read()
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    project.record(1, "miou", 0.99)
+    before, _ = project.weights.read()
+    task = retrain(project, TINY_NETWORK, TINY_TRAINING)
+    while next(task).done < 1:
+        pass
+    task.close()
+    after, _ = project.weights.read()
+    assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
+    project, truth, monkeypatch
+):
+    monkeypatch.setattr("napari_alseg.segmentation.fitting.run.PAUSE", 0.0)
+    answer(project, ask(project), truth)
+    learn(project)
+    answer(project, ask(project), truth)
+    slow = replace(TINY_TRAINING, epochs=50, batch_size=2)
+    task = retrain(project, TINY_NETWORK, slow)
+    while next(task).done < 1:
+        pass
+    task.close()
+    assert project.weights.latest_round == 1
+    # It can be gone on with.
+    assert project.weights.aside_metadata("unfinished") is not None
+
+
+def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):
+    """Chance draws half of the images; with one left it finds it all the same."""
+    *done, left = project.images()
+    for image in done:
+        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    for seed in range(4):
+        asked = ask(project, "1 regions", seed=seed, pool_share=0.25)
+        assert [region.image for region in asked.regions] == [left]
+
+
+def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):
+    first = ask(project, system="full")
+    task = query(project, QuerySettings("full", "5%", **TINY_REGIONS), TINY_PREDICTION)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            if next(task).message == "scoring the pool":
+                project.answer(1, 0, 2)
+    region = first.regions[0]
+    asked = {(r.image, r.region) for r in end.value.value.regions}
+    assert (region.image, region.region) not in asked
+
+
+def test_validation_without_any_truth_gives_no_score(project, truth, drawn):
+    blank = np.zeros_like(drawn[0].labels)
+    with Project.create(project.path.parent / "b.alseg", project.classes) as other:
+        other.add_image("a", drawn[0].image, labels=drawn[0].labels)
+        other.add_image("v", drawn[1].image, split="validation", labels=blank)
+        assert learn(other).scores is None
+
+
+def test_a_system_of_deal_learns_where_the_network_errs(project, truth):
+    answer(project, ask(project, "2 images", "deal-ds", region_size=None), truth)
+    learn(project)
+    assert project.weights.read()[1]["difficulty"]
+    again = ask(project, "1 images", "deal-ds", region_size=None)
+    assert len(again.regions) == 1
+    assert 0 < again.regions[0].score < 1
+    score = project.read_map(again.images[0], "difficulty")
+    assert again.regions[0].score == pytest.approx(score.mean(), abs=1e-3)
+
+
+def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth):
+    answer(project, ask(project), truth)
+    learn(project)
+    with pytest.raises(BadValue, match="learn by the recipe 'difficulty'"):
+        ask(project, "1 images", "deal-ds", region_size=None)
+
+
+def test_labels_spread_for_learning_only(project, truth, monkeypatch):
+    noisy = SpreadSettings(colour=30.0)
+    monkeypatch.setattr(module, "SpreadSettings", lambda: noisy)
+    answer(project, ask(project, "20 regions"), truth)
+    images, sequence = project.labelled(), project.sequence
+    given = Examples(project, images, sequence)
+    handed_on = Examples(project, images, sequence, spread=True)
+    before = {image: project.read_labels(image) for image in images}
+    more = 0
+    for plain, wide in zip(given, handed_on, strict=True):
+        known = plain.targets != IGNORE
+        assert (wide.targets[known] == plain.targets[known]).all()
+        more += (wide.targets != IGNORE).sum() - known.sum()
+    assert more > 0
+    assert all((project.read_labels(i) == before[i]).all() for i in images)
+    learn(project, replace(TINY_TRAINING, spread=True))
+    assert all((project.read_labels(i) == before[i]).all() for i in images)
