@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from napari_alseg.systems import RECIPES
+
 from .errors import BadValue
 from .metrics import area_under_curve
 from .runs import Run, is_off, or_none, read_run, wanted
-from .settings import OF_COMPUTER, TERMS
+from .settings import OF_COMPUTER
 
 COSTS = ("pixels", "regions", "images", "clicks", "seconds")
 """What mIoU is held against."""
@@ -489,9 +491,11 @@ def _incomparable(groups: Sequence[Group]) -> Iterator[str]:
             f"the recipe of learning is {_told(values)}; a difference in mIoU may come "
             "from learning as well as from asking"
         )
-    terms = [name for group in groups for name in TERMS[group.run["recipe"]]]
+    terms = [name for group in groups for name in RECIPES[group.run["recipe"]].terms]
     for name in dict.fromkeys(terms):
-        taking = [group for group in groups if name in TERMS[group.run["recipe"]]]
+        taking = [
+            group for group in groups if name in RECIPES[group.run["recipe"]].terms
+        ]
         values = _by_value(taking, [each.run["terms"].get(name) for each in taking])
         if len(values) > 1:
             yield (

@@ -35,7 +35,6 @@ from .settings import (
     NetworkSettings,
     PredictionSettings,
     QuerySettings,
-    Recipe,
     RecipeSettings,
     SimulationSettings,
     TrainingSettings,
@@ -44,7 +43,6 @@ from .settings import (
 from .stages import Stage, refuse_too_many, selection_of, stages_of
 from .store import Project, paired
 
-OF_ANSWERS: tuple[Recipe, ...] = ("rectified", "live")
 """Recipes that begin with answers of the pool, and learn them as a whole."""
 NETWORK = ("network", "encoder", "pretrained")
 """What a run must have in common with the one that it begins after."""
@@ -252,7 +250,7 @@ def _refuse_incompatible_parts(
             "above zero, with the protocol added-images and only with it"
         )
     recipe = _recipe_of(simulation, training)
-    if training.source_free and (source is None or recipe != "adaptation"):
+    if training.source_free and (source is None or not systems.recipe(recipe).adapts):
         raise BadValue(
             "source_free leaves a source after the first network: give a source, and "
             f"take the recipe 'adaptation' instead of {recipe!r}"
@@ -263,7 +261,7 @@ def _refuse_incompatible_parts(
                 "a single training cannot begin after another run; take the schedule "
                 "rounds"
             )
-        if recipe in OF_ANSWERS:
+        if systems.recipe(recipe).needs_answers:
             raise BadValue(
                 f"the recipe {recipe!r} has no single training that could pause to "
                 "ask; take the schedule rounds, or another recipe"
@@ -284,18 +282,17 @@ def _refuse_unfit(run: Run) -> None:
     """Refuse a budget, answers or a recipe that do not go with what is asked."""
     asking, recipe = run["asking"], run["recipe"]
     budget = Budget.parse(run["budget"])
-    systems.refuse_unfit_budget(asking["partition"], budget)
     if run["protocol"] == "pool" and run["planned_rounds"]:
         budget.shares(run["planned_rounds"])
     if run["difficulty"]:
-        refuse_untaught_branch(recipe)
+        refuse_untaught_branch(systems.recipe(recipe))
     if run["answers"] == "dominant" and asking["partition"] == "image":
         raise BadValue(
             "answers 'dominant' would give a whole image a single class; take exact "
             "answers, or a partition with smaller regions"
         )
     needs = systems.acquisition(asking["acquisition"]).needs
-    if "difficulty" in needs and recipe != "difficulty":
+    if "difficulty" in needs and not systems.recipe(recipe).teaches_difficulty:
         raise BadValue(
             f"{run['system']} asks where the network thinks itself wrong, which the "
             f"recipe {recipe!r} does not teach it; take the recipe 'difficulty'"
@@ -315,7 +312,7 @@ def _refuse_ignored(project: Project, truth: Callable[[str], LabelMap]) -> None:
             )
 
 
-def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> Recipe:
+def _recipe_of(simulation: SimulationSettings, training: TrainingSettings) -> str:
     """Return how the run learns: as it says, else as its system has it."""
     return training.recipe or systems.system(simulation.system).recipe
 
@@ -330,16 +327,16 @@ def _described(given: _Given) -> Run:
     """
     simulation, network = given.simulation, given.network
     training, source = given.training, given.source
-    asking = systems.completed(
-        QuerySettings(simulation.system, **simulation.parameters())
+    asking = systems.resolve(
+        QuerySettings(simulation.system, simulation.budget, **simulation.parameters())
     )
     whole_pool = simulation.protocol == "pool"
-    full = asking.choice == "everything"
+    full = asking.choice.takes_all
     run = {
         "format": FORMAT,
         "finished": False,
         "system": simulation.system,
-        "published": bool(published.of(simulation.system, str(asking.partition))),
+        "published": bool(published.of(simulation.system, asking.partition.name)),
         "dataset": given.dataset.resolve().name,
         "source": source.resolve().name if source else "",
         "after": None,
@@ -358,7 +355,7 @@ def _described(given: _Given) -> Run:
         "weights": "",
         "difficulty": network.difficulty,
         "recipe": _recipe_of(simulation, training),
-        "asking": asking.parameters(),
+        "asking": asking.parts | dict(asking.values),
         "training": asdict(training),
         "classes": [],
         "pool": {},
@@ -564,14 +561,18 @@ def _stopped(project: Project, stage: Stage) -> bool:
     return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
 
 
-def _recipe_at(stage: Stage, run: Run) -> Recipe:
+def _recipe_at(stage: Stage, run: Run) -> str:
     """Return how a stage learns: as the run does, also before the first round.
 
     So RIPU's single training has all its terms throughout, and DEAL's first network
     has its branch. Only what begins with answers learns a source by its labels alone.
     """
-    recipe: Recipe = run["recipe"]
-    return "partial" if stage.kind == "source" and recipe in OF_ANSWERS else recipe
+    recipe: str = run["recipe"]
+    return (
+        "partial"
+        if stage.kind == "source" and systems.recipe(recipe).needs_answers
+        else recipe
+    )
 
 
 # --- results --------------------------------------------------------------------------

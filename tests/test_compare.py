@@ -12,14 +12,14 @@ from napari_alseg.errors import BadValue, NewerFormat
 from napari_alseg.metrics import area_under_curve
 from napari_alseg.runs import FORMAT, flat, percent, read_run, wanted
 from napari_alseg.settings import QuerySettings, TrainingSettings
-from napari_alseg.systems.resolve import completed
+from napari_alseg.systems import resolve
 
 CLASSES = ["sky", "pole"]
 
 
 def made(folder, system="entropy", seed=0, rounds=((0.01, 0.4), (0.1, 0.6)), **changes):
     """Write a run with these shares of pixels and mIoUs; return its folder."""
-    asking = completed(QuerySettings(system, **changes.pop("asking", {})))
+    asking = resolve(QuerySettings(system, **changes.pop("asking", {})))
     training = asdict(TrainingSettings()) | changes.pop("training", {})
     rows = [
         {

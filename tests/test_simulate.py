@@ -27,7 +27,7 @@ from napari_alseg.runs import FORMAT, differences, read_run
 from napari_alseg.settings import QuerySettings, RecipeSettings, SimulationSettings
 from napari_alseg.simulate import parse_seeds, simulate, simulate_seeds
 from napari_alseg.store import Project
-from napari_alseg.systems.resolve import completed
+from napari_alseg.systems import resolve
 from napari_alseg.training import job as learning
 
 TINY = {
@@ -225,7 +225,7 @@ def test_a_published_system_runs_from_end_to_end(
     assert 0 < first["pixels"] < second["pixels"]
     if budget.endswith("regions"):
         assert (first["regions"], second["regions"]) == (15, 31)
-    assert run["asking"] == completed(QuerySettings(system, **parameters)).parameters()
+    assert run["asking"] == resolve(QuerySettings(system, **parameters)).parameters()
     with Project.open(out / "project.alseg", "read") as project:
         revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
         assert second["pixels"] == revealed

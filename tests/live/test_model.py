@@ -451,6 +451,6 @@ def test_maps_that_live_left_are_not_taken_for_those_of_the_network(
     query = QuerySettings(system, "6 regions", **given)
     finish(query(answered, query, TINY_PREDICTION, live=TINY_LIVE))
     image = answered.images()[0]
-    values = systems.acquisition(name).values(systems.completed(query))
+    values = systems.acquisition(name).values(systems.resolve(query))
     assert answered.read_map(image, name) is not None
     assert not answered.has_fresh_map(image, name, values)

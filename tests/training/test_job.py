@@ -14,6 +14,7 @@ from conftest import (
 )
 from steps import answer, ask, learn
 
+from napari_alseg import segmentation
 from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
 from napari_alseg.segmentation import Adaptation, Partial, Run, predict
@@ -21,7 +22,7 @@ from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
 from napari_alseg.tasks.retrain import retrain
-from napari_alseg.training import job, single_stage
+from napari_alseg.training import job
 from napari_alseg.training.examples import Examples
 from napari_alseg.training.plan import Plan
 
@@ -269,12 +270,8 @@ def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
 
         return make
 
-    kinds = {"adaptation": Adaptation, "partial": Partial}
-    monkeypatch.setattr(
-        single_stage,
-        "OBJECTIVES",
-        {name: objective_of(kind) for name, kind in kinds.items()},
-    )
+    for kind in (Adaptation, Partial):
+        monkeypatch.setattr(segmentation, kind.__name__, objective_of(kind))
     learn(project, training)
     return seen["target"], seen["source"]
 
