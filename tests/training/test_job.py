@@ -21,6 +21,7 @@ from napari_alseg.segmentation import Adaptation, Partial, Run, predict
 from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
+from napari_alseg.systems import RECIPES
 from napari_alseg.tasks.retrain import retrain
 from napari_alseg.training import job
 from napari_alseg.training.examples import Examples
@@ -62,7 +63,7 @@ def equal(first: dict, second: dict) -> bool:
 
 
 @pytest.mark.parametrize(
-    "recipe", ["partial", "consistency", "difficulty", "adaptation"]
+    "recipe", [row.name for row in RECIPES.values() if row.objective]
 )
 def test_every_recipe_learns_predicts_and_asks_again(answered, recipe):
     report = learn(answered, replace(TINY_TRAINING, recipe=recipe))
