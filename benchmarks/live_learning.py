@@ -23,13 +23,13 @@ from systems import keep
 
 from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.cli import drive
-from napari_alseg.compare import compare
 from napari_alseg.metrics import confusion_matrix, scores
-from napari_alseg.page import write_pages
-from napari_alseg.runs import Run, read_run
+from napari_alseg.report.compare import compare
+from napari_alseg.report.page import write_pages
 from napari_alseg.segmentation import FEATURES, choose_pixels
 from napari_alseg.settings import SimulationSettings, TrainingSettings
-from napari_alseg.simulate import simulate
+from napari_alseg.simulation.run import Run, read_run
+from napari_alseg.simulation.simulate import simulate
 from napari_alseg.store import Project
 
 TERMINAL = Console()

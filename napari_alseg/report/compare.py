@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BadValue
-from .metrics import area_under_curve
-from .runs import Run, is_off, or_none, read_run, wanted
-from .settings import OF_COMPUTER, TERMS
+from napari_alseg.errors import BadValue
+from napari_alseg.metrics import area_under_curve
+from napari_alseg.settings import OF_COMPUTER, TERMS
+from napari_alseg.simulation.run import Run, is_off, or_none, read_run, wanted
 
 COSTS = ("pixels", "regions", "images", "clicks", "seconds")
 """What mIoU is held against."""

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from skimage.transform import resize
 
-from .arrays import LabelMap, Progress, Task
-from .errors import BadValue
-from .store import (
+from napari_alseg.arrays import LabelMap, Progress, Task
+from napari_alseg.errors import BadValue
+from napari_alseg.store import (
     ClassTable,
     Picture,
     Project,

@@ -10,12 +10,12 @@ from html import escape
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from . import published
-from .compare import COSTS, Comparison, Group, Spread
-from .figure import Series, curves
-from .published import Published
-from .runs import or_none, percent, wanted
-from .store import writing
+from napari_alseg.report import published
+from napari_alseg.report.compare import COSTS, Comparison, Group, Spread
+from napari_alseg.report.figure import Series, curves
+from napari_alseg.report.published import Published
+from napari_alseg.simulation.run import or_none, percent, wanted
+from napari_alseg.store import writing
 
 AXES = {
     "pixels": "asked pixels (% of the pool)",

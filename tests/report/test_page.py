@@ -6,13 +6,13 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from test_compare import full, made
+from runs_by_hand import full, made
 
-from napari_alseg import published
-from napari_alseg.compare import COSTS, compare
 from napari_alseg.errors import CannotWrite
-from napari_alseg.figure import DARK, LIGHT, Axis, Series, axis_of, curves
-from napari_alseg.page import _plain, blocks, html, markdown, write_pages
+from napari_alseg.report import published
+from napari_alseg.report.compare import COSTS, compare
+from napari_alseg.report.figure import DARK, LIGHT, Axis, Series, axis_of, curves
+from napari_alseg.report.page import _plain, blocks, html, markdown, write_pages
 
 SPACE = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script> & |_*'

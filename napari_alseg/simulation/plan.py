@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from .arrays import Selection
-from .budget import Budget
-from .errors import BadValue
-from .runs import Run
-from .settings import QuerySettings, SimulationSettings
-from .store import Project
+from napari_alseg.arrays import Selection
+from napari_alseg.budget import Budget
+from napari_alseg.errors import BadValue
+from napari_alseg.settings import QuerySettings, SimulationSettings
+from napari_alseg.simulation.run import Run
+from napari_alseg.store import Project
 
 FIRST_QUERY, LAST_QUERY = 0.25, 0.45
 """Parts of a single training after which its rounds ask: 10,000 and 18,000 of 40,000

@@ -1,77 +1,16 @@
 import json
 import re
-from dataclasses import asdict
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from runs_by_hand import full, made
 
-from napari_alseg.compare import Spread, compare, find_runs, spread
 from napari_alseg.errors import BadValue, NewerFormat
 from napari_alseg.metrics import area_under_curve
-from napari_alseg.runs import FORMAT, flat, percent, read_run, wanted
-from napari_alseg.settings import QuerySettings, TrainingSettings
-from napari_alseg.systems.resolve import completed
-
-CLASSES = ["sky", "pole"]
-
-
-def made(folder, system="entropy", seed=0, rounds=((0.01, 0.4), (0.1, 0.6)), **changes):
-    """Write a run with these shares of pixels and mIoUs; return its folder."""
-    asking = completed(QuerySettings(system, **changes.pop("asking", {})))
-    training = asdict(TrainingSettings()) | changes.pop("training", {})
-    rows = [
-        {
-            "round": number,
-            "stage": "asked",
-            "part": [0.0, 1.0],
-            "pixels": round(share * 10_000),
-            "fraction": share,
-            "regions": 10 * number,
-            "images": number,
-            "clicks": 20 * number,
-            "miou": miou,
-            "iou": {"sky": 2 * miou - 0.1, "pole": 0.1},
-            "seconds": {"score": 1.0, "choose": 2.0, "train": 3.0},
-        }
-        for number, (share, miou) in enumerate(rounds, 1)
-    ]
-    run = {
-        "format": FORMAT,
-        "finished": True,
-        "system": system,
-        "published": False,
-        "dataset": "streets",
-        "source": "",
-        "after": None,
-        "seed": seed,
-        "budget": "5%",
-        "planned_rounds": len(rows),
-        "size": "180x240",
-        "answers": "exact",
-        "network": "unet",
-        "encoder": "resnet18",
-        "pretrained": "imagenet",
-        "weights": "imagenet",
-        "difficulty": False,
-        "recipe": "partial",
-        "asking": asking.parameters(),
-        "training": training,
-        "terms": {},
-        "classes": CLASSES,
-        "pool": {"images": 10, "pixels": 10_000},
-        "device": "cpu",
-        "rounds": rows,
-        "versions": {"torch": "2"},
-    } | changes
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text(json.dumps(run))
-    return folder
-
-
-def full(folder, miou=0.8, **changes):
-    return made(folder, "full", rounds=((1.0, miou),), **changes)
+from napari_alseg.report.compare import Spread, compare, find_runs, spread
+from napari_alseg.simulation.run import flat, percent, read_run, wanted
 
 
 def by_name(comparison):

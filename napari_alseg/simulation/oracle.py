@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import settings
-from .arrays import LabelMap, Mask, Region, Selection
-from .metrics import clicks
-from .store import Project
+from napari_alseg import settings
+from napari_alseg.arrays import LabelMap, Mask, Region, Selection
+from napari_alseg.metrics import clicks
+from napari_alseg.store import Project
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
-from napari_alseg import simulate as simulation_module
 from napari_alseg.arrays import finish
-from napari_alseg.dataset import fingerprints, parse_size, resized
 from napari_alseg.errors import (
     AlsegError,
     BadClasses,
@@ -22,10 +20,12 @@ from napari_alseg.errors import (
     MaskMismatch,
     UnknownName,
 )
-from napari_alseg.oracle import Oracle, clicks
-from napari_alseg.runs import FORMAT, differences, read_run
 from napari_alseg.settings import QuerySettings, RecipeSettings, SimulationSettings
-from napari_alseg.simulate import parse_seeds, simulate, simulate_seeds
+from napari_alseg.simulation import simulate as simulation_module
+from napari_alseg.simulation.dataset import fingerprints, parse_size, resized
+from napari_alseg.simulation.oracle import Oracle, clicks
+from napari_alseg.simulation.run import FORMAT, differences, read_run
+from napari_alseg.simulation.simulate import parse_seeds, simulate, simulate_seeds
 from napari_alseg.store import Project
 from napari_alseg.systems.resolve import completed
 from napari_alseg.training import job as learning
@@ -84,7 +84,6 @@ def test_a_run_is_written_as_promised(dataset, tmp_path):
             "rounds", "versions"} <= set(run)  # fmt: skip
     assert run["format"] == FORMAT
     assert run["finished"] is True
-    assert run["published"] is False
     assert run["training"]["epochs"] == 2
     assert run["pool"] == {"images": 4, "pixels": 4 * 48 * 64}
     assert [row["round"] for row in run["rounds"]] == [1, 2]

@@ -16,21 +16,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from napari_alseg import __version__, published, segmentation, systems
+from napari_alseg import __version__, segmentation, systems
+from napari_alseg.arrays import LabelMap, Selection, Task
+from napari_alseg.budget import Budget
+from napari_alseg.errors import AlsegError, BadValue, Busy
+from napari_alseg.metrics import Scores
 from napari_alseg.selection.maps import trained_network
-from napari_alseg.tasks.query import query
-from napari_alseg.tasks.retrain import retrain
-from napari_alseg.training.cisc_r import never_paired
-from napari_alseg.training.job import measure_scores, refuse_untaught_branch
-
-from .arrays import LabelMap, Selection, Task
-from .budget import Budget
-from .dataset import create_simulation, fingerprints, parse_size, truth_of
-from .errors import AlsegError, BadValue, Busy
-from .metrics import Scores
-from .oracle import Answers, Oracle
-from .runs import FORMAT, Run, differences, read_run, write_run
-from .settings import (
+from napari_alseg.settings import (
     LiveSettings,
     NetworkSettings,
     PredictionSettings,
@@ -41,8 +33,20 @@ from .settings import (
     TrainingSettings,
     check,
 )
-from .stages import Stage, refuse_too_many, selection_of, stages_of
-from .store import Project, paired
+from napari_alseg.simulation.dataset import (
+    create_simulation,
+    fingerprints,
+    parse_size,
+    truth_of,
+)
+from napari_alseg.simulation.oracle import Answers, Oracle
+from napari_alseg.simulation.plan import Stage, refuse_too_many, selection_of, stages_of
+from napari_alseg.simulation.run import FORMAT, Run, differences, read_run, write_run
+from napari_alseg.store import Project, paired
+from napari_alseg.tasks.query import query
+from napari_alseg.tasks.retrain import retrain
+from napari_alseg.training.cisc_r import never_paired
+from napari_alseg.training.job import measure_scores, refuse_untaught_branch
 
 OF_ANSWERS: tuple[Recipe, ...] = ("rectified", "live")
 """Recipes that begin with answers of the pool, and learn them as a whole."""
@@ -339,7 +343,6 @@ def _described(given: _Given) -> Run:
         "format": FORMAT,
         "finished": False,
         "system": simulation.system,
-        "published": bool(published.of(simulation.system, str(asking.partition))),
         "dataset": given.dataset.resolve().name,
         "source": source.resolve().name if source else "",
         "after": None,

@@ -3,7 +3,7 @@ import pytest
 from steps import ask
 
 from napari_alseg.arrays import Bounds, Region, Selection
-from napari_alseg.oracle import Oracle, clicks, dominant
+from napari_alseg.simulation.oracle import Oracle, clicks, dominant
 
 CORNERS = np.array([[1, 2, 2], [1, 1, 0], [2, 0, 1], [0, 0, 1]], np.uint8)
 

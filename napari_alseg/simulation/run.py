@@ -12,20 +12,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from .errors import BadValue, NewerFormat
-from .store import writing
+from napari_alseg.errors import BadValue, NewerFormat
+from napari_alseg.store import writing
 
-FORMAT = 2
-FOUND = (
-    "finished",
-    "weights",
-    "published",
-    "classes",
-    "pool",
-    "device",
-    "rounds",
-    "versions",
-)
+FORMAT = 3
+FOUND = ("finished", "weights", "classes", "pool", "device", "rounds", "versions")
 """Entries that say what was found; all others say what was wanted."""
 
 NEEDED = ("system", "dataset", "seed", "asking", "training", *FOUND)
@@ -55,7 +46,7 @@ def read_run(folder: Path) -> Run:
         raise BadValue(f"{file} is damaged ({error}); simulate again") from error
     if not isinstance(run, dict) or not isinstance(run.get("format"), int):
         raise BadValue(
-            f"{file} is no run, or one of a version before format {FORMAT}; {wanted}"
+            f"{file} is no run, or one of a version before format 2; {wanted}"
         )
     if run["format"] > FORMAT:
         raise NewerFormat(
@@ -65,6 +56,7 @@ def read_run(folder: Path) -> Run:
     missing = [name for name in NEEDED if name not in run]
     if missing:
         raise BadValue(f"{file} lacks {', '.join(missing)}; simulate again")
+    run.pop("published", None)  # of format 2
     return run
 
 

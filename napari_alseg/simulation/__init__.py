@@ -1,0 +1,1 @@
+"""Rounds on a data set with known masks, answered by an oracle."""
