@@ -252,7 +252,7 @@ def main() -> None:
         done = [
             each.parent
             for each in sorted(folder.glob("*/seed-*/run.json"))
-            if read_run(each.parent)["finished"]
+            if read_run(each.parent).finished
         ]
         if group == "images":
             found = [

@@ -329,8 +329,8 @@ def simulate(
         Go on with what is in OUT, as if it had never been stopped; begin where
         nothing is there.
     """
-    from napari_alseg.simulation.run import table
     from napari_alseg.simulation.simulate import parse_seeds, simulate, simulate_seeds
+    from napari_alseg.simulation.summary import table
 
     given: dict[str, Any] = {
         "network": network,

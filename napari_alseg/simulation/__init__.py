@@ -1,1 +1,1 @@
-"""Rounds on a data set with known masks, answered by an oracle."""
+"""Rounds that an oracle answers from known masks."""

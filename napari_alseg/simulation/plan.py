@@ -1,12 +1,11 @@
-"""What a simulation does one after the other, planned from its settings alone.
+"""What a simulation does one after the other.
 
-The plan is the same before and after a run was cut off: it depends on the settings, the
+The plan is the same before and after a run was cut off. It depends on the settings, the
 seed and the images, and not on how far the run has come.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from napari_alseg.arrays import Selection
 from napari_alseg.budget import Budget
 from napari_alseg.errors import BadValue
 from napari_alseg.settings import QuerySettings, SimulationSettings
-from napari_alseg.simulation.run import Run
+from napari_alseg.simulation.run import RunSettings, StageKind
 from napari_alseg.store import Project
 
 FIRST_QUERY, LAST_QUERY = 0.25, 0.45
@@ -23,10 +22,10 @@ steps in RIPU."""
 
 
 @dataclass(frozen=True)
-class Stage:
+class SimulationStage:
     """One step of a run, from asking to measuring."""
 
-    kind: Literal["source", "initial", "asked"]
+    kind: StageKind
     round: int
     """Of the project; 0 asks nothing and learns from the source alone."""
     query: QuerySettings | None = None
@@ -37,8 +36,8 @@ class Stage:
 
 
 def stages_of(
-    project: Project, simulation: SimulationSettings, run: Run
-) -> list[Stage]:
+    project: Project, simulation: SimulationSettings, settings: RunSettings
+) -> list[SimulationStage]:
     """Return all stages of a run, those that are done included.
 
     Raises
@@ -46,14 +45,19 @@ def stages_of(
     BadValue
         If they need more images than there are, or there are none.
     """
-    stages = list(_whole_trainings(project, simulation, run))
+    stages = list(_whole_trainings(project, simulation, settings))
     if not stages:
         raise BadValue(
             "a run without rounds learns nothing, unless it has a source or initial "
             "images; give at least one round"
         )
-    if simulation.schedule == "rounds":
+    if settings.schedule == "rounds":
         return stages
+    return _parts_of_one_training(stages)
+
+
+def _parts_of_one_training(stages: list[SimulationStage]) -> list[SimulationStage]:
+    """Return the stages, each with its part of a single training."""
     count = sum(stage.kind == "asked" for stage in stages)
     if count == 0:
         return stages
@@ -64,45 +68,68 @@ def stages_of(
 
 
 def _whole_trainings(
-    project: Project, simulation: SimulationSettings, run: Run
-) -> Iterator[Stage]:
+    project: Project, simulation: SimulationSettings, settings: RunSettings
+) -> Iterator[SimulationStage]:
     """Yield the stages, each with a training of its own."""
-    first = run["after"]["round"] if run["after"] else 0
-    number, initial = first, simulation.initial_images
-    alone = not initial or run["training"]["source_free"]
-    if run["source"] and alone and not run["after"]:
-        yield Stage("source", 0)
-    waiting = _drawn(project, simulation.seed, first)
-    rounds, added = run["planned_rounds"], simulation.added_images
-    refuse_too_many(run, len(waiting))
+    after, initial = settings.after, settings.initial_images
+    number = after.round if after else 0
+    alone = not initial or settings.leaves_source
+    if settings.source and alone and not after:
+        yield SimulationStage("source", 0)
+    waiting = _drawn(project, settings.seed, number)
+    refuse_too_many(settings, len(waiting))
     if initial:
         number += 1
-        whole = QuerySettings(
-            simulation.system,
-            "100%",
-            simulation.seed,
-            partition="image",
-            acquisition="random",
-            choice="everything",
+        yield SimulationStage(
+            "initial", number, _in_full(settings), tuple(waiting[:initial])
         )
-        yield Stage("initial", number, whole, tuple(waiting[:initial]))
-    if not rounds:
-        return
-    budget = Budget.parse(run["budget"])
-    shares = [budget] * rounds if added else budget.shares(rounds)
-    for done, share in enumerate(shares):
+    for done, share in enumerate(_shares(settings)):
         query = QuerySettings(
-            simulation.system,
-            str(share),
-            simulation.seed,
-            **simulation.parameters(),
+            settings.system, str(share), settings.seed, **simulation.parameters()
         )
-        begin = initial + done * added
-        joining = tuple(waiting[begin : begin + added]) if added else None
-        yield Stage("asked", number + 1 + done, query, joining)
+        joining = _joining(settings, waiting, done)
+        yield SimulationStage("asked", number + 1 + done, query, joining)
 
 
-def refuse_too_many(run: Run, there: int) -> None:
+def _in_full(settings: RunSettings) -> QuerySettings:
+    """Return what asks whole images."""
+    return QuerySettings(
+        settings.system,
+        "100%",
+        settings.seed,
+        partition="image",
+        acquisition="random",
+        choice="everything",
+    )
+
+
+def _shares(settings: RunSettings) -> Sequence[Budget]:
+    """Return the budget of each round.
+
+    Of images that join, each round has the whole budget.
+    """
+    if not settings.planned_rounds:
+        return ()
+    budget = Budget.parse(settings.budget)
+    if settings.added_images:
+        return [budget] * settings.planned_rounds
+    return budget.shares(settings.planned_rounds)
+
+
+def _joining(
+    settings: RunSettings, waiting: Sequence[str], done: int
+) -> tuple[str, ...] | None:
+    """Return the images that join after so many rounds.
+
+    None asks of the whole pool.
+    """
+    if not settings.added_images:
+        return None
+    begin = settings.initial_images + done * settings.added_images
+    return tuple(waiting[begin : begin + settings.added_images])
+
+
+def refuse_too_many(settings: RunSettings, there: int) -> None:
     """Refuse a run that needs more images than there are.
 
     Raises
@@ -110,9 +137,8 @@ def refuse_too_many(run: Run, there: int) -> None:
     BadValue
         Saying how many it needs.
     """
-    initial, added, rounds = (
-        run[name] for name in ("initial_images", "added_images", "planned_rounds")
-    )
+    initial, added = settings.initial_images, settings.added_images
+    rounds = settings.planned_rounds
     if initial + rounds * added > there:
         raise BadValue(
             f"{initial} initial images and {rounds} rounds with {added} more each are "
@@ -121,19 +147,19 @@ def refuse_too_many(run: Run, there: int) -> None:
 
 
 def _drawn(project: Project, seed: int, first: int) -> list[str]:
-    """Return the pool in a random order, without what the first rounds asked of."""
+    """Return the images not asked of yet, in random order."""
     taken = {
         image
         for number in project.rounds
         if number <= first
-        for image in selection_of(project, number).images
+        for image in asked_selection(project, number).images
     }
     pool = project.images()
     order = np.random.default_rng(seed).permutation(len(pool))
     return [pool[place] for place in order if pool[place] not in taken]
 
 
-def selection_of(project: Project, number: int) -> Selection:
+def asked_selection(project: Project, number: int) -> Selection:
     """Return what a round that was asked asked."""
     selection = project.selection(number)
     assert selection is not None
