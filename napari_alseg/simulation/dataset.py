@@ -111,8 +111,8 @@ def splits(dataset: Path) -> dict[str, Split]:
 def fingerprints(dataset: Path, source: Path | None = None) -> Files:
     """Return what tells data from others of the same name.
 
-    It is made of what the classes are and of the names and sizes of the images and
-    masks that a simulation reads, which takes no time.
+    It is made of the classes, and of the names and sizes of the files that a simulation
+    reads. So it takes no time.
 
     Parameters
     ----------

@@ -2,8 +2,8 @@
 
 **What a click is.** An answer with one class for the whole region is one click, and so
 is a skip. Exact pixels are one click for every connected piece of one class in the
-region (pixels that touch at a side or a corner belong together), at least one a region:
-a person who is given perfect outlines would click into each piece. No outline is drawn,
+region, at least one a region. Pixels that touch at a side or a corner are connected. A
+person who is given perfect outlines would click into each piece. No outline is drawn,
 so no corner of a polygon is counted.
 """
 

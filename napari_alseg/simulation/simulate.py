@@ -4,8 +4,8 @@ A run is cut into stages: perhaps one that learns from another domain alone, per
 whose images are labelled in full, then the rounds. A stage asks, answers, learns and
 measures. What each step leaves in the project is durable. Every step depends only on
 the seed, the round and what is there. So a run that was ended at any moment resumes at
-the first step that is missing, and comes to the same result on the CPU. Only a limit in
-minutes makes the result depend on how long it took.
+its first missing step. On the CPU it comes to the same result. Only a limit in minutes
+makes the result depend on how long it took.
 """
 
 import shutil
