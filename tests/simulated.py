@@ -6,9 +6,7 @@ from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.arrays import finish
 from napari_alseg.settings import SimulationSettings
-from napari_alseg.simulation.run import (
-    Seconds,
-)
+from napari_alseg.simulation.run import Seconds
 from napari_alseg.simulation.simulate import simulate
 from napari_alseg.store import Project
 

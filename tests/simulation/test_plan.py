@@ -8,9 +8,7 @@ from conftest import TINY_NETWORK, TINY_TRAINING
 from simulated import Killed, begin, results, simulated
 
 from napari_alseg.arrays import finish
-from napari_alseg.errors import (
-    BadValue,
-)
+from napari_alseg.errors import BadValue
 from napari_alseg.settings import SimulationSettings
 from napari_alseg.simulation.simulate import simulate
 from napari_alseg.store import Project

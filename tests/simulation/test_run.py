@@ -2,14 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from runs_by_hand import made
 from simulated import Killed, simulated
 
-from napari_alseg.errors import (
-    BadValue,
-)
+from napari_alseg.errors import BadValue
 from napari_alseg.simulation.run import (
     FORMAT,
     Beginning,
@@ -20,6 +19,7 @@ from napari_alseg.simulation.run import (
     write_run,
 )
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 AFTER = {"system": "random", "seed": 0, "round": 2}
 FILES = {"dataset": "1f", "source": ""}
 
@@ -42,6 +42,18 @@ def test_a_run_of_format_2_is_read(tmp_path):
     now = read_run(made(tmp_path / "now"))
     old = read_run(made(tmp_path / "old", format=2, published=True))
     assert old == now
+
+
+def test_nothing_of_the_runs_of_the_results_is_lost():
+    files = list(RESULTS.rglob("run.json"))
+    assert files
+    for file in files:
+        written = json.loads(file.read_text())
+        kept = json.loads(json.dumps(read_run(file.parent).to_json()))
+        known = {name: each for name, each in kept.items() if name in written}
+        assert known | {"format": written["format"]} == {
+            name: each for name, each in written.items() if name != "published"
+        }
 
 
 def test_a_run_that_lacks_a_setting_or_result_is_refused(tmp_path):
