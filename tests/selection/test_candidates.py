@@ -14,12 +14,12 @@ from napari_alseg import segmentation, systems
 from napari_alseg.arrays import finish
 from napari_alseg.budget import Budget
 from napari_alseg.errors import BadValue, NothingToAsk
-from napari_alseg.oracle import Oracle
 from napari_alseg.segmentation import Network
 from napari_alseg.selection import choose
 from napari_alseg.selection.candidates import KNOWN_SHARE, Candidates
 from napari_alseg.selection.windows import survey_windows
 from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
+from napari_alseg.simulation.oracle import Oracle
 from napari_alseg.store import Project
 from napari_alseg.tasks.look import look
 from napari_alseg.tasks.query import query
