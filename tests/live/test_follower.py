@@ -159,14 +159,14 @@ def test_an_answer_changes_the_maps(answered):
 
 def test_nothing_is_drawn_again_that_is_drawn(answered, monkeypatch):
     drawn = []
-    monkeypatch.setattr(module, "keep_map", lambda *of, **_: drawn.append(of[1]))
+    monkeypatch.setattr(module, "draw_maps", lambda *of, **_: drawn.append(of[2]))
     keeper = follower(answered)
     for number in (1, 2):
         list(keeper.at_once(request(number)))
     assert drawn == ["scene-00"]
     list(keeper.at_once(request(3, "scene-01")))
     list(keeper.at_once(request(4, maps=("entropy", "margin"))))
-    assert drawn == ["scene-00", "scene-01", "scene-00", "scene-00"]
+    assert drawn == ["scene-00", "scene-01", "scene-00"]
 
 
 def test_other_parameters_of_a_map_draw_it_again(answered):

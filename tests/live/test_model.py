@@ -448,9 +448,9 @@ def test_maps_that_live_left_are_not_taken_for_those_of_the_network(
     answered, system, name
 ):
     given = {} if system == "ripu-ra" else TINY_REGIONS
-    query = QuerySettings(system, "6 regions", **given)
-    finish(query(answered, query, TINY_PREDICTION, live=TINY_LIVE))
+    settings = QuerySettings(system, "6 regions", **given)
+    finish(query(answered, settings, TINY_PREDICTION, live=TINY_LIVE))
     image = answered.images()[0]
-    values = systems.acquisition(name).values(systems.resolve(query))
+    values = systems.acquisition(name).values(systems.resolve(settings))
     assert answered.read_map(image, name) is not None
     assert not answered.has_fresh_map(image, name, values)

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from torch import nn
 
 from napari_alseg import segmentation, systems
 from napari_alseg.arrays import finish
-from napari_alseg.budget import Budget
 from napari_alseg.errors import BadValue, NothingToAsk
+from napari_alseg.regions.tables import SHORTLIST
 from napari_alseg.segmentation import Network
 from napari_alseg.selection import choose
 from napari_alseg.selection.candidates import KNOWN_SHARE, Candidates
@@ -65,7 +64,7 @@ def learnt(project, truth, monkeypatch):
 
 def ask(project, system, budget=None, prediction=TINY_PREDICTION, **parameters):
     budget = budget or BUDGETS.get(system, "8 regions")
-    settings = systems.resolve(QuerySettings(system, budget, **parameters))
+    settings = systems.resolve(QuerySettings(system, budget, **parameters)).settings
     if settings.partition == "superpixels" and "region_size" not in parameters:
         settings = replace(settings, **TINY_REGIONS)
     return finish(query(project, settings, prediction))
@@ -161,12 +160,12 @@ def test_only_what_is_declared_is_computed(learnt, system, monkeypatch):
     monkeypatch.setattr(segmentation, "predict", spy)
     ask(learnt, system)
     query = systems.resolve(QuerySettings(system))
-    terms = systems.acquisition(query.acquisition).terms
-    declared = set(systems.needs(query)).union(
+    terms = query.acquisition.terms
+    declared = set(query.needs).union(
         *(systems.acquisition(term).needs for term in terms)
     )
     assert all(needs == declared for needs in wanted)
-    share = query.pool_share or 1
+    share = query.values.get("pool_share", 1)
     assert len(wanted) == (len(learnt.images()) * share if declared else 0)
 
 
@@ -280,7 +279,7 @@ def test_a_score_and_diversity_together_stay_on_the_shortlist(learnt):
     ranking = learnt.read_ranking(2)
     for region in asked.regions:
         rank, _ = ranking.rank(ranking.row(region.image, region.region))
-        assert rank <= 4 * choose.SHORTLIST
+        assert rank <= 4 * SHORTLIST
 
 
 def test_a_share_of_the_pool_is_drawn_anew_each_round(learnt):
@@ -339,7 +338,7 @@ def test_a_round_remembers_how_it_was_asked(learnt):
     ask(learnt, "ripu-ra", radius=4)
     asked = learnt.metrics(2)["query"]
     assert asked["radius"] == 4 and asked["partition"] == "windows"
-    assert systems.resolve(QuerySettings("ripu-ra", **asked)).parameters() == asked
+    assert systems.resolve(QuerySettings(**asked)).record() == asked
 
 
 # --- looking --------------------------------------------------------------------------
@@ -359,7 +358,7 @@ def test_all_maps_of_an_image_come_from_one_prediction(learnt, monkeypatch):
 
 def test_a_map_follows_the_parameters_of_the_query(learnt):
     image = learnt.images()[0]
-    query = systems.resolve(QuerySettings("ripu-ra", radius=5))
+    query = QuerySettings("ripu-ra", radius=5)
     learnt.weights.commit(1, {"a": np.zeros(1, np.float32)}, {})
     finish(look(learnt, image, ["ripu"], query, TINY_PREDICTION))
     assert learnt.has_fresh_map(image, "ripu", {"radius": 5})
@@ -401,6 +400,7 @@ def test_a_core_set_of_images_compares_images():
         image=np.array([0, 0, 1, 1, 2, 2, 3], np.int32),
         region=np.arange(1, rows + 1, dtype=np.int32),
         pixels=np.ones(rows, int),
+        bounds=np.zeros((rows, 4), int),
         centre=np.zeros((rows, 2), int),
         open=np.arange(rows) < 6,
         score=np.zeros(rows),
@@ -409,12 +409,8 @@ def test_a_core_set_of_images_compares_images():
         features=features,
     )
     for count, images in ((1, {0}), (2, {0, 2})):
-        asked = SimpleNamespace(
-            settings=QuerySettings("coreset", choice="diverse"),
-            budget=Budget(count, "images"),
-            acquisition=systems.acquisition("core-set"),
-            spread=False,
-        )
+        query = systems.resolve(QuerySettings("coreset", f"{count} images"))
+        asked = choose.Asking(1, tuple("abcd"), rows, query, np.random.default_rng(0))
         picked = choose._choose_images(
             asked, candidates.of(candidates.open), candidates.of(~candidates.open)
         )

@@ -33,6 +33,7 @@ from napari_alseg.simulation.run import (
 )
 from napari_alseg.simulation.simulate import parse_seeds, simulate_seeds
 from napari_alseg.store import Project
+from napari_alseg.systems import resolve
 
 
 def test_a_run_is_written_as_promised(dataset, tmp_path):

@@ -96,14 +96,14 @@ def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path)
 
 
 def test_a_project_remembers_how_it_was_asked(dock, labelling):
-    asked = resolve(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    asked = resolve(QuerySettings("entropy", "6 regions", **TINY_REGIONS)).settings
     assert dock.round_panel.value() == asked
 
 
 def test_ask_and_learn_hand_the_settings_to_the_worker(
     dock, worker, labelling, ask, learn
 ):
-    wanted = resolve(QuerySettings("ripu-ra", "7 regions", radius=3))
+    wanted = resolve(QuerySettings("ripu-ra", "7 regions", radius=3)).settings
     dock.round_panel.set_value(wanted)
     ask()
     task, arguments = worker.asked[-1]

@@ -366,7 +366,7 @@ def test_the_settings_of_the_round_are_shown_again(dock, project_path):
     with Project.open(project_path) as project:
         ask(project, "3 regions", "ripu-ra", region_size=None, radius=4)
     dock.open_project(project_path)
-    wanted = resolve(QuerySettings("ripu-ra", "3 regions", radius=4))
+    wanted = resolve(QuerySettings("ripu-ra", "3 regions", radius=4)).settings
     assert dock.round_panel.value() == wanted
 
 
