@@ -187,10 +187,8 @@ def unreliability(
     example: Example,
     anchors: Anchors,
     settings: PredictionSettings,
-    *,
-    mimic: bool = False,
 ) -> float:
-    """How badly the pseudo labels of an image suit its features; R(x), 0 or more.
+    """How badly the pseudo labels suit the features; R(x), 0 or more.
 
     The mean of `class_losses` over the classes that the image shows, infinite if
     nothing can be compared. The authors take the sum, by which an image with many
@@ -203,14 +201,10 @@ def unreliability(
         With pseudo labels as targets.
     anchors : Anchors
     settings : PredictionSettings
-    mimic : bool
-        Take the sum.
     """
     losses = class_losses(network, example, anchors, settings)
     found = losses[np.isfinite(losses)]
-    if not len(found):
-        return inf
-    return float(found.sum() if mimic else found.mean())
+    return float(found.mean()) if len(found) else inf
 
 
 def reliable_half(scores: Sequence[float]) -> list[int]:

@@ -11,7 +11,7 @@ from napari_alseg.arrays import IGNORE
 from napari_alseg.errors import BadValue
 from napari_alseg.segmentation import refine, spread
 
-module = importlib.import_module("napari_alseg.segmentation.crf")
+module = importlib.import_module("napari_alseg.segmentation.prediction.crf")
 
 USUAL = {"iterations": 5, "radius": 4, "colour": 9.0, "weight": 5.0}
 TRAVEL = {"iterations": 20, "radius": 4, "colour": 9.0, "weight": 10.0}
