@@ -14,7 +14,7 @@ from conftest import (
 )
 from steps import answer, ask, learn
 
-from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
+from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
 from napari_alseg.segmentation import Adaptation, Partial, Run, predict
 from napari_alseg.selection.maps import trained_network
@@ -22,7 +22,6 @@ from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
 from napari_alseg.tasks.retrain import retrain
 from napari_alseg.training import job, single_stage
-from napari_alseg.training.examples import Examples
 from napari_alseg.training.plan import Plan
 
 
@@ -317,12 +316,6 @@ def test_balance_changes_what_is_learnt(answered):
     plain = weights(answered)
     learn(answered, replace(TINY_TRAINING, class_balance=1.0))
     assert not equal(plain, weights(answered))
-
-
-def test_examples_ignore_what_has_no_label(answered):
-    images = answered.labelled()
-    examples = Examples(answered, images, answered.sequence)
-    assert all((examples[i].targets == IGNORE).any() for i in range(len(images)))
 
 
 def test_a_warm_training_done_once_more_starts_where_it_did(answered, truth):

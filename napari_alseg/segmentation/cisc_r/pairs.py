@@ -30,7 +30,6 @@ from napari_alseg.segmentation.fitting.batches import (
     draws,
     generator_of,
     plan,
-    threads,
     to_device,
 )
 from napari_alseg.settings import TrainingSettings
@@ -267,29 +266,46 @@ def pair_batches(
     shape = tuple(max(sides) for sides in zip(*some, strict=True))
     waiting: deque[list[_Pair]] = deque()
 
-    def jobs() -> Iterator[list[Callable[[], _Cut]]]:
+    def calls() -> Iterator[Callable[[], _Cut]]:
         for pairs in _pairs(pairing, settings, seed, start):
             waiting.append(pairs)
-            yield [partial(_cut, pairing, each, shape, settings) for each in pairs]
+            for each in pairs:
+                yield partial(_cut, pairing, each, shape, settings)
 
-    with closing(ahead(jobs(), threads(settings))) as ready:
+    with closing(ahead(calls(), settings)) as ready:
         for cuts in ready:
-            pairs = waiting.popleft()
-            colours = torch.tensor([each.draw[-3:] for each in pairs])
-            others = torch.tensor([each.partner_draw[-3:] for each in pairs])
-            factors = weak_factors(colours, settings.jitter)
-            if strong:
-                chances = torch.tensor([(each.changed, each.grey) for each in pairs])
-                factors = strong_factors(colours, chances, settings.jitter)
-            yield PairBatch(
-                *to_device([each.first for each in cuts], device),
-                *to_device([each.second for each in cuts], device),
-                torch.tensor([each.shared for each in cuts], dtype=torch.uint8).to(
-                    device
-                ),
-                factors.to(device),
-                weak_factors(others, settings.jitter).to(device),
-            )
+            factors = _factors(waiting.popleft(), settings.jitter, strong)
+            yield _collated(cuts, *factors, device)
+
+
+def _factors(
+    pairs: Sequence[_Pair], jitter: float, strong: bool
+) -> tuple[Tensor, Tensor]:
+    """Factors of the first and of the second crops; (B, 3) each."""
+    colours = torch.tensor([each.draw[-3:] for each in pairs])  # (B, 3)
+    others = torch.tensor([each.partner_draw[-3:] for each in pairs])
+    factors = weak_factors(colours, jitter)
+    if strong:
+        chances = torch.tensor([(each.changed, each.grey) for each in pairs])
+        factors = strong_factors(colours, chances, jitter)
+    return factors, weak_factors(others, jitter)
+
+
+def _collated(
+    cuts: Sequence[_Cut],
+    factors: Tensor,
+    partner_factors: Tensor,
+    device: torch.device,
+) -> PairBatch:
+    """Put pairs on the device as one batch."""
+    shared = torch.tensor([each.shared for each in cuts], dtype=torch.uint8)
+    return PairBatch(
+        *to_device([each.first for each in cuts], device),
+        *to_device([each.second for each in cuts], device),
+        shared.to(device),
+        factors.to(device),
+        partner_factors.to(device),
+    )
 
 
 def weak_factors(numbers: Tensor, jitter: float) -> Tensor:

@@ -1,13 +1,12 @@
-"""Crops of partly labelled images, a few batches ahead of the training loop."""
+"""Crops of partly labelled images, ahead of the training loop."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from math import ceil
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +24,7 @@ from napari_alseg.arrays import (
     TargetMap,
     TargetTensor,
 )
+from napari_alseg.prefetch import prefetch
 from napari_alseg.settings import TrainingSettings
 
 AHEAD = 2
@@ -111,15 +111,13 @@ def batches(
     shape = shape or crop_shape(examples, settings)
     plans: deque[list[Draw]] = deque()
 
-    def jobs() -> Iterator[list[Callable[[], Crop]]]:
+    def calls() -> Iterator[Callable[[], Crop]]:
         for indices, draws in plan(len(examples), settings, seed, start):
             plans.append(draws)
-            yield [
-                partial(_read_and_crop, examples, index, shape, settings, draw)
-                for index, draw in zip(indices, draws, strict=True)
-            ]
+            for index, draw in zip(indices, draws, strict=True):
+                yield partial(_read_and_crop, examples, index, shape, settings, draw)
 
-    with closing(ahead(jobs(), threads(settings))) as ready:
+    with closing(ahead(calls(), settings)) as ready:
         for crops in ready:
             yield Batch(*collate(crops, plans.popleft(), settings, device))
 
@@ -128,29 +126,27 @@ T = TypeVar("T")
 
 
 def ahead(
-    jobs: Iterable[Sequence[Callable[[], T]]], threads: int
+    calls: Iterator[Callable[[], T]], settings: TrainingSettings
 ) -> Generator[list[T], None, None]:
-    """Results of jobs in their order, a few made in the background while one is used.
+    """Results of calls, a batch at a time, made in the background.
 
     Parameters
     ----------
-    jobs : iterable of sequences of callables
-        The calls of one job may run at once.
-    threads : int
+    calls : iterator of callables
+        One for each crop of each batch.
+    settings : TrainingSettings
+        Their `batch_size` says how many make a batch.
 
     Examples
     --------
-    >>> list(ahead([[lambda: 1, lambda: 2], [lambda: 3]], threads=2))
-    [[1, 2], [3]]
+    >>> calls = iter([lambda: 1, lambda: 2, lambda: 3, lambda: 4])
+    >>> list(ahead(calls, TrainingSettings(batch_size=2)))
+    [[1, 2], [3, 4]]
     """
-    waiting: deque[list[Future[T]]] = deque()
-    with ThreadPoolExecutor(threads, "crops") as pool:
-        for job in jobs:
-            waiting.append([pool.submit(call) for call in job])
-            if len(waiting) > AHEAD:
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
+    size = settings.batch_size
+    with closing(prefetch(calls, threads(settings), AHEAD * size + 1)) as ready:
+        while batch := list(islice(ready, size)):
+            yield batch
 
 
 def threads(settings: TrainingSettings) -> int:

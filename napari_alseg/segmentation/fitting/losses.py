@@ -49,10 +49,10 @@ def difficulty_loss(
 ) -> Tensor:
     """Class-balanced cross entropy of where the network errs.
 
-    In nats, 0 or more. DEAL (Xie et al., ACCV 2020): a mean over the right pixels of the batch and one
-    over the wrong ones, each weighted by 1 / sqrt(pixels + 1), the weights scaled to a
-    sum of 1. A kind without pixels adds 0. Which pixels are wrong is taken from the
-    logits as they are; that choice has no gradient.
+    In nats, 0 or more. DEAL (Xie et al., ACCV 2020): a mean over the right pixels of
+    the batch and one over the wrong ones, each weighted by 1 / sqrt(pixels + 1), the
+    weights scaled to a sum of 1. A kind without pixels adds 0. Which pixels are wrong
+    is taken from the logits as they are; that choice has no gradient.
 
     Parameters
     ----------
