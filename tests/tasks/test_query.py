@@ -204,7 +204,7 @@ def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypat
         yield Progress(5, 9, "learning")
         raise BadValue("the loss became nan")
 
-    monkeypatch.setattr(single_stage.Run, "learn", diverge)
+    monkeypatch.setattr(single_stage.TrainingRun, "learn", diverge)
     with pytest.raises(BadValue, match="nan"):
         learn(project)
     after, _ = project.weights.read()

@@ -16,7 +16,7 @@ from steps import answer, ask, learn
 
 from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
-from napari_alseg.segmentation import Adaptation, Partial, Run, predict
+from napari_alseg.segmentation import Adaptation, Partial, TrainingRun, predict
 from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
@@ -381,7 +381,7 @@ def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
     answer(answered, ask(answered), truth)
     stop_while_measuring(answered, monkeypatch, part=(0.5, 1.0))
     whole = weights(answered)
-    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
+    monkeypatch.setattr(TrainingRun, "_step", lambda *_: pytest.fail("it learnt again"))
     report = learn(answered, part=(0.5, 1.0), resume=True)
     assert report.scores is not None
     assert equal(whole, weights(answered))

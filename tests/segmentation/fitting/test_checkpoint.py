@@ -4,9 +4,7 @@ import torch
 from napari_alseg.segmentation.fitting.checkpoint import to_arrays, to_tensors
 
 GROUPS = {
-    "newest": {
-        "a/b.weight": torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last)
-    },
+    "newest": {"a/b.weight": torch.rand(2, 4, 4, 3).permute(0, 3, 1, 2)},
     "best": {"count": torch.tensor(7), "bias": torch.rand(3, requires_grad=True)},
     "average": {},
 }

@@ -36,9 +36,8 @@ def test_the_difficulty_branch_learns_ten_times_as_fast(learns_where_it_errs, qu
 
 def take_a_step(network, optimiser, seed):
     generator = torch.Generator().manual_seed(seed)
-    network.eval()(
-        torch.rand(2, 3, 8, 8, generator=generator)
-    ).square().sum().backward()
+    logits = network.eval()(torch.rand(2, 3, 8, 8, generator=generator))
+    logits.square().sum().backward()
     optimiser.step()
     optimiser.zero_grad()
 
