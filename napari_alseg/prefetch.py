@@ -1,4 +1,4 @@
-"""Results of many calls in order, some of them ahead of their use."""
+"""Results of calls, made ahead of their use."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable

@@ -67,7 +67,10 @@ Crop = tuple[Image, TargetMap]
 
 
 def steps_per_epoch(examples: int, settings: TrainingSettings) -> int:
-    """Return the batches in which each example comes up at least once."""
+    """Return the batches of an epoch.
+
+    In these each example comes up at least once.
+    """
     return ceil(examples / settings.batch_size)
 
 
@@ -150,12 +153,15 @@ def ahead(
 
 
 def threads(settings: TrainingSettings) -> int:
-    """Return how many threads read; most cores are left to the network."""
+    """Return how many threads read.
+
+    Most cores are left to the network.
+    """
     return max(1, min(settings.batch_size, (os.cpu_count() or 1) // 2))
 
 
 def generator_of(seed: int, epoch: int) -> torch.Generator:
-    """Return the generator of one epoch, so that a run can begin again at any."""
+    """Return the random generator of one epoch."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
@@ -168,7 +174,10 @@ def draws(size: int, generator: torch.Generator) -> list[Draw]:
 def plan(
     examples: int, settings: TrainingSettings, seed: int, start: int
 ) -> Iterator[tuple[list[int], list[Draw]]]:
-    """Yield the indices and random numbers of each batch from `start` on."""
+    """Yield each batch's indices and random numbers.
+
+    The first is batch number `start`.
+    """
     size = settings.batch_size
     steps = steps_per_epoch(examples, settings)
     for epoch in count(start // steps):
@@ -209,7 +218,7 @@ def _read_and_crop(
 def crop(
     example: Example, shape: tuple[int, int], settings: TrainingSettings, draw: Draw
 ) -> Crop:
-    """Cut out, zoom and mirror a part of an example that holds a label.
+    """Cut out, zoom and mirror a labelled part.
 
     Colours beyond the image repeat it by reflection, as at prediction; their targets
     are ignored. NumPy and Pillow do this, not torch: a second thread with OpenMP loops
@@ -250,7 +259,7 @@ def crop(
 
 
 def _window(targets: TargetMap, size: list[int], draw: Draw) -> Bounds:
-    """Choose a rectangle around a labelled pixel, or any where there is none."""
+    """Choose a rectangle around a labelled pixel, if any."""
     labelled = np.flatnonzero(targets != IGNORE)
     if len(labelled):
         place = int(labelled[int(draw.pixel * len(labelled))])
@@ -270,7 +279,10 @@ def _window(targets: TargetMap, size: list[int], draw: Draw) -> Bounds:
 
 
 def _nearest(targets: TargetMap, height: int, width: int) -> TargetMap:
-    """Zoom targets to the nearest pixel; colours are sampled at the same places."""
+    """Zoom targets to the nearest pixel.
+
+    Colours are sampled at the same places.
+    """
     rows = (np.arange(height) + 0.5) * (targets.shape[0] / height)
     columns = (np.arange(width) + 0.5) * (targets.shape[1] / width)
     zoomed: TargetMap = targets[rows.astype(int)[:, None], columns.astype(int)]
@@ -278,7 +290,10 @@ def _nearest(targets: TargetMap, height: int, width: int) -> TargetMap:
 
 
 def _reflected(length: int, size: int) -> np.ndarray:
-    """Return the index 0, 1 .. length - 1, length - 1 .. 0, 0 .. of `size` places."""
+    """Return the indices that reflect an axis.
+
+    They are 0, 1 .. length - 1, length - 1 .. 0, 0 .. for `size` places.
+    """
     place = np.arange(size) % (2 * length)
     index: np.ndarray = np.minimum(place, 2 * length - 1 - place)
     return index
@@ -299,7 +314,7 @@ def collate(
 def to_device(
     crops: Sequence[Crop], device: torch.device
 ) -> tuple[ImageTensor, TargetTensor]:
-    """Put crops on the device as one batch: colours 0..1 and targets."""
+    """Put crops on the device: colours 0..1 and targets."""
     colours = torch.from_numpy(np.stack([each for each, _ in crops]))  # (B, h, w, 3)
     targets = torch.from_numpy(np.stack([each for _, each in crops]))  # (B, h, w)
     if device.type == "cuda":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def to_arrays(groups: Mapping[str, Mapping[str, Tensor]]) -> dict[str, np.ndarray]:
-    """Return a copy of all tensors by the names of group and tensor.
+    """Copy all tensors, named by group and tensor.
 
     Examples
     --------

@@ -19,7 +19,7 @@ SMALLEST_CROP = 128
 
 @dataclass
 class MemoryLimits:
-    """What fits into memory: how many crops at once, and how large ones."""
+    """How many crops fit into memory, and how large ones."""
 
     parts: int = 1
     """Parts in which a batch passes the network."""
@@ -27,9 +27,9 @@ class MemoryLimits:
     """Largest side of a crop, if less than is set."""
 
     def reduce(self, settings: TrainingSettings) -> str | None:
-        """Need less from now on and say how; None if nothing is left.
+        """Need less from now on; say how.
 
-        First fewer crops pass at once, then they are halved.
+        First fewer crops pass at once, then they are halved. None if nothing is left.
 
         Examples
         --------
@@ -56,7 +56,7 @@ class MemoryLimits:
             objective.settings = replace(objective.settings, crop=crop)
 
     def split(self, batch: B) -> list[tuple[B, float]]:
-        """Return the parts of a batch and the share that each is of it."""
+        """Return the parts of a batch, each with its share."""
         if self.parts == 1:
             return [(batch, 1.0)]
         crops = max(len(each) for each in batch)

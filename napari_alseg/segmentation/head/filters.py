@@ -48,7 +48,7 @@ def filter_bank(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 17 h w"]:
 
 
 def _of_width(smooth: Tensor, deviation: float) -> Tensor:
-    """Intensity, gradient and two curvatures; (B, 1, H, W) to (B, 4, H, W)."""
+    """Intensity, gradient and two curvatures; (B, 4, H, W)."""
     padded = functional.pad(smooth, (1, 1, 1, 1), mode="replicate")
     left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
     up, down = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]

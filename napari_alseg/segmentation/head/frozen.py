@@ -1,4 +1,4 @@
-"""What a frozen encoder and some filters say of an image, kept in memory.
+"""Features of a frozen encoder, kept in memory.
 
 The encoder of a pretrained or tuned network never changes here, so the same image has
 the same features: they are computed once and kept, as half-precision numbers, up to a
@@ -47,7 +47,10 @@ FEATURES: ByteCache[bytes, tuple[Tensor, ...]] = ByteCache(CACHE_BYTES, _bytes)
 
 
 class TorchvisionStages(nn.Module):
-    """The backbone of a torchvision network, the last map of each size kept."""
+    """A torchvision backbone that gives one map a size.
+
+    It is the last one of each size.
+    """
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -198,7 +201,7 @@ class _Moments:
         self.products = self.products + vectors @ vectors.T
 
     def scale(self, kept: int) -> tuple[Tensor, Tensor]:
-        """Return the matrix (kept, c) and shift that give mean 0 and deviation 1."""
+        """Return the matrix (kept, c) and shift that standardise."""
         mean = self.total / self.count
         covariance = self.products / self.count - torch.outer(mean, mean)
         deviation = covariance.diagonal().clamp(min=1e-6).sqrt()
@@ -212,7 +215,7 @@ class _Moments:
 
 
 def fused(encoder: nn.Module) -> nn.Module:
-    """Return a copy whose batch normalisations are part of the convolutions before.
+    """Return a copy with batch normalisations fused into convolutions.
 
     In evaluation both are linear, so the result is the same but for rounding, and a
     sixth of the time is saved. Only layers that follow one another in a sequence are
@@ -241,7 +244,7 @@ def _digest(tensors: Iterable[Tensor]) -> bytes:
 def pixel_features(
     maps: Stages, rows: Tensor, columns: Tensor, shape: tuple[int, int]
 ) -> Tensor:
-    """Features at pixels of one image, all stages joined; float16 (N, D).
+    """Features at pixels, all stages joined; float16 (N, D).
 
     Between the cells of a map they are interpolated linearly, as logits are when they
     are enlarged.

@@ -104,7 +104,7 @@ def _bands(mass: ScoreTensor) -> Iterator[tuple[int, int]]:
 
 
 def _message(spoken: Tensor, kernel: Kernel, start: int, stop: int) -> Tensor:
-    """Mean of what the neighbours say to a band; (C, stop - start, W)."""
+    """Mean of the neighbours of a band; (C, stop - start, W)."""
     classes, height, width = spoken.shape
     total = spoken.new_zeros(classes, stop - start, width)
     for offset, similarity in zip(kernel.offsets, kernel.similarity, strict=True):

@@ -227,7 +227,7 @@ def _see(
     dropout: float = 0.0,
     seeds: Sequence[tuple[int, int]] = (),
 ) -> Prediction:
-    """Return what is needed of one image (1, 3, H, W), tiles blended.
+    """Return what is needed of an image (1, 3, H, W).
 
     There is one pass with dropout for each seed; the mirror image is left out.
     """
