@@ -23,11 +23,11 @@ import psutil
 from tables import Row, at_most, report
 
 from napari_alseg.arrays import LabelMap, Selection, finish
-from napari_alseg.dataset import create_simulation, truth_of
 from napari_alseg.live.messages import LiveRequest, LiveUpdate
-from napari_alseg.oracle import Oracle, dominant
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
+from napari_alseg.simulation.dataset import create_simulation, truth_of
+from napari_alseg.simulation.oracle import Oracle, dominant
 from napari_alseg.store import Project
 from napari_alseg.tasks.query import query
 

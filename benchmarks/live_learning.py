@@ -23,13 +23,13 @@ from systems import keep
 
 from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.cli import drive
-from napari_alseg.compare import compare
 from napari_alseg.metrics import confusion_matrix, scores
-from napari_alseg.page import write_pages
-from napari_alseg.runs import Run, read_run
+from napari_alseg.report.compare import compare
+from napari_alseg.report.page import write_pages
 from napari_alseg.segmentation import FEATURES, choose_pixels
 from napari_alseg.settings import SimulationSettings, TrainingSettings
-from napari_alseg.simulate import simulate
+from napari_alseg.simulation.run import SimulationRun, read_run
+from napari_alseg.simulation.simulate import simulate
 from napari_alseg.store import Project
 
 TERMINAL = Console()
@@ -202,7 +202,7 @@ def forest(run: Path, seed: int) -> dict[str, Any]:
     return {
         "run": f"{run.parent.name}/{run.name}",
         "miou": scores(confusion).mean,
-        "live": read_run(run)["rounds"][-1]["miou"],
+        "live": read_run(run).last.miou,
         "seconds": {"filters": filters, "fit": fit},
     }
 
@@ -214,7 +214,7 @@ def forests(folder: Path, names: Sequence[str]) -> None:
     done = {each["run"] for each in known}
     for name in names:
         for path in sorted((folder / name).glob("seed-*")):
-            if f"{name}/{path.name}" not in done and read_run(path)["finished"]:
+            if f"{name}/{path.name}" not in done and read_run(path).finished:
                 known.append(forest(path, int(path.name.removeprefix("seed-"))))
                 TERMINAL.print(known[-1])
                 file.write_text(json.dumps(known, indent=1) + "\n")
@@ -252,24 +252,24 @@ def main() -> None:
             path.parent: read_run(path.parent)
             for path in sorted(folder.glob("*/seed-*/run.json"))
         }
-        done = [run for run in runs.values() if run["finished"]]
+        done = [run for run in runs.values() if run.finished]
         ends = [
             path
             for path, run in runs.items()
-            if run["finished"] and not _gone_on_from(run, done)
+            if run.finished and not _gone_on_from(run, done)
         ]
         write_pages(compare(ends), folder)
         if given.keep:
             keep(ends, folder, given.keep / name)
 
 
-def _gone_on_from(run: Run, others: Sequence[Run]) -> bool:
+def _gone_on_from(run: SimulationRun, others: Sequence[SimulationRun]) -> bool:
     """Whether another run by the same recipe has all its rounds, and more."""
-    rounds = run["rounds"]
+    rounds = run.rounds
     return any(
-        len(other["rounds"]) > len(rounds)
-        and other["rounds"][: len(rounds)] == rounds
-        and other["recipe"] == run["recipe"]
+        len(other.rounds) > len(rounds)
+        and other.rounds[: len(rounds)] == rounds
+        and other.settings.recipe == run.settings.recipe
         for other in others
     )
 

@@ -44,7 +44,7 @@ def measure(system: str) -> None:
     from napari_alseg.store import Project, default_classes
 
     settings = PredictionSettings(device="cpu")
-    query = systems.completed(QuerySettings(system))
+    query = systems.resolve(QuerySettings(system))
     network = segmentation.build(NetworkSettings(weights="random"), CLASSES).eval()
     classes = default_classes([f"class {number}" for number in range(CLASSES)])
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def measure(system: str) -> None:
             by_network = survey.by_network(project, network, query, settings, rng)
             peaks = []
             for image in project.images():
-                if query.partition in systems.WINDOWS:
+                if query.partition.found_by_scores:
                     survey.see(project, network, query, settings, image)
                 else:
                     version = finish(survey.make_regions(project, [image], query))

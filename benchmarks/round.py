@@ -63,7 +63,7 @@ def scoring(project: Project, repeats: int) -> Row:
     """Compare scoring, pooling and keeping a pool with the forward of its tiles."""
     network = trained_network(project, PREDICTION)
     assert network is not None
-    query = systems.completed(QuerySettings("entropy"))
+    query = systems.resolve(QuerySettings("entropy"))
     rng = np.random.default_rng(0)
     measure = survey.by_network(project, network, query, PREDICTION, rng)
     images = project.images()

@@ -24,10 +24,8 @@ from rich.console import Console
 
 from napari_alseg.arrays import IGNORE, LabelMap, to_targets
 from napari_alseg.cli import drive
-from napari_alseg.compare import compare
-from napari_alseg.dataset import parse_size, truth_of
-from napari_alseg.page import write_pages
-from napari_alseg.runs import read_run
+from napari_alseg.report.compare import compare
+from napari_alseg.report.page import write_pages
 from napari_alseg.segmentation import predict
 from napari_alseg.segmentation.fitting.losses import borders
 from napari_alseg.selection.maps import trained_network
@@ -36,7 +34,9 @@ from napari_alseg.settings import (
     SimulationSettings,
     TrainingSettings,
 )
-from napari_alseg.simulate import simulate
+from napari_alseg.simulation.dataset import parse_size, truth_of
+from napari_alseg.simulation.run import read_run
+from napari_alseg.simulation.simulate import simulate
 from napari_alseg.store import Project
 
 TERMINAL = Console()
@@ -252,7 +252,7 @@ def main() -> None:
         done = [
             each.parent
             for each in sorted(folder.glob("*/seed-*/run.json"))
-            if read_run(each.parent)["finished"]
+            if read_run(each.parent).finished
         ]
         if group == "images":
             found = [

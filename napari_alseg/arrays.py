@@ -214,6 +214,29 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """The regions that may be asked, one row a region: what a choice is made by."""
+
+    score: Float[np.ndarray, " N"]
+    """Higher = asked sooner."""
+    informed: bool
+    """Whether the score says more than chance."""
+    cost: Float[np.ndarray, " N"]
+    """What asking costs, in the unit of the limit."""
+    pixels: Int[np.ndarray, " N"]
+    image: Int[np.ndarray, " N"]
+    """Which image it is of."""
+    probability: Float[np.ndarray, "N C"]
+    """Mean probability of each class; no column without a network."""
+    features: Float[np.ndarray, "N D"]
+    """What it looks like; no column if nothing describes it."""
+    known: Float[np.ndarray, "M D"]
+    """Features of the regions that are labelled or asked already."""
+    centre: Int[np.ndarray, "N 2"]
+    """Row and column of the middle."""
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a network says of one image; what was not asked for is None."""
 

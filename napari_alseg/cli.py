@@ -329,8 +329,8 @@ def simulate(
         Go on with what is in OUT, as if it had never been stopped; begin where
         nothing is there.
     """
-    from .runs import table
-    from .simulate import parse_seeds, simulate, simulate_seeds
+    from napari_alseg.simulation.simulate import parse_seeds, simulate, simulate_seeds
+    from napari_alseg.simulation.summary import table
 
     given: dict[str, Any] = {
         "network": network,
@@ -367,8 +367,8 @@ def compare(runs: Positional[tuple[Path, ...]], out: Path) -> None:
     out
         Folder for compare.html, compare.md and the figures.
     """
-    from .compare import compare as compared
-    from .page import write_pages
+    from napari_alseg.report.compare import compare as compared
+    from napari_alseg.report.page import write_pages
 
     comparison = compared(runs)
     write_pages(comparison, out)

@@ -12,9 +12,6 @@ from .errors import BadValue
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Pooling = Literal["mean", "top", "max", "sum"]
-Recipe = Literal[
-    "partial", "consistency", "difficulty", "adaptation", "rectified", "live"
-]
 Start = Literal["encoder", "last"]
 Answers = Literal["exact", "dominant"]
 Protocol = Literal["pool", "added-images"]
@@ -194,9 +191,8 @@ class TrainingSettings:
     Parameters
     ----------
     recipe
-        partial (labels alone), consistency (EquAL), difficulty (DEAL), adaptation
-        (RIPU), rectified (CISC-R) or live (a lightweight head on a frozen encoder);
-        None is as the system of the round has it.
+        Name of a recipe: partial, consistency, difficulty, adaptation, rectified or
+        live; None is as the system of the round has it.
     start
         'encoder': each round starts from the pretrained encoder and learns all labels
         anew; 'last': it goes on from the last weights that knew fewer labels.
@@ -245,7 +241,7 @@ class TrainingSettings:
         without them (RIPU).
     """
 
-    recipe: Recipe | None = field(default=None, metadata={"known": get_args(Recipe)})
+    recipe: str | None = None
     start: Start = field(default="encoder", metadata={"known": get_args(Start)})
     epochs: int = _limited(20, min=1, max=MOST_EPOCHS)
     minutes: float = _limited(0.0, min=0.0, max=100_000.0)
@@ -305,17 +301,6 @@ class RecipeSettings:
     threshold: float = _limited(0.05, min=0.0, max=1.0)
     similarity: float = _limited(1.0, min=0.0, max=100.0)
     never: str = ""
-
-
-TERMS: dict[Recipe, tuple[str, ...]] = {
-    "partial": (),
-    "consistency": ("consistency",),
-    "difficulty": ("difficulty", "ignored_is_right"),
-    "adaptation": ("local_consistency", "negative", "threshold"),
-    "rectified": ("similarity", "never"),
-    "live": (),
-}
-"""The `RecipeSettings` that each recipe takes."""
 
 
 @dataclass(frozen=True)

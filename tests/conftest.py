@@ -103,7 +103,7 @@ def asked(project):
 @pytest.fixture
 def answered(asked, truth):
     """The project with the first six of them answered."""
-    from napari_alseg.oracle import Oracle
+    from napari_alseg.simulation.oracle import Oracle
 
     answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
     asked.answer_all(1, {at: answers.patches[at] for at in range(6)})

@@ -3,8 +3,8 @@
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 
 from napari_alseg.arrays import finish
-from napari_alseg.oracle import Oracle
 from napari_alseg.settings import QuerySettings
+from napari_alseg.simulation.oracle import Oracle
 from napari_alseg.tasks.query import query
 from napari_alseg.tasks.retrain import retrain
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from napari_alseg import systems
 from napari_alseg.arrays import Progress, Task
 from napari_alseg.segmentation import FEATURES
-from napari_alseg.selection.maps import keep_map, keep_prediction, predicted
+from napari_alseg.selection.maps import draw_maps
 from napari_alseg.settings import (
     LiveSettings,
     NetworkSettings,
@@ -135,18 +135,15 @@ class Follower:
             return
         begun = perf_counter()
         acquisitions = [systems.acquisition(name) for name in request.maps]
-        query = systems.completed(request.query)
-        found = predicted(
+        draw_maps(
+            self.project,
             live.network,
-            self.project.read_image(image),
+            image,
             acquisitions,
             self._prediction,
-            query,
+            systems.resolve(request.query),
+            live=live.sequence,
         )
-        keep_prediction(self.project, image, found)
-        for acquisition in acquisitions:
-            score = acquisition.score(found, query).cpu().numpy()
-            keep_map(self.project, image, acquisition, score, query, live=live.sequence)
         self._drawn[image] = state
         self._slow = perf_counter() - begun > SLOW_SECONDS
 
@@ -225,7 +222,7 @@ class Follower:
 
     def _ranked(self, request: LiveRequest) -> LiveUpdate:
         live, pool = self.live, self._pool
-        best = pool.best(live)
+        best = pool.best()
         self._told = perf_counter()
         return self._update("ranked", request, regions=best, fresh=pool.fresh(live))
 

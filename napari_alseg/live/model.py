@@ -355,7 +355,7 @@ def latest_full(project: Project) -> tuple[int, int] | None:
     return None
 
 
-def newest(
+def up_to_date(
     project: Project, network: NetworkSettings, prediction: PredictionSettings
 ) -> Task[Live]:
     """Return a live network that knows all labels of now, if two classes have any."""

@@ -1,6 +1,7 @@
 """The regions of the pool as the live network ranks them, and how fresh that is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from napari_alseg.selection.maps import glance
 from napari_alseg.selection.measure import encoded, pooled
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
+from napari_alseg.systems import Query
 
 from .model import Live
 
@@ -45,13 +47,15 @@ class PoolRanking:
         self._pool: tuple[str, ...] = ()
         self._images: tuple[str, ...] = ()
         self._version = 0
-        self._query = QuerySettings()
+        self._query: Query | None = None
         self._rows: dict[str, Candidates] = {}
         self._scored: dict[str, int] = {}
         """Times that the head had learnt when it saw an image."""
         self._bounds: dict[str, RegionBounds] = {}
         self._looks: dict[str, np.ndarray] = {}
         """Features of the regions of each image, float16 (R, D)."""
+        self._sizes: dict[str, np.ndarray] = {}
+        """Pixels of the regions of each image, int32 (R,)."""
 
     def clear(self) -> None:
         """Forget everything: another encoder has other features."""
@@ -59,8 +63,9 @@ class PoolRanking:
         self._scored.clear()
         self._looks.clear()
         self._bounds.clear()
+        self._sizes.clear()
 
-    def begin(self, query: QuerySettings) -> bool:
+    def begin(self, settings: QuerySettings) -> bool:
         """Rank the regions of the latest round's kind; whether that can be done.
 
         Windows and single pixels are found anew in each round and have no ranks; a
@@ -72,20 +77,28 @@ class PoolRanking:
             return False
         if Budget.parse(selection.budget).unit == "images":
             return False
-        partition = self.project.partition_settings(version)["partition"]
-        query = systems.completed(query)
-        if partition in systems.WINDOWS or query.partition != partition:
+        query = systems.resolve(settings)
+        asked = self.project.partition_settings(version)["partition"]
+        if query.partition.found_by_scores or query.partition.name != asked:
             return False
-        if not systems.for_lightweight_head(query):
+        if not query.for_lightweight_head:
             return False
         images = self._with_regions(version)
         if version != self._version or images != self._images:
             self.clear()
-        elif query.parameters() != self._query.parameters():
+        elif not self._same(query):
             self._rows.clear()
             self._scored.clear()
         self._version, self._images, self._query = version, images, query
         return True
+
+    def _same(self, query: Query) -> bool:
+        """Whether regions get the same scores as before."""
+        before = self._query
+        return before is not None and (before.parts, before.values) == (
+            query.parts,
+            query.values,
+        )
 
     def _with_regions(self, version: int) -> tuple[str, ...]:
         """Return the images of the pool that have such regions."""
@@ -116,11 +129,12 @@ class PoolRanking:
 
     def score(self, image: str, live: Live) -> None:
         """Let the head see an image, and pool what it says over the regions."""
+        query = self.query
         region_map = self.project.read_regions(image, self._version)
         pixels = self.project.read_image(image)
-        _, seen = glance(live.network, pixels, self._query, self._prediction)
-        rng = np.random.default_rng([self._query.seed, live.learnt])
-        measured = pooled(seen, region_map, self._query, rng)
+        _, seen = glance(live.network, pixels, query, self._prediction)
+        rng = np.random.default_rng([query.seed, live.learnt])
+        measured = pooled(seen, region_map, query, rng)
         if image not in self._bounds:
             self._bounds[image] = regions.bounds(region_map).astype(np.int32)
         labels = self.project.read_labels(image)
@@ -134,30 +148,26 @@ class PoolRanking:
         )
         self._scored[image] = live.learnt
 
-    def best(self, live: Live) -> tuple[Region, ...]:
+    @property
+    def query(self) -> Query:
+        """What it ranks by; there is one from the first `begin` on."""
+        assert self._query is not None
+        return self._query
+
+    def best(self) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""
         number = self.project.latest_round
         count = self.project.states(number).count("open") + SPARE
         rows = joined(self._rows.values())
         candidates = still_open(self.project, self._images, self._version, rows)
-        asked = Asking(
-            self.project,
-            number,
-            self._images,
-            self._query,
-            Budget(count, "regions"),
-            live.network,
-            self._prediction,
-            np.random.default_rng([self._query.seed, number]),
-        )
+        query = replace(self.query, budget=Budget(count, "regions"))
+        rng = np.random.default_rng([query.seed, number])
+        asked = Asking(number, self._images, 0, query, rng)
         try:
             picked = choose(asked, candidates)
         except NothingToAsk:
             return ()
-        chosen = selection_of(
-            asked, self._version, candidates, picked, self._bounds.__getitem__
-        )
-        return chosen.regions
+        return selection_of(asked, self._version, candidates, picked).regions
 
     # --- similar regions --------------------------------------------------------------
 
@@ -167,6 +177,9 @@ class PoolRanking:
         pixels = self.project.read_image(image)
         looks = encoded(live.network, pixels, region_map, self._prediction)
         self._looks[image] = looks.astype(np.float16)
+        self._sizes[image] = regions.count_pixels(region_map).astype(np.int32)
+        if image not in self._bounds:
+            self._bounds[image] = regions.bounds(region_map).astype(np.int32)
 
     def not_described(self) -> list[str]:
         """Return the images whose regions have no features yet."""
@@ -187,16 +200,10 @@ class PoolRanking:
         score[(names == image) & (ids == region)] = -np.inf
         best = np.argsort(-score, kind="stable")[: min(SIMILAR, len(score) - 1)]
         found = []
-        boxes: dict[str, np.ndarray] = {}
-        sizes: dict[str, np.ndarray] = {}
         for row in best:
             name, number = str(names[row]), int(ids[row])
-            if name not in boxes:
-                region_map = self.project.read_regions(name, self._version)
-                boxes[name] = regions.bounds(region_map)
-                sizes[name] = regions.count_pixels(region_map)
-            bounds = Bounds(*(int(edge) for edge in boxes[name][number - 1]))
-            pixels = int(sizes[name][number - 1])
+            bounds = Bounds(*self._bounds[name][number - 1].tolist())
+            pixels = int(self._sizes[name][number - 1])
             found.append(
                 Region(name, self._version, number, float(score[row]), pixels, bounds)
             )

@@ -1,4 +1,4 @@
-"""What is measured of each region of the pool, one image at a time.
+"""The candidates of a round: one row a region of the pool.
 
 Torch tensors come in here from prediction and acquisition, NumPy arrays go out to
 pooling and choice. What grows with the pool is one row a region, never a map.
@@ -35,6 +35,8 @@ class Candidates(NamedTuple):
     """Id in the image's region map, or of its proposed windows, int32."""
     pixels: np.ndarray
     """Pixels without a label, int64: what an answer costs."""
+    bounds: np.ndarray
+    """First row and column, and those behind the last, int64 (N, 4)."""
     centre: np.ndarray
     """Row and column of the middle, int64 (N, 2)."""
     open: np.ndarray
@@ -127,6 +129,7 @@ def candidates_of(
         image=np.full(len(size), index, np.int32),
         region=np.arange(1, len(size) + 1, dtype=np.int32),
         pixels=free,
+        bounds=bounds,
         centre=(bounds[:, :2] + bounds[:, 2:]) // 2,
         open=may_be_asked,
         **measured._asdict(),

@@ -1,6 +1,6 @@
 """What a network says of an image, kept as maps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,8 +10,9 @@ import torch
 from napari_alseg import regions, segmentation, systems
 from napari_alseg.arrays import Image, Prediction, ScoreMap, to_labels
 from napari_alseg.segmentation import Network
-from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.settings import PredictionSettings
 from napari_alseg.store import Project
+from napari_alseg.systems import Acquisition, Query
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Seen:
 def predicted(
     network: Network,
     image: Image,
-    acquisitions: Iterable[systems.Acquisition],
+    acquisitions: Iterable[Acquisition],
     settings: PredictionSettings,
-    query: QuerySettings | None = None,
+    query: Query | None = None,
     also: Iterable[str] = (),
 ) -> Prediction:
     """Predict what some acquisitions need of an image, and no more.
@@ -43,8 +44,8 @@ def predicted(
     image : uint8 array of shape (H, W, K)
     acquisitions : iterable of Acquisition
     settings : PredictionSettings
-    query : QuerySettings, optional
-        A completed query, for the parameters of its acquisition.
+    query : Query, optional
+        For the parameters of its acquisition.
     also : iterable of str
         Other fields of a `Prediction` that are wanted.
     """
@@ -76,84 +77,103 @@ def predicted(
     return prediction
 
 
-def keep_prediction(project: Project, image: str, prediction: Prediction) -> None:
-    """Write the most probable classes of an image."""
-    best = prediction.probability.max(0).indices  # argmax takes eight times as long
-    labels = to_labels(best.to(torch.uint8)).cpu().numpy()
-    project.write_prediction(image, labels, project.weights.latest_round or 0)
-
-
-def keep_map(
+def draw_maps(
     project: Project,
+    network: Network,
     image: str,
-    acquisition: systems.Acquisition,
-    score: ScoreMap,
-    query: QuerySettings | None,
+    acquisitions: Sequence[Acquisition],
+    settings: PredictionSettings,
+    query: Query,
     **about: Any,
 ) -> None:
-    """Write the map of an acquisition, with the parameters it was made with.
+    """Look at an image with a network, and write the maps of some acquisitions.
 
-    What else is said about it must be the same for the map to count as up to date.
+    Parameters
+    ----------
+    project : Project
+    network : Network
+    image : str
+    acquisitions : sequence of Acquisition
+        All of pixels; they are made of one prediction.
+    settings : PredictionSettings
+    query : Query
+        For the parameters of its acquisition.
+    **about
+        What else is said of the maps; see `write_maps`.
     """
-    project.write_map(
-        image,
-        acquisition.name,
-        score,
-        project.weights.latest_round or 0,
-        acquisition.values(query) | about,
-    )
+    pixels = project.read_image(image)
+    prediction = predicted(network, pixels, acquisitions, settings, query)
+    scores = {
+        each.name: each.score(prediction, query).cpu().numpy() for each in acquisitions
+    }
+    write_maps(project, image, prediction, scores, query, **about)
+
+
+def write_maps(
+    project: Project,
+    image: str,
+    prediction: Prediction,
+    scores: Mapping[str, ScoreMap],
+    query: Query,
+    **about: Any,
+) -> None:
+    """Write the most probable classes of an image, and maps with their parameters.
+
+    What else is said of a map must be the same for it to count as up to date.
+    """
+    best = prediction.probability.max(0).indices  # argmax takes eight times as long
+    labels = to_labels(best.to(torch.uint8)).cpu().numpy()
+    number = project.weights.latest_round or 0
+    project.write_prediction(image, labels, number)
+    for name, score in scores.items():
+        values = systems.acquisition(name).values(query) | about
+        project.write_map(image, name, score, number, values)
 
 
 def see(
     project: Project,
     network: Network,
-    query: QuerySettings,
+    query: Query,
     settings: PredictionSettings,
     image: str,
     **about: Any,
 ) -> Seen:
-    """Look at an image the way a completed query wants it; keep its maps.
-
-    What else is said about the maps is kept with them (`keep_map`).
-    """
+    """Look at an image the way a query wants it; keep its map (`write_maps`)."""
     prediction, seen = glance(network, project.read_image(image), query, settings)
-    keep_prediction(project, image, prediction)
+    scores = {}
     if isinstance(seen.score, np.ndarray):
-        name = query.parameters()["acquisition"]
-        acquisition = systems.acquisition(name)
-        keep_map(project, image, acquisition, seen.score, query, **about)
+        scores = {query.acquisition.name: seen.score}
+    write_maps(project, image, prediction, scores, query, **about)
     return seen
 
 
 def glance(
-    network: Network,
-    image: Image,
-    query: QuerySettings,
-    settings: PredictionSettings,
+    network: Network, image: Image, query: Query, settings: PredictionSettings
 ) -> tuple[Prediction, Seen]:
-    """Look at an image the way a completed query wants it, and keep nothing."""
-    acquisition = systems.acquisition(query.parameters()["acquisition"])
-    terms = [systems.acquisition(name) for name in acquisition.terms]
+    """Look at an image the way a query wants it, and keep nothing."""
+    terms = [systems.acquisition(name) for name in query.acquisition.terms]
     prediction = predicted(
-        network,
-        image,
-        [acquisition, *terms],
-        settings,
-        query,
-        also=systems.needs(query),
+        network, image, [query.acquisition, *terms], settings, query, also=query.needs
     )
-    score: ScoreMap | float | None = None
-    if acquisition.of == "pixels":
-        score = acquisition.score(prediction, query).cpu().numpy()
-    elif acquisition.of == "images":
-        score = float(acquisition.score(prediction, query))
     features = prediction.features
     return prediction, Seen(
-        score,
+        _score(prediction, query),
         tuple(term.score(prediction, query).cpu().numpy() for term in terms),
         prediction.probability.cpu().numpy(),
         None if features is None else features.cpu().numpy(),
     )
+
+
+def _score(prediction: Prediction, query: Query) -> ScoreMap | float | None:
+    """Return the map of a query, its number for the image, or nothing."""
+    match query.acquisition.of:
+        case "pixels":
+            score: ScoreMap = query.acquisition.score(prediction, query).cpu().numpy()
+            return score
+        case "images":
+            return float(query.acquisition.score(prediction, query))
+        case _:
+            return None
 
 
 def trained_network(project: Project, settings: PredictionSettings) -> Network | None:

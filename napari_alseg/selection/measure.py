@@ -8,8 +8,9 @@ import numpy as np
 from napari_alseg import regions, segmentation
 from napari_alseg.arrays import Image, RegionMap
 from napari_alseg.segmentation import Network
-from napari_alseg.settings import PredictionSettings, QuerySettings
+from napari_alseg.settings import PredictionSettings
 from napari_alseg.store import Project
+from napari_alseg.systems import Query
 
 from .maps import Seen, see
 
@@ -89,7 +90,7 @@ def encoded(
 def by_network(
     project: Project,
     network: Network,
-    query: QuerySettings,
+    query: Query,
     settings: PredictionSettings,
     rng: np.random.Generator,
     **about: Any,
@@ -104,14 +105,14 @@ def by_network(
 
 
 def pooled(
-    seen: Seen, region_map: RegionMap, query: QuerySettings, rng: np.random.Generator
+    seen: Seen, region_map: RegionMap, query: Query, rng: np.random.Generator
 ) -> Measured:
     """Pool what was seen of an image over each of its regions."""
     count = int(region_map.max())
     if isinstance(seen.score, np.ndarray):
-        how = query.parameters()["pooling"]
+        how = query.values["pooling"]
         score = regions.pool(seen.score, region_map, how=how)
-    elif query.acquisition == "random":
+    elif query.acquisition.by_chance:
         score = rng.random(count)
     else:
         score = np.full(count, seen.score or 0.0)

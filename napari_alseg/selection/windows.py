@@ -7,37 +7,41 @@ from math import ceil
 
 import numpy as np
 
-from napari_alseg import regions, systems
-from napari_alseg.arrays import Mask, Progress, Task, WindowCentres
-from napari_alseg.budget import Budget
-from napari_alseg.settings import QuerySettings
+from napari_alseg import regions
+from napari_alseg.arrays import Mask, Progress, RegionBounds, Task, WindowCentres
 from napari_alseg.store import Project
+from napari_alseg.systems import PARTITIONS, Query
 
 from .candidates import Candidates, joined
 from .maps import Seen
 
+CLOSING = tuple(
+    row.name for row in PARTITIONS.values() if row.found_by_scores or row.whole_images
+)
+"""Partitions whose answered regions are no centres of windows any more."""
 WINDOWS_OF_AN_IMAGE = 20
 """An image proposes at most so many times its equal share of the windows."""
 
 
-def window_radius(query: QuerySettings) -> int:
+def window_radius(query: Query) -> int:
     """Pixels from the centre of a window to its sides; 0 for single pixels."""
-    return query.window or 0
+    radius: int = query.values.get("window", 0)
+    return radius
 
 
-def block_radius(query: QuerySettings) -> int:
+def block_radius(query: Query) -> int:
     """Pixels around a window's centre in which no other may be centred."""
-    return max(2 * window_radius(query), query.exclusion or 0)
+    return max(2 * window_radius(query), int(query.values["exclusion"]))
 
 
-def blocked_centres(project: Project, query: QuerySettings) -> Callable[[str], Mask]:
+def blocked_centres(project: Project, query: Query) -> Callable[[str], Mask]:
     """Return what tells, for an image, where no window may be centred.
 
     RIPU blocks around each window of all earlier rounds; so do we around those that
     were answered or skipped. Labelled pixels are no centres either, nor is any pixel
     of an image that was answered or skipped as a whole.
     """
-    closed = project.closed_regions(("image", *systems.WINDOWS))
+    closed = project.closed_regions(CLOSING)
     labelled = set(project.labelled())
     reach = block_radius(query) - window_radius(query)
 
@@ -63,8 +67,7 @@ def survey_windows(
     project: Project,
     images: Sequence[str],
     scored: Sequence[int],
-    query: QuerySettings,
-    budget: Budget,
+    query: Query,
     look: Callable[[str], Seen],
     rng: np.random.Generator,
 ) -> Task[Candidates]:
@@ -76,7 +79,7 @@ def survey_windows(
     """
     radius = window_radius(query)
     blocked = blocked_centres(project, query)
-    count = _proposals(project, images, query, budget, len(scored))
+    count = _proposals(project, images, query, len(scored))
     rows: list[Candidates] = []
     for done, index in enumerate(scored, 1):
         image = images[index]
@@ -96,22 +99,21 @@ def survey_windows(
 def _proposals(
     project: Project,
     images: Sequence[str],
-    query: QuerySettings,
-    budget: Budget,
+    query: Query,
     scored: int,
 ) -> int:
     """Return how many windows one image may propose."""
     area = (2 * window_radius(query) + 1) ** 2
-    match budget.unit:
+    match query.budget.unit:
         case "%":
             pool = sum(int(np.prod(project.info(image).shape)) for image in images)
-            total = budget.amount / 100 * pool / area
+            total = query.budget.amount / 100 * pool / area
         case "px/image":
-            total = budget.amount * len(images) / area
+            total = query.budget.amount * len(images) / area
         case "regions" | "images":
-            total = budget.amount
+            total = query.budget.amount
     share = ceil(total / scored) + 1
-    if query.choice == "per-image":
+    if query.choice.equal_shares:
         return share
     return min(ceil(total), max(WINDOWS_OF_AN_IMAGE * share, 100))
 
@@ -138,6 +140,7 @@ def _window_rows(
         image=np.full(len(centres), index, np.int32),
         region=np.arange(1, len(centres) + 1, dtype=np.int32),
         pixels=pixels,
+        bounds=_window_bounds(centres, radius, seen.score.shape),
         centre=centres,
         open=np.ones(len(centres), bool),
         score=seen.score[row, column].astype(np.float64),
@@ -145,6 +148,15 @@ def _window_rows(
         terms=terms.reshape(len(seen.terms), len(centres)).T,
         features=looks,
     )
+
+
+def _window_bounds(
+    centres: WindowCentres, radius: int, shape: tuple[int, ...]
+) -> RegionBounds:
+    """Return the bounds of windows, cut at the border of the image; (N, 4)."""
+    starts = np.maximum(centres - radius, 0)
+    stops = np.minimum(centres + radius + 1, shape)
+    return np.hstack([starts, stops])
 
 
 def look_without_network(project: Project) -> Callable[[str], Seen]:
@@ -162,7 +174,7 @@ def look_without_network(project: Project) -> Callable[[str], Seen]:
 def still_free(
     project: Project,
     images: Sequence[str],
-    query: QuerySettings,
+    query: Query,
     candidates: Candidates,
 ) -> Candidates:
     """Close the windows whose centre was labelled while the pool was scored."""
@@ -178,7 +190,7 @@ def still_free(
 def keep_windows(
     project: Project,
     images: Sequence[str],
-    query: QuerySettings,
+    query: Query,
     version: int,
     candidates: Candidates,
     picked: np.ndarray,

@@ -14,22 +14,17 @@ from .parts import (
     CHOICES,
     OF_NEED,
     PARTITIONS,
-    WINDOWS,
     Acquisition,
     Choice,
     Partition,
     acquisition,
     live_maps,
+    look_up,
     maps,
 )
-from .resolve import (
-    PARAMETERS,
-    completed,
-    for_lightweight_head,
-    needs,
-    parameters,
-    refuse_unfit_budget,
-)
+from .query import Query
+from .recipes import RECIPES, Recipe, recipe
+from .resolve import PARAMETERS, parameters, resolve
 from .table import SYSTEMS, System, recipe_after, system
 
 __all__ = [
@@ -38,22 +33,23 @@ __all__ = [
     "OF_NEED",
     "PARAMETERS",
     "PARTITIONS",
+    "RECIPES",
     "SYSTEMS",
-    "WINDOWS",
     "Acquisition",
     "Choice",
     "Partition",
+    "Query",
+    "Recipe",
     "System",
     "acquisition",
-    "completed",
     "described",
-    "for_lightweight_head",
     "live_maps",
+    "look_up",
     "maps",
-    "needs",
     "parameters",
+    "recipe",
     "recipe_after",
-    "refuse_unfit_budget",
+    "resolve",
     "scoring_cost",
     "system",
 ]

@@ -4,14 +4,14 @@ from typing import Any
 
 from napari_alseg.settings import QuerySettings
 
-from .resolve import completed, needs, parameters
+from .query import Query
+from .resolve import resolve
 from .table import System
 
 
 def described(row: System) -> dict[str, Any]:
     """Return what a system is made of, for `napari-alseg systems --json`."""
-    query = completed(QuerySettings(row.name))
-    taken = parameters(row.partition, row.acquisition, row.choice)
+    query = resolve(QuerySettings(row.name))
     return {
         "group": row.group,
         "sentence": row.sentence,
@@ -19,29 +19,33 @@ def described(row: System) -> dict[str, Any]:
         "acquisition": row.acquisition,
         "choice": row.choice,
         "recipe": row.recipe,
-        "needs": list(needs(query)),
-        "parameters": {name: getattr(query, name) for name in taken},
+        "needs": list(query.needs),
+        "parameters": dict(query.values),
         "cost": scoring_cost(query),
         "source": row.source,
         "published": row.published,
     }
 
 
-def scoring_cost(query: QuerySettings) -> str:
-    """Say in words what a completed query computes to score one image.
+def scoring_cost(query: Query) -> str:
+    """Say in words what a query computes to score one image.
 
     Examples
     --------
-    >>> scoring_cost(completed(QuerySettings("equal")))
+    >>> scoring_cost(resolve(QuerySettings("equal")))
     '2 passes through the network an image'
-    >>> scoring_cost(completed(QuerySettings("random")))
+    >>> scoring_cost(resolve(QuerySettings("random")))
     'nothing'
     """
-    needed = needs(query)
+    needed = query.needs
     if not needed:
         return "nothing"
-    passes = 1 + ("mirrored" in needed) + ("samples" in needed) * (query.passes or 0)
+    passes = (
+        1
+        + ("mirrored" in needed)
+        + ("samples" in needed) * query.values.get("passes", 0)
+    )
     text = f"{passes} pass{'es' * (passes > 1)} through the network an image"
     if "refined" in needed:
-        text += f" and {query.crf_iterations} iterations of a CRF"
+        text += f" and {query.values['crf_iterations']} iterations of a CRF"
     return text

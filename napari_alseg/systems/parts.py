@@ -1,26 +1,23 @@
-"""The tables of ways to ask: systems, and the parts they are made of.
+"""The tables of partitions, acquisitions and choices; each row owns its function.
 
-A system is four independent choices: a partition (what a region is), an acquisition
-(how much it is worth asking), a choice (which regions, within the budget) and a recipe
-(how the network learns). A row only names a good combination; `completed` lets any
-part or parameter differ from it. The same names serve the menu, the command line and
-the API. Reading these tables loads no torch: the functions behind a name are looked up
-when they are used.
-
-Adding an acquisition takes a function and a row: docs/adding-an-acquisition.md.
+A function is named in its row and looked up when it is used, so that reading the
+tables loads no torch. Adding one takes a function and a row: docs/adding-*.md.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from napari_alseg.arrays import Prediction, PredictionField
-from napari_alseg.errors import UnknownName
-from napari_alseg.settings import QuerySettings, default
+from napari_alseg.errors import BadValue, UnknownName
+from napari_alseg.settings import default
 
 if TYPE_CHECKING:
-    from napari_alseg.arrays import ScoreTensor
+    import numpy as np
+
+    from napari_alseg.arrays import Image, RegionMap, Scored, ScoreTensor
 
 
 @dataclass(frozen=True)
@@ -29,8 +26,25 @@ class Partition:
 
     name: str
     sentence: str
-    parameters: tuple[str, ...] = ()
-    """Fields of `QuerySettings` that it takes."""
+    function: str = ""
+    """Name in `napari_alseg.regions.tables`: from an image to a region map; none
+    where `found_by_scores`."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Keyword of the function -> field of `QuerySettings`."""
+    found_by_scores: bool = False
+    """Whether its regions are not there before pixels are scored."""
+    whole_images: bool = False
+    """Whether each image is one region."""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Fields of `QuerySettings` that it takes."""
+        return tuple(self.parameters.values())
+
+    def maker(self, values: Mapping[str, Any]) -> "Callable[[Image], RegionMap]":
+        """Return what makes the region map of an image; parameters by field."""
+        function = _function("regions.tables", self)
+        return partial(function, **_given(self.parameters, values))
 
 
 PARTITIONS = {
@@ -39,25 +53,48 @@ PARTITIONS = {
         Partition(
             "superpixels",
             "Compact patches of like colour that follow edges (SLIC).",
-            ("region_size", "compactness"),
+            "superpixels",
+            {"size": "region_size", "compactness": "compactness"},
         ),
         Partition(
             "felzenszwalb",
             "Segments of very unequal size that follow contrast.",
-            ("segment_scale", "segment_size"),
+            "felzenszwalb",
+            {"scale": "segment_scale", "size": "segment_size"},
         ),
-        Partition("grid", "Equal rectangles.", ("rows", "columns")),
+        Partition(
+            "grid",
+            "Equal rectangles.",
+            "cells",
+            {"rows": "rows", "columns": "columns"},
+        ),
         Partition(
             "windows",
             "Small squares around the best pixels, none overlapping another.",
-            ("window", "exclusion"),
+            parameters={"radius": "window", "exclusion": "exclusion"},
+            found_by_scores=True,
         ),
-        Partition("pixels", "Single pixels.", ("exclusion",)),
-        Partition("image", "Each image as a whole."),
+        Partition(
+            "pixels",
+            "Single pixels.",
+            parameters={"exclusion": "exclusion"},
+            found_by_scores=True,
+        ),
+        Partition("image", "Each image as a whole.", "whole_image", whole_images=True),
     )
 }
-WINDOWS = ("windows", "pixels")
-"""Partitions whose regions are only found by the scores."""
+
+
+class Asking(Protocol):
+    """What an acquisition has to know of a query."""
+
+    @property
+    def acquisition(self) -> "Acquisition":
+        """The row that it asks by."""
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """Its parameters, by field of `QuerySettings`."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +117,13 @@ class Acquisition:
     of: Literal["pixels", "regions", "images"] = "pixels"
     """What gets one number: each pixel (a map), each region, or each image."""
 
+    by_chance: bool = False
+    """Whether chance alone decides, so that windows are found as well as regions."""
+    compares: bool = False
+    """Whether it compares regions with one another, so that none has a score."""
+
     def score(
-        self, prediction: Prediction, query: QuerySettings | None = None
+        self, prediction: Prediction, query: Asking | None = None
     ) -> "ScoreTensor":
         """Score an image: float32 of shape (H, W), or one number if it is of images.
 
@@ -89,25 +131,25 @@ class Acquisition:
         ----------
         prediction : Prediction
             With the fields that `needs` names.
-        query : QuerySettings, optional
-            A completed query; see `values`.
+        query : Query, optional
+            For its parameters; see `values`.
         """
-        function = getattr(import_module("napari_alseg.acquisition"), self.function)
-        values = self.values(query)
+        function = _function("acquisition", self)
         given = (getattr(prediction, name) for name in self.needs)
-        chosen = {keyword: values[name] for keyword, name in self.parameters.items()}
+        chosen = _given(self.parameters, self.values(query))
         score: ScoreTensor = function(*given, **chosen)
         return score
 
-    def values(self, query: QuerySettings | None = None) -> dict[str, Any]:
+    def values(self, query: Asking | None = None) -> dict[str, Any]:
         """Value of each of its parameters, by field of `QuerySettings`.
 
         Those of the query, if it asks by this acquisition or by one that this is a
         term of; else the usual ones.
         """
-        asked = (query and query.acquisition) or self.name
-        relatives = (asked, *acquisition(asked).terms)
-        given = query.parameters() if query and self.name in relatives else {}
+        asked = query.acquisition if query else self
+        given = (
+            query.values if query and self.name in (asked.name, *asked.terms) else {}
+        )
         return {
             name: given.get(name, self.defaults.get(name, default(name)))
             for name in self.settings
@@ -131,7 +173,11 @@ ACQUISITIONS = {
     row.name: row
     for row in (
         Acquisition(
-            "random", "Nothing but chance: the baseline.", needs=(), of="regions"
+            "random",
+            "Nothing but chance: the baseline.",
+            needs=(),
+            of="regions",
+            by_chance=True,
         ),
         Acquisition(
             "entropy",
@@ -234,6 +280,7 @@ ACQUISITIONS = {
             "How far the network's features are from those of all labelled regions.",
             needs=("features",),
             of="regions",
+            compares=True,
         ),
     )
 }
@@ -255,40 +302,95 @@ class Choice:
 
     name: str
     sentence: str
-    parameters: tuple[str, ...] = ()
+    function: str
+    """Name in `napari_alseg.regions.tables`: from scored regions to rows."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Keyword of the function -> field of `QuerySettings`."""
+    needs: tuple[PredictionField, ...] = ()
+    """Fields of a `Prediction` that it takes besides those of the acquisition."""
+    compares: bool = False
+    """Whether it compares regions with one another."""
+    takes_all: bool = False
+    """Whether it takes all regions, whatever the budget."""
+    equal_shares: bool = False
+    """Whether each image has an equal share of the budget."""
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Fields of `QuerySettings` that it takes."""
+        return tuple(self.parameters.values())
+
+    @property
+    def for_windows(self) -> bool:
+        """Whether it can choose among regions that only scores find."""
+        return not (self.compares or self.takes_all)
+
+    def choose(
+        self,
+        regions: "Scored",
+        limit: float,
+        values: Mapping[str, Any],
+        rng: "np.random.Generator",
+    ) -> "np.ndarray":
+        """Return the rows that are taken, best first; parameters by field."""
+        function = _function("regions.tables", self)
+        chosen: np.ndarray = function(
+            regions, limit, rng=rng, **_given(self.parameters, values)
+        )
+        return chosen
 
 
 CHOICES = {
     row.name: row
     for row in (
-        Choice("top", "The highest scores of the whole pool."),
+        Choice("top", "The highest scores of the whole pool.", "top"),
         Choice(
             "few-per-image",
             "The highest scores of the whole pool, at most a few of one image.",
-            ("image_limit",),
+            "few_per_image",
+            {"most": "image_limit"},
         ),
-        Choice("per-image", "The highest scores of each image, for an equal share."),
+        Choice(
+            "per-image",
+            "The highest scores of each image, for an equal share.",
+            "per_image",
+            equal_shares=True,
+        ),
         Choice(
             "class-quota",
             "The highest scores of each predicted class, more for rare classes.",
+            "class_quota",
+            needs=("probability",),
         ),
         Choice(
             "class-stratified",
             "Drawn by score, a part of the budget dealt out evenly to the classes.",
-            ("stratified", "power"),
+            "stratified",
+            {"stratified": "stratified", "power": "power"},
+            needs=("probability",),
         ),
         Choice(
             "foreground",
             "A part of the budget only for what is not the most predicted class.",
-            ("foreground",),
+            "foreground",
+            {"share": "foreground"},
+            needs=("probability",),
         ),
         Choice(
             "diverse",
             "One after another the region least like all labelled and asked ones, of "
             "those that score high.",
-            ("exclusion",),
+            "diverse",
+            {"exclusion": "exclusion"},
+            needs=("features",),
+            compares=True,
         ),
-        Choice("everything", "All regions, whatever the budget."),
+        Choice(
+            "everything",
+            "All regions, whatever the budget.",
+            "everything",
+            takes_all=True,
+        ),
     )
 }
 
@@ -314,4 +416,12 @@ def acquisition(name: str) -> Acquisition:
     return look_up("acquisition", name, ACQUISITIONS)
 
 
-# --- from a name to all its parameters ------------------------------------------------
+def _function(package: str, row: "Partition | Acquisition | Choice") -> Any:
+    """Return the function that a row names, of a package of ours."""
+    if not row.function:
+        raise BadValue(f"{row.name!r} has no function of its own in {package}")
+    return getattr(import_module(f"napari_alseg.{package}"), row.function)
+
+
+def _given(parameters: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {keyword: values[name] for keyword, name in parameters.items()}

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from napari_alseg.arrays import Selection
-from napari_alseg.settings import Recipe
 
 from .parts import look_up
+from .recipes import Recipe, recipe
 
 Group = Literal[
     "Live",
@@ -32,7 +32,7 @@ class System:
     acquisition: str
     partition: str = "superpixels"
     choice: str = "top"
-    recipe: Recipe = "partial"
+    recipe: str = "partial"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Parameters whose value in the source is not the usual one."""
     source: str = ""
@@ -41,23 +41,11 @@ class System:
 
 
 KASARLA = "Kasarla et al., WACV 2019"
-
-
 EQUAL = "Golestaneh & Kitani, BMVC 2020"
-
-
 DEAL = "Xie et al., ACCV 2020"
-
-
 RIPU = "Xie et al., CVPR 2022"
-
-
 CISC = "Wu et al., TPAMI 2023"
-
-
 CLASP = "the rule of ClaSP PE, after the nnActive study"
-
-
 SYSTEMS = {
     row.name: row
     for row in (
@@ -265,7 +253,7 @@ def recipe_after(selection: Selection | None) -> Recipe:
 
     Examples
     --------
-    >>> recipe_after(Selection(1, "equal", "5%", ())), recipe_after(None)
+    >>> recipe_after(Selection(1, "equal", "5%", ())).name, recipe_after(None).name
     ('consistency', 'partial')
     """
-    return system(selection.system).recipe if selection else "partial"
+    return recipe(system(selection.system).recipe if selection else "partial")

@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from napari_alseg import systems
 from napari_alseg.arrays import Progress, Task
 from napari_alseg.errors import BadValue, NothingToLearn
-from napari_alseg.selection.maps import (
-    keep_map,
-    keep_prediction,
-    predicted,
-    trained_network,
-)
+from napari_alseg.selection.maps import draw_maps, trained_network
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
 
@@ -48,16 +43,11 @@ def look(
                 f"{acquisition.name} gives pixels no score, so it has no map; maps "
                 f"are {', '.join(systems.maps())}"
             )
-    settings = systems.completed(settings or QuerySettings())
+    query = systems.resolve(settings or QuerySettings())
     seen = prediction or PredictionSettings()
     network = trained_network(project, seen)
     if network is None:
         raise NothingToLearn("there is no network yet: answer regions, then Learn")
     yield Progress(0, 1, f"looking at {image}")
-    pixels = project.read_image(image)
-    found = predicted(network, pixels, acquisitions, seen, settings)
-    keep_prediction(project, image, found)
-    for acquisition in acquisitions:
-        score = acquisition.score(found, settings).cpu().numpy()
-        keep_map(project, image, acquisition, score, settings)
+    draw_maps(project, network, image, acquisitions, seen, query)
     return image

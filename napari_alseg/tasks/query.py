@@ -1,29 +1,42 @@
-"""A round: `query` asks, a person answers, `retrain` learns; `look` fills the maps.
+"""The task that asks the next regions.
 
-Each is a task (a generator of progress), so that the command line drives it in place
-and the window drives it in a child process. One image at a time flows through
-prediction, score and pooling; what grows with the pool is one row a region, never a
-map.
+One image at a time flows through prediction, score and pooling; what grows with the
+pool is one row a region, never a map.
 """
 
 from collections.abc import Collection, Sequence
 from functools import partial
 from time import perf_counter
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from napari_alseg import systems
 from napari_alseg.arrays import Ranking, Selection, Task
-from napari_alseg.budget import Budget
 from napari_alseg.errors import NothingToAsk, UnknownName
-from napari_alseg.live.model import newest
-from napari_alseg.selection.candidates import Candidates, still_open, survey
-from napari_alseg.selection.choose import Asking, choose, selection_of
-from napari_alseg.selection.maps import (
-    see,
-    trained_network,
+from napari_alseg.live.model import Live, up_to_date
+from napari_alseg.regions import choose_spread, choose_typical
+from napari_alseg.segmentation import Network
+from napari_alseg.selection.candidates import (
+    Candidates,
+    open_images,
+    still_open,
+    survey,
 )
-from napari_alseg.selection.measure import by_chance, by_encoder, by_looks, by_network
+from napari_alseg.selection.choose import (
+    Asking,
+    ChooseFirst,
+    choose,
+    scored_share,
+    selection_of,
+)
+from napari_alseg.selection.maps import see, trained_network
+from napari_alseg.selection.measure import (
+    Measure,
+    by_chance,
+    by_encoder,
+    by_looks,
+    by_network,
+)
 from napari_alseg.selection.partitions import make_regions
 from napari_alseg.selection.windows import (
     keep_windows,
@@ -39,8 +52,7 @@ from napari_alseg.settings import (
     check,
 )
 from napari_alseg.store import Project
-
-# --- asking ---------------------------------------------------------------------------
+from napari_alseg.systems import Query, resolve
 
 
 def query(
@@ -77,109 +89,168 @@ def query(
     NothingToAsk
         If the pool is empty or every region is answered, skipped or labelled.
     """
-    settings = systems.completed(check(settings))
+    query = resolve(check(settings))
     prediction = check(prediction or PredictionSettings())
-    systems.refuse_unfit_budget(str(settings.partition), Budget.parse(settings.budget))
-    images = project.images()
-    if not images:
-        raise NothingToAsk(f"{project.path.name} holds no images; make a new project")
-    if among is not None:
-        wanted = set(among)
-        unknown = sorted(wanted - set(images))
-        if unknown:
-            raise UnknownName("image of the pool", unknown[0], images)
-        images = tuple(image for image in images if image in wanted)
+    images = _pool(project, among)
     number = project.latest_round + 1
-    following = network = None
-    if not systems.needs(settings):
-        pass  # what is asked needs no network
-    elif live is not None and systems.for_lightweight_head(settings):
-        following = yield from newest(project, live, prediction)
-        network = following.network if following.ready else None
-    else:
-        network = trained_network(project, prediction)
-    asked = Asking(
-        project,
-        number,
-        images,
-        settings,
-        Budget.parse(settings.budget),
-        network,
-        prediction,
-        np.random.default_rng([settings.seed, number]),
-        following,
-    )
+    network, following = yield from _network(project, query, prediction, live)
+    rng = np.random.default_rng([query.seed, number])
+    look = _Look(project, images, query, number, prediction, rng, network, following)
+    asked = Asking(number, images, look.pixels, query, rng, look.first)
     start = perf_counter()
-    in_windows = settings.partition in systems.WINDOWS
-    survey = _survey_windows if in_windows else _survey_regions
-    share = asked.scored()
-    version, candidates = yield from survey(asked, share)
-    if not candidates.open.any():  # chance may have drawn only what is done
-        rest = sorted(set(range(len(images))) - set(share))
-        if rest:
-            version, candidates = yield from survey(asked, rest)
+    version, candidates = yield from _measure(look)
     scored = perf_counter()
+    if not candidates.open.any():
+        _refuse_all_closed(project, images)
     picked = choose(asked, candidates)
-    if in_windows:
-        candidates = keep_windows(
-            project, images, settings, version, candidates, picked
-        )
-    if asked.network is not None and asked.acquisition.of != "regions":
+    if query.partition.found_by_scores:
+        candidates = keep_windows(project, images, query, version, candidates, picked)
+    if network is not None and query.acquisition.of != "regions":
         project.write_ranking(number, _ranking(asked, candidates))
     selection = selection_of(asked, version, candidates, picked)
     project.ask(selection)
-    project.record(number, "query", settings.parameters())
+    project.record(number, "query", query.record())
     project.record(number, "score_seconds", scored - start)
     project.record(number, "choose_seconds", perf_counter() - scored)
     return selection
 
 
-def _survey_regions(
-    asked: Asking, scored: Sequence[int]
+def _pool(project: Project, among: Collection[str] | None) -> tuple[str, ...]:
+    """Return the images that are asked of."""
+    images = project.images()
+    if not images:
+        raise NothingToAsk(f"{project.path.name} holds no images; make a new project")
+    if among is None:
+        return images
+    wanted = set(among)
+    unknown = sorted(wanted - set(images))
+    if unknown:
+        raise UnknownName("image of the pool", unknown[0], images)
+    return tuple(image for image in images if image in wanted)
+
+
+def _network(
+    project: Project,
+    query: Query,
+    prediction: PredictionSettings,
+    live: NetworkSettings | None,
+) -> Task[tuple[Network | None, Live | None]]:
+    """Return the network that asks, if one is needed and there, and live if it asks."""
+    if not query.needs:
+        return None, None
+    if live is None or not query.for_lightweight_head:
+        return trained_network(project, prediction), None
+    following = yield from up_to_date(project, live, prediction)
+    return (following.network if following.ready else None), following
+
+
+class _Look(NamedTuple):
+    """All that the pool is measured with."""
+
+    project: Project
+    images: tuple[str, ...]
+    query: Query
+    number: int
+    prediction: PredictionSettings
+    rng: np.random.Generator
+    network: Network | None
+    following: Live | None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is said of the maps that it leaves: up to which labels live knows."""
+        return {} if self.following is None else {"live": self.following.sequence}
+
+    @property
+    def first(self) -> ChooseFirst | None:
+        """What chooses by looks alone, for want of a network."""
+        if self.network is not None or not self.query.needs:
+            return None
+        return choose_spread if self.following is None else choose_typical
+
+    @property
+    def pixels(self) -> int:
+        """Of all images."""
+        shapes = (self.project.info(image).shape for image in self.images)
+        return sum(rows * columns for rows, columns in shapes)
+
+
+def _measure(look: _Look) -> Task[tuple[int, Candidates]]:
+    """Measure the drawn share of the pool; the rest, if nothing of it is open."""
+    project, images = look.project, look.images
+    measure = (
+        _measure_windows if look.query.partition.found_by_scores else _measure_regions
+    )
+    share = scored_share(
+        look.query, len(images), look.rng, lambda: open_images(project, images)
+    )
+    version, candidates = yield from measure(look, share)
+    if not candidates.open.any():  # chance may have drawn only what is done
+        rest = sorted(set(range(len(images))) - set(share))
+        if rest:
+            version, candidates = yield from measure(look, rest)
+    return version, candidates
+
+
+def _measure_regions(
+    look: _Look, scored: Sequence[int]
 ) -> Task[tuple[int, Candidates]]:
     """Measure the regions of a partition; return its version and the candidates."""
-    project, images, settings = asked.project, asked.images, asked.settings
-    version = yield from make_regions(project, images, settings)
-    if asked.network is not None:
-        measure = by_network(
-            project, asked.network, settings, asked.prediction, asked.rng, **asked.about
-        )
-    elif not asked.spread:
-        measure = by_chance(asked.rng)
-    elif asked.following is not None:
-        measure = by_encoder(project, asked.following.network, asked.prediction)
-    else:
-        measure = by_looks(project)
-    candidates = yield from survey(project, images, scored, version, measure)
+    project, images = look.project, look.images
+    version = yield from make_regions(project, images, look.query)
+    candidates = yield from survey(project, images, scored, version, _measure_of(look))
     return version, still_open(project, images, version, candidates)
 
 
-def _survey_windows(
-    asked: Asking, scored: Sequence[int]
+def _measure_of(look: _Look) -> Measure:
+    """Return what measures a region: the network, chance, or how it looks."""
+    project, network, prediction = look.project, look.network, look.prediction
+    if network is not None:
+        return by_network(
+            project, network, look.query, prediction, look.rng, **look.about
+        )
+    if look.first is None:
+        return by_chance(look.rng)
+    if look.following is not None:
+        return by_encoder(project, look.following.network, prediction)
+    return by_looks(project)
+
+
+def _measure_windows(
+    look: _Look, scored: Sequence[int]
 ) -> Task[tuple[int, Candidates]]:
     """Find windows; each round's are region maps of a version of their own."""
-    project, images, settings = asked.project, asked.images, asked.settings
-    look = look_without_network(project)
-    if asked.network is not None:
-        look = partial(
-            see, project, asked.network, settings, asked.prediction, **asked.about
+    project, images, query = look.project, look.images, look.query
+    see_image = look_without_network(project)
+    if look.network is not None:
+        see_image = partial(
+            see, project, look.network, query, look.prediction, **look.about
         )
     candidates = yield from survey_windows(
-        project, images, scored, settings, asked.budget, look, asked.rng
+        project, images, scored, query, see_image, look.rng
     )
     version = project.partition_version(
         {
-            "partition": settings.partition,
-            "window": window_radius(settings),
-            "round": asked.number,
+            "partition": query.partition.name,
+            "window": window_radius(query),
+            "round": look.number,
         }
     )
-    return version, still_free(project, images, settings, candidates)
+    return version, still_free(project, images, query, candidates)
+
+
+def _refuse_all_closed(project: Project, images: Collection[str]) -> None:
+    """Say that nothing is open since images were closed as a whole, if so."""
+    if set(images) <= project.closed_regions(("image",)).keys():
+        raise NothingToAsk(
+            "every image of the pool was answered or skipped as a whole: undo a "
+            "skipped one to be asked it again"
+        )
 
 
 def _ranking(asked: Asking, candidates: Candidates) -> Ranking:
     """Return what the window shows of the scores of the whole pool."""
-    terms = zip(asked.acquisition.terms, candidates.terms.T, strict=True)
+    terms = zip(asked.query.acquisition.terms, candidates.terms.T, strict=True)
     return Ranking(
         asked.images,
         candidates.image,

@@ -15,11 +15,8 @@ from napari_alseg.settings import (
     check,
 )
 from napari_alseg.store import Project
-from napari_alseg.training.cisc_r import learn_rectified
 from napari_alseg.training.job import Learner, refuse_untaught_branch
-from napari_alseg.training.live_head import learn_live
-from napari_alseg.training.plan import Plan
-from napari_alseg.training.single_stage import learn_once
+from napari_alseg.training.plan import Checkpoint, Plan
 
 
 def retrain(
@@ -75,42 +72,57 @@ def retrain(
         the network has a difficulty branch and another recipe than that.
     """
     begin, end = part
-    number = project.latest_round
-    plan = Plan(
-        number,
-        project.sequence,
+    plan = _plan(
+        project,
         seed,
         network or NetworkSettings(),
         check(training or TrainingSettings()),
         check(recipe or RecipeSettings()),
     )
-    if plan.training.recipe is None:
-        named = systems.recipe_after(project.selection())
-        plan = replace(plan, training=replace(plan.training, recipe=named))
-    if plan.training.recipe == "difficulty":
-        plan = replace(plan, network=replace(plan.network, difficulty=True))
-    unfinished = project.weights.read_aside("unfinished") if resume or begin else None
-    if begin and unfinished is None:
+    plan, checkpoint, spent = _where_to_begin(project, plan, begin, resume)
+    learner = Learner(project, plan, prediction or PredictionSettings(), live, spent)
+    if plan.network.difficulty:
+        refuse_untaught_branch(learner.recipe)
+    if learner.recipe.whole and part != (0.0, 1.0):
+        raise BadValue(
+            f"the recipe {learner.recipe.name!r} is learnt as a whole, in stages of "
+            "its own; ask rounds after it, or take another recipe"
+        )
+    yield Progress(0, 1, "loading the network")
+    report: Report = yield from learner.recipe.learn(learner, checkpoint, end)
+    return report
+
+
+def _plan(
+    project: Project,
+    seed: int,
+    network: NetworkSettings,
+    training: TrainingSettings,
+    terms: RecipeSettings,
+) -> Plan:
+    """Return the plan of a new training, its recipe that of the system if none."""
+    if training.recipe is None:
+        named = systems.recipe_after(project.selection()).name
+        training = replace(training, recipe=named)
+    if systems.recipe(str(training.recipe)).teaches_difficulty:
+        network = replace(network, difficulty=True)
+    return Plan(project.latest_round, project.sequence, seed, network, training, terms)
+
+
+def _where_to_begin(
+    project: Project, plan: Plan, begin: float, resume: bool
+) -> tuple[Plan, Checkpoint | None, float]:
+    """Return the plan, the checkpoint to go on from, and the seconds spent before."""
+    wanted = resume or begin
+    checkpoint = project.weights.read_aside("unfinished") if wanted else None
+    if begin and checkpoint is None:
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"
         )
-    spent = 0.0
-    if resume and unfinished and unfinished[1]["plan"]["round"] == number:
-        plan = Plan.of(unfinished[1]["plan"])
-        spent = unfinished[1].get("seconds", 0.0)  # older ones lack it
-    elif not begin:
-        unfinished = None  # of another round: what was asked since counts
-    if plan.network.difficulty:
-        refuse_untaught_branch(plan.training.recipe)
-    yield Progress(0, 1, "loading the network")
-    learner = Learner(project, plan, prediction or PredictionSettings(), spent)
-    if plan.training.recipe == "live":
-        return (yield from learn_live(learner, live or LiveSettings()))
-    if plan.training.recipe == "rectified":
-        if part != (0.0, 1.0):
-            raise BadValue(
-                "the recipe 'rectified' is learnt as a whole, in three stages; ask "
-                "rounds after it, or take another recipe"
-            )
-        return (yield from learn_rectified(learner, unfinished))
-    return (yield from learn_once(learner, unfinished, end))
+    if resume and checkpoint and checkpoint[1]["plan"]["round"] == plan.round:
+        metadata = checkpoint[1]
+        spent = metadata.get("seconds", 0.0)  # older ones lack it
+        return Plan.of(metadata["plan"]), checkpoint, spent
+    if not begin:
+        checkpoint = None  # of another round: what was asked since counts
+    return plan, checkpoint, 0.0

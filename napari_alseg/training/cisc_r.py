@@ -34,7 +34,7 @@ from napari_alseg.store import PSEUDO_WEIGHT, Project
 
 from .examples import Examples
 from .job import Learner, no_labels
-from .plan import Unfinished
+from .plan import Checkpoint
 from .single_stage import worth_keeping
 
 STAGES = 3
@@ -66,8 +66,10 @@ class _Stage:
     """Classes for which each labelled image may be a partner; bool (n, 254)."""
 
 
-def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Report]:
-    """Train by the recipe 'rectified'.
+def learn_rectified(
+    learner: Learner, checkpoint: Checkpoint | None, _until: float
+) -> Task[Report]:
+    """Train by the recipe 'rectified', always as a whole.
 
     Stopped in a later stage, the network of the stage before is kept.
 
@@ -84,13 +86,13 @@ def learn_rectified(learner: Learner, unfinished: Unfinished | None) -> Task[Rep
     never_paired(project, plan.recipe)  # unknown names are refused at once
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
-    if unfinished is None:
+    if checkpoint is None:
         project.weights.clear_aside("unfinished")
         project.clear_pseudo_labels()
         stage = _Stage(1, None, (), None)
-        state: Unfinished | None = None
+        state: Checkpoint | None = None
     else:
-        stage, state = _taken_up(learner, unfinished)
+        stage, state = _loaded(learner, checkpoint)
     last = STAGES if unlabelled else 1
     while True:
         run = yield from _learn_stage(learner, stage, state, labelled, unlabelled, last)
@@ -199,7 +201,7 @@ def _training(
 def _learn_stage(
     learner: Learner,
     stage: _Stage,
-    state: Unfinished | None,
+    state: Checkpoint | None,
     labelled: Examples,
     unlabelled: Sequence[str],
     last: int,
@@ -341,9 +343,9 @@ def _save_checkpoint(learner: Learner, stage: _Stage, run: TrainingRun) -> None:
     )
 
 
-def _taken_up(learner: Learner, unfinished: Unfinished) -> tuple[_Stage, Unfinished]:
+def _loaded(learner: Learner, checkpoint: Checkpoint) -> tuple[_Stage, Checkpoint]:
     """Return the stage that was stopped, and the state of its run."""
-    arrays, metadata = unfinished
+    arrays, metadata = checkpoint
     queried = arrays.get("queried")
     stage = _Stage(
         metadata["stage"],

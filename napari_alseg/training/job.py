@@ -1,8 +1,8 @@
-"""What the answers of a round teach the network, by the recipes of one stage.
+"""What every recipe does with a project.
 
-A training is described by a `Plan`. Stopped, it leaves the plan and the state of its
-run in the project, so that `retrain(resume=True)` goes on as if it had never
-been stopped: with the same labels, though labelling went on.
+A training is described by a `Plan`. Stopped, it leaves the plan and a checkpoint in the
+project, so that `retrain(resume=True)` ends as if it had never been stopped: with the
+same labels, though labelling went on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,12 @@ from napari_alseg.errors import BadValue, NothingToLearn
 from napari_alseg.metrics import CurvePoint, Report
 from napari_alseg.segmentation import Network
 from napari_alseg.segmentation.head.head import is_lightweight
-from napari_alseg.settings import (
-    PredictionSettings,
-    Recipe,
-)
+from napari_alseg.settings import LiveSettings, PredictionSettings
 from napari_alseg.store import Project
+from napari_alseg.systems import Recipe, recipe
 
 from .examples import Examples
-from .plan import Plan, Unfinished
-
-# --- examples -------------------------------------------------------------------------
-
-
-# --- the plan of a training -----------------------------------------------------------
+from .plan import Checkpoint, Plan
 
 
 def no_labels(project: Project) -> NothingToLearn:
@@ -48,11 +41,14 @@ class Learner:
         project: Project,
         plan: Plan,
         prediction: PredictionSettings,
+        live: LiveSettings | None = None,
         spent: float = 0.0,
     ) -> None:
         self.project = project
         self.plan = plan
+        self.recipe = recipe(plan.training.recipe or "partial")
         self.prediction = prediction
+        self.live = live or LiveSettings()
         self._begun = perf_counter() - spent  # seconds before it was stopped count
         self.labelled = project.labelled(plan.sequence)
         """Images of the pool with a label at the moment of the plan."""
@@ -75,7 +71,7 @@ class Learner:
             net.weights_source = metadata["weights_source"]
         return net.to(segmentation.choose_device(plan.training.device))
 
-    def before(self) -> Unfinished | None:
+    def before(self) -> Checkpoint | None:
         """Return the latest full network that learnt fewer labels; None if none did.
 
         So that a training which is done once more starts where it started first.
@@ -148,7 +144,7 @@ def measure_scores(
     return metrics.scores(confusion) if confusion.any() else None
 
 
-def refuse_untaught_branch(recipe: Recipe | None) -> None:
+def refuse_untaught_branch(recipe: Recipe) -> None:
     """Refuse a difficulty branch that the recipe does not teach.
 
     Raises
@@ -156,8 +152,8 @@ def refuse_untaught_branch(recipe: Recipe | None) -> None:
     BadValue
         Naming the recipe that does.
     """
-    if recipe != "difficulty":
+    if not recipe.teaches_difficulty:
         raise BadValue(
-            f"the recipe {recipe!r} does not teach the branch of the network's "
+            f"the recipe {recipe.name!r} does not teach the branch of the network's "
             "'difficulty': take the recipe 'difficulty', or leave the branch out"
         )

@@ -3,14 +3,16 @@
 from napari_alseg.arrays import Task
 from napari_alseg.live.model import Live
 from napari_alseg.metrics import CurvePoint, Report
-from napari_alseg.settings import LiveSettings
 
 from .job import Learner, no_labels
+from .plan import Checkpoint
 
 
-def learn_live(learner: Learner, settings: LiveSettings) -> Task[Report]:
+def learn_live(
+    learner: Learner, _checkpoint: Checkpoint | None, _until: float
+) -> Task[Report]:
     """Teach a lightweight head all labels of a round, and keep its weights."""
-    plan = learner.plan
+    plan, settings = learner.plan, learner.live
     if not learner.labelled:
         raise no_labels(learner.project)
     live = yield from Live.start(

@@ -38,5 +38,5 @@ class Plan:
         )
 
 
-Unfinished: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+Checkpoint: TypeAlias = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and metadata of weights, or of a stopped training."""

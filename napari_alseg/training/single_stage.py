@@ -1,6 +1,6 @@
 """Training by a recipe of one stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -9,23 +9,24 @@ from napari_alseg.arrays import Task
 from napari_alseg.metrics import CurvePoint, Report
 from napari_alseg.segmentation import Objective, TrainingRun
 from napari_alseg.store import Project
+from napari_alseg.systems import RECIPES
 
 from .job import Learner, no_labels
-from .plan import Unfinished
+from .plan import Checkpoint
 
 
 def learn_once(
-    learner: Learner, unfinished: Unfinished | None, until: float
+    learner: Learner, checkpoint: Checkpoint | None, until: float
 ) -> Task[Report]:
     """Train by a recipe of one stage, until a part of it is done, 0..1."""
     plan, project = learner.plan, learner.project
     leaves_source = _leaves_source(learner)
     objective = _objective(learner, leaves_source)
     warm = plan.training.start == "last" or leaves_source
-    net = learner.network(warm=warm and unfinished is None)
+    net = learner.network(warm=warm and checkpoint is None)
     run = TrainingRun(net, plan.training, plan.seed)
-    if unfinished is not None:
-        arrays, metadata = unfinished
+    if checkpoint is not None:
+        arrays, metadata = checkpoint
         run.load_checkpoint(arrays, metadata["run"])
     else:
         project.weights.clear_aside("unfinished")
@@ -52,27 +53,19 @@ def learn_once(
     return report
 
 
-OBJECTIVES: dict[str, Callable[..., Objective[Any]]] = {
-    "partial": segmentation.Partial,
-    "consistency": segmentation.Consistency,
-    "difficulty": segmentation.Difficulty,
-    "adaptation": segmentation.Adaptation,
-}
-
-
 def _objective(learner: Learner, leaves_source: bool) -> Objective[Any]:
     """Return what the labels of the project and its source images teach."""
     project, training = learner.project, learner.plan.training
-    recipe = training.recipe or "partial"
+    recipe = learner.recipe
     source = learner.examples(project.images("source"))
     more: dict[str, Any] = {}
-    if recipe == "adaptation" and training.source_free:
+    if recipe.adapts and training.source_free:
         if len(source) and not leaves_source:
-            recipe = "partial"
+            recipe = RECIPES["partial"]
             examples = source
         else:
             examples = learner.examples(project.images(), training.spread)
-    elif recipe == "adaptation":
+    elif recipe.adapts:
         # All of the target counts, labelled or not.
         examples = learner.examples(project.images(), training.spread)
         more["source"] = source
@@ -85,7 +78,7 @@ def _objective(learner: Learner, leaves_source: bool) -> Objective[Any]:
     taught = chain(examples, more.get("source", ()))
     classes = len(project.classes)
     weight = segmentation.class_weights(taught, classes, training.class_balance)
-    return OBJECTIVES[recipe](
+    objective: Objective[Any] = recipe.make_objective(
         examples,
         training,
         learner.plan.seed,
@@ -93,12 +86,12 @@ def _objective(learner: Learner, leaves_source: bool) -> Objective[Any]:
         class_weight=weight,
         **more,
     )
+    return objective
 
 
 def _leaves_source(learner: Learner) -> bool:
     """Whether the network goes on from what the source alone has taught it."""
-    training = learner.plan.training
-    free = training.recipe == "adaptation" and training.source_free
+    free = learner.recipe.adapts and learner.plan.training.source_free
     return free and learner.before() is not None
 
 

@@ -81,62 +81,61 @@ class AskingPanel(QWidget):
         self._system.setCurrentText(settings.system)
         self._system.blockSignals(False)
         self._budget.setText(settings.budget)
-        self._show(systems.completed(settings))
+        self._show(systems.resolve(settings))
 
     def _chosen(self) -> dict[str, Any]:
         return {part: menu.currentText() for part, menu in self._parts.items()}
 
     def _on_system(self, name: str) -> None:
         """Show a system as its source has it."""
-        self._show(systems.completed(QuerySettings(name)))
+        self._show(systems.resolve(QuerySettings(name)))
 
     def _on_part(self) -> None:
         """Mix parts freely; say so if these do not go together."""
         name = self._system.currentText()
         try:
-            self._show(systems.completed(QuerySettings(name, **self._chosen())))
+            self._show(systems.resolve(QuerySettings(name, **self._chosen())))
         except AlsegError as error:
             self._show_form(None)
             self._sentence.setText(str(error))
             self.changed.emit()
 
-    def _show(self, settings: QuerySettings) -> None:
+    def _show(self, query: systems.Query) -> None:
         for part, menu in self._parts.items():
             menu.blockSignals(True)
-            menu.setCurrentText(getattr(settings, part))
+            menu.setCurrentText(query.parts[part])
             menu.blockSignals(False)
-        self._sentence.setText(explanation(settings))
-        self._show_form(settings)
+        self._sentence.setText(explanation(query))
+        self._show_form(query)
         self.changed.emit()
 
-    def _show_form(self, settings: QuerySettings | None) -> None:
-        """Show the parameters that these settings take, and no others."""
+    def _show_form(self, query: systems.Query | None) -> None:
+        """Show the parameters that a query takes, and no others."""
         if self._form is not None:
             self._place.removeWidget(self._form.native)
             self._form.native.hide()
             self._form.native.deleteLater()
             self._form = None
-        if settings is None:
+        if query is None:
             return
-        names = [n for n in systems.PARAMETERS if n in settings.parameters()]
-        self._form = SettingsForm(settings, names)
+        self._form = SettingsForm(query.settings, list(query.values))
         self._place.addWidget(self._form.native)
         for row in self._form.container:
             row.changed.connect(self.changed.emit)
 
 
-def explanation(settings: QuerySettings) -> str:
-    """Return what a completed query asks, what it costs and where it comes from.
+def explanation(query: systems.Query) -> str:
+    """Return what a query asks, what it costs and where it comes from.
 
     Examples
     --------
-    >>> print(explanation(systems.completed(QuerySettings("equal"))))
+    >>> print(explanation(systems.resolve(QuerySettings("equal"))))
     Rectangles that are unsure in the image and in its mirror image.
     To score: 2 passes through the network an image.
     Golestaneh & Kitani, BMVC 2020; published with 12%.
     """
-    row = systems.system(settings.system)
-    lines = [row.sentence, f"To score: {systems.scoring_cost(settings)}."]
+    row = query.system
+    lines = [row.sentence, f"To score: {systems.scoring_cost(query)}."]
     if row.source:
         published = f"; published with {row.published}" if row.published else ""
         lines.append(f"{row.source}{published}.")

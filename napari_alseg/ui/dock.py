@@ -257,7 +257,8 @@ class ActiveLearningDock(QWidget):
         if selection is None:
             return
         asked = self.project.metrics(selection.round).get("query", {})
-        settings = QuerySettings(selection.system, selection.budget, **asked)
+        usual = {"system": selection.system, "budget": selection.budget}
+        settings = QuerySettings(**usual | asked)  # of an older version lack these
         self.round_panel.set_value(settings)
 
     def close_project(self) -> None:
@@ -490,7 +491,7 @@ class ActiveLearningDock(QWidget):
         elif name in LEARNING:
             self.looking.offer()
             self.looking.show_learned(
-                pseudo=self.round_panel.training.recipe == "rectified"
+                pseudo=self.round_panel.training.recipe.pseudo_labels
             )
         elif name == "Look" and result is not None:
             self.attempt(self.labelling.show, self.labelling.image)

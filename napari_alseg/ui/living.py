@@ -184,7 +184,7 @@ class Living(QObject):
         """Return what the form holds, or held before its parts did not go together."""
         query = self._query()
         try:
-            systems.completed(query)
+            systems.resolve(query)
         except AlsegError:
             return self._latest_query
         self._latest_query = query

@@ -259,7 +259,7 @@ class Looking(QObject):
         if labelling is None or labelling.project.weights.latest_round is None:
             return {}
         try:
-            query = systems.completed(self._query())
+            query = systems.resolve(self._query())
         except AlsegError:
             return {}  # the panel of the round says what does not go together
         wanted = missing(labelling.project, labelling.image, labelling.shown, query)

@@ -10,7 +10,6 @@ from napari_alseg import systems
 from napari_alseg.arrays import RegionMap, ScoreMap
 from napari_alseg.errors import AlsegError, BadValue
 from napari_alseg.regions import pool
-from napari_alseg.settings import QuerySettings
 from napari_alseg.store import PSEUDO_WEIGHT
 
 from . import layers
@@ -101,7 +100,7 @@ def map_of(acquisition: str) -> str:
 
 
 def missing(
-    project: "Project", image: str, shown: Shown, query: QuerySettings
+    project: "Project", image: str, shown: Shown, query: systems.Query
 ) -> dict[str, dict[str, Any]]:
     """Return the maps that the latest network has still to make, with their parameters.
 

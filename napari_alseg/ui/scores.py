@@ -143,8 +143,8 @@ def is_spread(project: "Project", selection: Selection) -> bool:
         return False
     partition = project.partition_settings(selection.partition)["partition"]
     return (
-        _acquisition(project, selection) != "random"
-        and partition not in systems.WINDOWS
+        not systems.acquisition(_acquisition(project, selection)).by_chance
+        and not systems.PARTITIONS[partition].found_by_scores
         and not _learnt_before(project, selection)
     )
 
@@ -164,7 +164,7 @@ def _learnt_before(project: "Project", selection: Selection) -> bool:
 def without_ranking(project: "Project", selection: Selection) -> str:
     """Say why the regions of a round have no ranking."""
     name = _acquisition(project, selection)
-    if name == "random":
+    if systems.acquisition(name).by_chance:
         return "Asked at random: chance is the measure of all other systems."
     if not _learnt_before(project, selection):
         return "Asked to spread over colours and places: there was no network yet."

@@ -12,41 +12,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_alseg.settings import (
-    TERMS,
-    Recipe,
-    RecipeSettings,
-    TrainingSettings,
-)
+from napari_alseg.settings import RecipeSettings, TrainingSettings
+from napari_alseg.systems import RECIPES, Recipe, recipe
 
 from .forms import SettingsForm
 
 AS_SYSTEM = "as the system has it"
-RECIPES: dict[Recipe, tuple[str, str]] = {
-    "partial": ("labels alone", "Learns from the labels alone."),
-    "consistency": (
-        "consistency (EquAL)",
-        "Also learns to see the same in an image and in its mirror image.",
-    ),
-    "difficulty": (
-        "difficulty (DEAL)",
-        "A second branch learns where the network errs.",
-    ),
-    "adaptation": (
-        "adaptation (RIPU)",
-        "Also learns from source images of another domain, and from the whole pool.",
-    ),
-    "rectified": (
-        "rectified (CISC-R)",
-        "Also learns from images without labels: it gives them pseudo labels, and "
-        "trusts these as far as they resemble labelled images.",
-    ),
-    "live": (
-        "live (lightweight head)",
-        "Learns only a lightweight head on the encoder, from all labels, in seconds.",
-    ),
-}
-"""What a recipe is called here, and what it does."""
 NO_SOURCE = (
     "This project has no source images, so it learns from the pool alone. A new "
     "project takes them from a folder."
@@ -63,7 +34,7 @@ class TrainingPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._system: Recipe = "partial"
+        self._system = RECIPES["partial"]
         self._source = 0
         self._recipe = _menu_of_recipes()
         self._unlabelled = QCheckBox("&Use unlabelled images too")
@@ -124,15 +95,15 @@ class TrainingPanel(QWidget):
     @property
     def recipe(self) -> Recipe:
         """What Learn would take, also where the system decides."""
-        chosen: Recipe | None = self._recipe.currentData()
-        return chosen or self._system
+        chosen: str | None = self._recipe.currentData()
+        return recipe(chosen) if chosen else self._system
 
     def set_project(self, system: Recipe, source: int) -> None:
         """Take note of the project.
 
         Parameters
         ----------
-        system : str
+        system : Recipe
             The recipe that the system of the latest round has.
         source : int
             How many source images there are.
@@ -143,22 +114,23 @@ class TrainingPanel(QWidget):
 
     def _on_unlabelled(self, on: bool) -> None:
         """Choose the recipe that does so, or go back to the usual one."""
-        usual = None if self._system != "rectified" else "partial"
-        wanted = "rectified" if on else usual
+        guessing = next(row.name for row in RECIPES.values() if row.pseudo_labels)
+        usual = "partial" if self._system.pseudo_labels else None
+        wanted = guessing if on else usual
         self._recipe.setCurrentIndex(self._recipe.findData(wanted))
 
     def _explain(self) -> None:
         """Say what the recipe does and what is missing; show its own parameters."""
-        name, sentence = RECIPES[self.recipe]
-        terms = TERMS[self.recipe]
+        name, sentence = self.recipe.title, self.recipe.sentence
+        terms = self.recipe.terms
         if self._recipe.currentData() is None:
             sentence = (
                 f"{name[0].upper()}{name[1:]}: {sentence[0].lower()}{sentence[1:]}"
             )
-        if self.recipe == "adaptation" and not self._source:
+        if self.recipe.adapts and not self._source:
             sentence += f" {NO_SOURCE}"
         self._sentence.setText(sentence)
-        self._unlabelled.setChecked(self.recipe == "rectified")
+        self._unlabelled.setChecked(self.recipe.pseudo_labels)
         for row in self._terms.container:
             row.visible = row.name in terms
         self._terms.native.setVisible(bool(terms))
@@ -169,7 +141,7 @@ def _menu_of_recipes() -> QComboBox:
     menu.setAccessibleName("Recipe")
     menu.setToolTip("How the network learns")
     menu.addItem(AS_SYSTEM, None)
-    for recipe, (name, sentence) in RECIPES.items():
-        menu.addItem(name, recipe)
-        menu.setItemData(menu.count() - 1, sentence, Qt.ItemDataRole.ToolTipRole)
+    for row in RECIPES.values():
+        menu.addItem(row.title, row.name)
+        menu.setItemData(menu.count() - 1, row.sentence, Qt.ItemDataRole.ToolTipRole)
     return menu

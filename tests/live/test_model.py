@@ -12,7 +12,7 @@ from steps import ask as ask_by
 from napari_alseg import segmentation, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import NothingToAsk, NothingToLearn
-from napari_alseg.live.model import Live, latest_full, newest
+from napari_alseg.live.model import Live, latest_full, up_to_date
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import LiveSettings, QuerySettings, TrainingSettings
 from napari_alseg.store import Project
@@ -418,7 +418,7 @@ def test_what_needs_no_network_loads_none(project, monkeypatch):
     def unwanted(*_):
         raise AssertionError
 
-    monkeypatch.setattr("napari_alseg.tasks.query.newest", unwanted)
+    monkeypatch.setattr("napari_alseg.tasks.query.up_to_date", unwanted)
     assert len(ask(project, system="random", live=TINY_LIVE).regions) == 12
 
 
@@ -431,7 +431,7 @@ def test_an_empty_project_has_nothing_to_ask_live(tmp_path):
 
 
 def test_what_it_says_of_an_image_does_not_change_by_itself(answered):
-    live = finish(newest(answered, TINY_LIVE, TINY_PREDICTION))
+    live = finish(up_to_date(answered, TINY_LIVE, TINY_PREDICTION))
     assert (live.ready, live.learnt) == (True, 1)
     pixels = answered.read_image(answered.images()[0])
     first, second = (
@@ -451,6 +451,6 @@ def test_maps_that_live_left_are_not_taken_for_those_of_the_network(
     query = QuerySettings(system, "6 regions", **given)
     finish(query(answered, query, TINY_PREDICTION, live=TINY_LIVE))
     image = answered.images()[0]
-    values = systems.acquisition(name).values(systems.completed(query))
+    values = systems.acquisition(name).values(systems.resolve(query))
     assert answered.read_map(image, name) is not None
     assert not answered.has_fresh_map(image, name, values)

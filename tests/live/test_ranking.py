@@ -79,7 +79,7 @@ def test_after_undos_there_are_enough_for_the_whole_queue(answered, live):
     ranking = PoolRanking(answered, TINY_PREDICTION)
     assert ranking.begin(QUERY)
     score_all(ranking, live)
-    best = keys(ranking.best(live))
+    best = keys(ranking.best())
     states = answered.states(1)
     undone = {
         (each.image, each.region)
@@ -142,7 +142,7 @@ def test_an_image_without_regions_of_this_kind_is_not_waited_for(
 
 def test_the_best_are_the_highest_of_those_that_nobody_has_closed(pool, live, asked):
     score_all(pool, live)
-    best = pool.best(live)
+    best = pool.best()
     regions = asked.selection(1).regions
     assert len(best) == 6 + SPARE
     assert keys(best).isdisjoint(keys(regions[:6]))
@@ -154,12 +154,12 @@ def test_the_best_are_the_highest_of_those_that_nobody_has_closed(pool, live, as
 
 def test_what_is_answered_after_the_ranking_is_left_out(pool, live, asked):
     score_all(pool, live)
-    best = pool.best(live)
+    best = pool.best()
     asked.reask(1, {6: best[0], 7: best[1]})
-    assert keys(best[:2]) <= keys(pool.best(live))  # open ones may stay
+    assert keys(best[:2]) <= keys(pool.best())  # open ones may stay
     asked.answer(1, 6, 1)
     asked.skip(1, 7)
-    assert keys(best[:2]).isdisjoint(keys(pool.best(live)))
+    assert keys(best[:2]).isdisjoint(keys(pool.best()))
 
 
 def test_what_is_painted_by_more_than_half_is_left_out(pool, live, asked):
@@ -168,14 +168,14 @@ def test_what_is_painted_by_more_than_half_is_left_out(pool, live, asked):
     asked.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
     score_all(pool, live)
     assert asked.has_regions(image, version)
-    assert image not in {region.image for region in pool.best(live)}
+    assert image not in {region.image for region in pool.best()}
 
 
 def test_a_few_of_each_image_if_the_query_says_so(pool, live):
     few = QuerySettings("live", **TINY_REGIONS | {"image_limit": 1})
     assert pool.begin(few)
     score_all(pool, live)
-    images = [region.image for region in pool.best(live)]
+    images = [region.image for region in pool.best()]
     counts = [images.count(image) for image in set(images)]
     assert len(counts) == 4
     assert max(counts) - min(counts) <= 1
@@ -186,12 +186,12 @@ def test_where_all_is_labelled_nothing_is_best(pool, live, asked):
         shape = asked.info(image).shape
         asked.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
     score_all(pool, live)
-    assert pool.best(live) == ()
+    assert pool.best() == ()
 
 
 def test_a_region_says_where_it_is_and_what_it_would_cost(pool, live, asked):
     score_all(pool, live)
-    for region in pool.best(live):
+    for region in pool.best():
         own = asked.read_regions(region.image, region.partition) == region.region
         rows, columns = np.nonzero(own)
         assert region.pixels == own.sum()

@@ -14,12 +14,12 @@ from napari_alseg import segmentation, systems
 from napari_alseg.arrays import finish
 from napari_alseg.budget import Budget
 from napari_alseg.errors import BadValue, NothingToAsk
-from napari_alseg.oracle import Oracle
 from napari_alseg.segmentation import Network
 from napari_alseg.selection import choose
 from napari_alseg.selection.candidates import KNOWN_SHARE, Candidates
 from napari_alseg.selection.windows import survey_windows
 from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySettings
+from napari_alseg.simulation.oracle import Oracle
 from napari_alseg.store import Project
 from napari_alseg.tasks.look import look
 from napari_alseg.tasks.query import query
@@ -65,7 +65,7 @@ def learnt(project, truth, monkeypatch):
 
 def ask(project, system, budget=None, prediction=TINY_PREDICTION, **parameters):
     budget = budget or BUDGETS.get(system, "8 regions")
-    settings = systems.completed(QuerySettings(system, budget, **parameters))
+    settings = systems.resolve(QuerySettings(system, budget, **parameters))
     if settings.partition == "superpixels" and "region_size" not in parameters:
         settings = replace(settings, **TINY_REGIONS)
     return finish(query(project, settings, prediction))
@@ -160,7 +160,7 @@ def test_only_what_is_declared_is_computed(learnt, system, monkeypatch):
 
     monkeypatch.setattr(segmentation, "predict", spy)
     ask(learnt, system)
-    query = systems.completed(QuerySettings(system))
+    query = systems.resolve(QuerySettings(system))
     terms = systems.acquisition(query.acquisition).terms
     declared = set(systems.needs(query)).union(
         *(systems.acquisition(term).needs for term in terms)
@@ -339,7 +339,7 @@ def test_a_round_remembers_how_it_was_asked(learnt):
     ask(learnt, "ripu-ra", radius=4)
     asked = learnt.metrics(2)["query"]
     assert asked["radius"] == 4 and asked["partition"] == "windows"
-    assert systems.completed(QuerySettings("ripu-ra", **asked)).parameters() == asked
+    assert systems.resolve(QuerySettings("ripu-ra", **asked)).parameters() == asked
 
 
 # --- looking --------------------------------------------------------------------------
@@ -359,7 +359,7 @@ def test_all_maps_of_an_image_come_from_one_prediction(learnt, monkeypatch):
 
 def test_a_map_follows_the_parameters_of_the_query(learnt):
     image = learnt.images()[0]
-    query = systems.completed(QuerySettings("ripu-ra", radius=5))
+    query = systems.resolve(QuerySettings("ripu-ra", radius=5))
     learnt.weights.commit(1, {"a": np.zeros(1, np.float32)}, {})
     finish(look(learnt, image, ["ripu"], query, TINY_PREDICTION))
     assert learnt.has_fresh_map(image, "ripu", {"radius": 5})

@@ -11,9 +11,16 @@ from conftest import prediction_of
 from napari_alseg import acquisition
 from napari_alseg.errors import BadValue, UnknownName
 from napari_alseg.settings import QuerySettings
-from napari_alseg.systems import ACQUISITIONS, CHOICES, PARTITIONS, look_up, maps
+from napari_alseg.systems import (
+    ACQUISITIONS,
+    CHOICES,
+    PARTITIONS,
+    RECIPES,
+    look_up,
+    maps,
+)
 from napari_alseg.systems.describe import described, scoring_cost
-from napari_alseg.systems.resolve import PARAMETERS, completed, needs, parameters
+from napari_alseg.systems.resolve import PARAMETERS, parameters, resolve
 from napari_alseg.systems.table import SYSTEMS, system
 
 ASKED_FOR = (
@@ -36,11 +43,13 @@ def test_every_published_way_to_ask_is_a_row():
 
 @pytest.mark.parametrize("row", SYSTEMS.values(), ids=named)
 def test_a_system_is_made_of_known_parts_that_go_together(row):
-    query = completed(QuerySettings(row.name))
-    assert query.partition in PARTITIONS
-    assert query.acquisition in ACQUISITIONS
-    assert query.choice in CHOICES
-    assert set(row.defaults) <= set(query.parameters())
+    query = resolve(QuerySettings(row.name))
+    assert query.system is row
+    assert query.partition is PARTITIONS[row.partition]
+    assert query.acquisition is ACQUISITIONS[row.acquisition]
+    assert query.choice is CHOICES[row.choice]
+    assert set(row.defaults) <= set(query.values)
+    assert row.recipe in RECIPES
     assert row.sentence.endswith(".")
 
 
@@ -48,17 +57,13 @@ def test_a_system_is_made_of_known_parts_that_go_together(row):
 def test_a_system_can_be_described_in_json(row):
     about = json.loads(json.dumps(described(row)))
     assert about["cost"]
-    assert about["parameters"] == {
-        name: value
-        for name, value in completed(QuerySettings(row.name)).parameters().items()
-        if name in PARAMETERS
-    }
+    assert about["parameters"] == resolve(QuerySettings(row.name)).values
 
 
 def test_the_defaults_are_those_of_the_sources():
     def values(name, *wanted):
-        query = completed(QuerySettings(name))
-        return [getattr(query, each) for each in wanted]
+        query = resolve(QuerySettings(name)).record()
+        return [query[each] for each in wanted]
 
     assert values("equal", "partition", "rows", "columns") == ["grid", 5, 5]
     assert values("deal-de", "partition", "bins", "pool_share") == ["image", 8, 0.5]
@@ -74,8 +79,7 @@ def test_the_defaults_are_those_of_the_sources():
 def test_parameters_are_fields_of_the_settings(table):
     known = {entry.name for entry in fields(QuerySettings)}
     for row in table.values():
-        taken = row.settings if table is ACQUISITIONS else row.parameters
-        assert set(taken) <= known
+        assert set(row.settings) <= known
         assert row.sentence.endswith(".")
 
 
@@ -117,7 +121,7 @@ def test_the_bins_of_difficulty_can_be_fixed():
     prediction = replace(prediction_of(torch.rand(2, 1, 8).softmax(0)), difficulty=easy)
     row = ACQUISITIONS["difficulty-entropy"]
     scores = [
-        float(row.score(prediction, completed(QuerySettings("deal-de", fixed_bins=on))))
+        float(row.score(prediction, resolve(QuerySettings("deal-de", fixed_bins=on))))
         for on in (False, True)
     ]
     assert scores[0] == pytest.approx(math.log(8))
@@ -126,7 +130,7 @@ def test_the_bins_of_difficulty_can_be_fixed():
 
 def test_an_acquisition_takes_its_parameters_from_a_query_that_asks_by_it():
     ripu, entropy = ACQUISITIONS["ripu"], ACQUISITIONS["entropy"]
-    query = completed(QuerySettings("ripu-ra", radius=7))
+    query = resolve(QuerySettings("ripu-ra", radius=7))
     assert ripu.values(query) == {"radius": 7}
     assert ACQUISITIONS["impurity"].values(query) == {"radius": 7}  # its term
     assert ACQUISITIONS["ripu-pixel"].values(query) == {"radius": 32}  # its own
@@ -136,8 +140,8 @@ def test_an_acquisition_takes_its_parameters_from_a_query_that_asks_by_it():
 
 @pytest.mark.parametrize("row", SYSTEMS.values(), ids=named)
 def test_only_what_is_needed_costs_anything(row):
-    query = completed(QuerySettings(row.name))
-    needed = needs(query)
+    query = resolve(QuerySettings(row.name))
+    needed = query.needs
     cost = scoring_cost(query)
     assert ("nothing" == cost) == (not needed)
     assert ("2 passes" in cost) == ("mirrored" in needed)
@@ -145,21 +149,25 @@ def test_only_what_is_needed_costs_anything(row):
     assert ("CRF" in cost) == ("refined" in needed)
 
 
-# --- completing -----------------------------------------------------------------------
+# --- resolving -----------------------------------------------------------------------
 
 
 def test_parts_and_parameters_mix_freely():
-    mixed = completed(
+    mixed = resolve(
         QuerySettings("equal", partition="superpixels", acquisition="ripu", radius=3)
     )
-    assert (mixed.partition, mixed.choice) == ("superpixels", "top")
-    assert (mixed.radius, mixed.region_size, mixed.rows) == (3, 400, None)
+    assert (mixed.partition.name, mixed.choice.name) == ("superpixels", "top")
+    assert (mixed.values["radius"], mixed.values["region_size"]) == (3, 400)
+    assert "rows" not in mixed.values
 
 
-def test_completing_twice_changes_nothing():
-    for name in SYSTEMS:
-        once = completed(QuerySettings(name))
-        assert completed(once) == once
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_query_survives_settings_and_json(name):
+    once = resolve(QuerySettings(name, "7 images" if name == "full" else "3%", 7))
+    assert resolve(once.settings) == once
+    kept = json.loads(json.dumps(once.record()))
+    assert kept["seed"] == 7
+    assert resolve(QuerySettings(**kept)) == once
 
 
 @pytest.mark.parametrize(
@@ -173,7 +181,7 @@ def test_completing_twice_changes_nothing():
 )
 def test_unknown_names_are_refused_with_the_known_ones(changes, says):
     with pytest.raises(UnknownName, match=says):
-        completed(replace(QuerySettings(), **changes))
+        resolve(replace(QuerySettings(), **changes))
 
 
 @pytest.mark.parametrize(
@@ -185,16 +193,22 @@ def test_unknown_names_are_refused_with_the_known_ones(changes, says):
         ({"partition": "windows", "acquisition": "core-set"}, "another partition"),
         ({"partition": "windows", "choice": "diverse"}, "'per-image' or 'top'"),
         ({"system": "coreset", "choice": "top"}, "take the choice 'diverse'"),
+        ({"budget": "40"}, "a budget is an amount and a unit"),
+        ({"system": "ripu-ra", "budget": "4 images"}, "not by images"),
         ({"pooling": "median"}, "pooling must be one of mean, top, max, sum"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_a_way_out(changes, says):
     with pytest.raises(BadValue, match=says):
-        completed(replace(QuerySettings(), **changes))
+        resolve(replace(QuerySettings(), **changes))
 
 
 def test_parameters_come_in_the_order_of_the_settings():
-    taken = parameters("superpixels", "crf-entropy", "class-stratified")
+    taken = parameters(
+        PARTITIONS["superpixels"],
+        ACQUISITIONS["crf-entropy"],
+        CHOICES["class-stratified"],
+    )
     assert list(taken) == [name for name in PARAMETERS if name in taken]
 
 

@@ -14,14 +14,16 @@ from conftest import (
 )
 from steps import answer, ask, learn
 
+from napari_alseg import segmentation
 from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
 from napari_alseg.segmentation import Adaptation, Partial, TrainingRun, predict
 from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
+from napari_alseg.systems import RECIPES
 from napari_alseg.tasks.retrain import retrain
-from napari_alseg.training import job, single_stage
+from napari_alseg.training import job
 from napari_alseg.training.plan import Plan
 
 
@@ -60,7 +62,7 @@ def equal(first: dict, second: dict) -> bool:
 
 
 @pytest.mark.parametrize(
-    "recipe", ["partial", "consistency", "difficulty", "adaptation"]
+    "recipe", [row.name for row in RECIPES.values() if row.objective]
 )
 def test_every_recipe_learns_predicts_and_asks_again(answered, recipe):
     report = learn(answered, replace(TINY_TRAINING, recipe=recipe))
@@ -268,12 +270,8 @@ def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
 
         return make
 
-    kinds = {"adaptation": Adaptation, "partial": Partial}
-    monkeypatch.setattr(
-        single_stage,
-        "OBJECTIVES",
-        {name: objective_of(kind) for name, kind in kinds.items()},
-    )
+    for kind in (Adaptation, Partial):
+        monkeypatch.setattr(segmentation, kind.__name__, objective_of(kind))
     learn(project, training)
     return seen["target"], seen["source"]
 

@@ -3,7 +3,7 @@ from panels import PanelHands, named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings
-from napari_alseg.systems.resolve import completed
+from napari_alseg.systems import resolve
 from napari_alseg.systems.table import SYSTEMS
 from napari_alseg.ui.asking_panel import AskingPanel
 
@@ -62,7 +62,7 @@ def test_every_system_stands_under_its_group(panel):
 def test_a_system_shows_its_sentence_cost_and_own_parameters_only(panel, choose, name):
     if named(panel, "System").currentText() != name:
         choose("System", name)
-    query = completed(QuerySettings(name))
+    query = resolve(QuerySettings(name))
     assert panel.value() == query
     parts = ("partition", "acquisition", "choice")
     assert rows(panel) == [n for n in query.parameters() if n not in parts]
@@ -84,11 +84,11 @@ def test_a_group_is_no_system(panel, hands):
 
 
 def test_settings_come_back_as_they_were_shown(panel):
-    query = completed(QuerySettings("ripu-pa", "2%", radius=9, exclusion=4))
+    query = resolve(QuerySettings("ripu-pa", "2%", radius=9, exclusion=4))
     panel.set_value(query)
     assert panel.value() == query
     panel.set_value(QuerySettings("equal", rows=7))
-    assert panel.value() == completed(QuerySettings("equal", rows=7))
+    assert panel.value() == resolve(QuerySettings("equal", rows=7))
 
 
 def test_a_part_can_be_changed_and_brings_its_parameters(panel, choose, unfold):
@@ -107,7 +107,7 @@ def test_parts_that_do_not_go_together_say_so_and_others_mend_it(panel, choose, 
     assert "take the partition 'image'" in panel._sentence.text()
     assert rows(panel) == []
     choose("partition", "image")
-    assert panel.value() == completed(QuerySettings("deal-de"))
+    assert panel.value() == resolve(QuerySettings("deal-de"))
 
 
 def test_a_changed_parameter_is_asked_and_told(panel, hands, choose, unfold, qtbot):

@@ -18,7 +18,7 @@ from napari_alseg.settings import (
     TrainingSettings,
 )
 from napari_alseg.store import ClassTable, Project, read_classes
-from napari_alseg.systems.resolve import completed
+from napari_alseg.systems import resolve
 from napari_alseg.ui import layers
 from napari_alseg.ui.dock import ActiveLearningDock
 from napari_alseg.ui.new_project import NewProject
@@ -96,14 +96,14 @@ def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path)
 
 
 def test_a_project_remembers_how_it_was_asked(dock, labelling):
-    asked = completed(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
+    asked = resolve(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
     assert dock.round_panel.value() == asked
 
 
 def test_ask_and_learn_hand_the_settings_to_the_worker(
     dock, worker, labelling, ask, learn
 ):
-    wanted = completed(QuerySettings("ripu-ra", "7 regions", radius=3))
+    wanted = resolve(QuerySettings("ripu-ra", "7 regions", radius=3))
     dock.round_panel.set_value(wanted)
     ask()
     task, arguments = worker.asked[-1]

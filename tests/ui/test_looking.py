@@ -13,7 +13,7 @@ from napari_alseg.arrays import Ranking
 from napari_alseg.errors import BadValue
 from napari_alseg.settings import QuerySettings
 from napari_alseg.store import Project
-from napari_alseg.systems.resolve import completed
+from napari_alseg.systems import resolve
 from napari_alseg.ui import layers
 from napari_alseg.ui.maps import Shown
 
@@ -366,7 +366,7 @@ def test_the_settings_of_the_round_are_shown_again(dock, project_path):
     with Project.open(project_path) as project:
         ask(project, "3 regions", "ripu-ra", region_size=None, radius=4)
     dock.open_project(project_path)
-    wanted = completed(QuerySettings("ripu-ra", "3 regions", radius=4))
+    wanted = resolve(QuerySettings("ripu-ra", "3 regions", radius=4))
     assert dock.round_panel.value() == wanted
 
 

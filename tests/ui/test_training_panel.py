@@ -4,8 +4,9 @@ import pytest
 from hands import button
 from panels import PanelHands, named
 
-from napari_alseg.settings import TERMS, RecipeSettings, TrainingSettings
-from napari_alseg.ui.training_panel import NO_SOURCE, RECIPES, TrainingPanel
+from napari_alseg.settings import RecipeSettings, TrainingSettings
+from napari_alseg.systems import RECIPES
+from napari_alseg.ui.training_panel import NO_SOURCE, TrainingPanel
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def choose(panel, hands):
     """Choose a recipe."""
 
     def choose(recipe):
-        hands.choose(named(panel, "Recipe"), RECIPES[recipe][0])
+        hands.choose(named(panel, "Recipe"), RECIPES[recipe].title)
         assert panel.value().recipe == recipe
 
     return choose
@@ -58,12 +59,10 @@ def test_the_panel_shows_and_returns_settings_exactly(panel, settings):
 def test_every_field_has_one_row_and_every_recipe_a_sentence(panel, choose):
     rows = [row.name for form in (panel._common, panel._rest) for row in form.container]
     assert sorted([*rows, "recipe"]) == sorted(f.name for f in fields(TrainingSettings))
-    for recipe, (_, sentence) in RECIPES.items():
+    for recipe, row in RECIPES.items():
+        sentence = row.sentence
         choose(recipe)
         assert panel._sentence.text().startswith(sentence)
-    assert RECIPES.keys() == TERMS.keys()
-    known = [name for names in TERMS.values() for name in names]
-    assert sorted(known) == sorted(f.name for f in fields(RecipeSettings))
 
 
 def test_a_recipe_shows_its_own_parameters_only(panel, choose):
@@ -73,20 +72,20 @@ def test_a_recipe_shows_its_own_parameters_only(panel, choose):
 
 
 def test_the_system_decides_unless_a_recipe_is_chosen(panel, choose):
-    panel.set_project("consistency", 0)
+    panel.set_project(RECIPES["consistency"], 0)
     assert panel.value().recipe is None
-    assert panel.recipe == "consistency"
+    assert panel.recipe.name == "consistency"
     assert panel._sentence.text().startswith("Consistency (EquAL): also learns to see")
     choose("partial")
-    assert panel.recipe == "partial"
+    assert panel.recipe.name == "partial"
 
 
 def test_without_source_images_adaptation_says_what_is_missing(panel, choose):
     choose("adaptation")
     assert NO_SOURCE in panel._sentence.text()
-    panel.set_project("partial", 3)
+    panel.set_project(RECIPES["partial"], 3)
     assert NO_SOURCE not in panel._sentence.text()
-    panel.set_project("partial", 0)
+    panel.set_project(RECIPES["partial"], 0)
     choose("partial")
     assert NO_SOURCE not in panel._sentence.text()
 
@@ -97,7 +96,7 @@ def test_without_source_images_adaptation_says_what_is_missing(panel, choose):
 def test_unlabelled_images_too_is_the_recipe_that_does_so(
     panel, hands, choose, system, without
 ):
-    panel.set_project(system, 0)
+    panel.set_project(RECIPES[system], 0)
     box = button(panel, "Use unlabelled images")
     assert box.isChecked() == (system == "rectified")
     if not box.isChecked():

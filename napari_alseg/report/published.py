@@ -1,4 +1,4 @@
-"""What the authors of the systems published, as far as it can be had, as data.
+"""What the authors of the systems published.
 
 mIoU in %. Nothing here was measured by us, and no number is more than its note says:
 some come from tables, some were read off plots. Of CISC-R no number could be had.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Point:
+class PublishedPoint:
     """One published result."""
 
     budget: str
@@ -19,7 +19,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Published:
-    """One published curve or number of a system, and how it came about."""
+    """A published curve or number of a system."""
 
     systems: tuple[str, ...]
     """Our systems that stand for it."""
@@ -28,7 +28,7 @@ class Published:
     resolution: str
     training: str
     split: str
-    points: tuple[Point, ...]
+    points: tuple[PublishedPoint, ...]
     full: float | None
     """mIoU in % with all labels, under the same training; None if not published."""
     note: str
@@ -46,10 +46,10 @@ CAMVID = "367 images to ask, 101 validation, 233 test"
 READ_OFF = "read off plots, give or take 0.15; full is their 95 % (94 %) line"
 """How DEAL's numbers came here."""
 INFLATED = (
-    "their mIoU is too high: a pixel taken for void is no error of its class in the "
-    "authors' code"
+    "their mIoU is too high: a pixel predicted as ignored is no error of its class "
+    "in the authors' code"
 )
-"""Of EquAL, whose networks have an output for void."""
+"""Of EquAL, whose networks have an output for it."""
 
 
 def _equal(
@@ -63,15 +63,17 @@ def _equal(
         "360 x 480" if small else "512 x 1024",
         PERIODS,
         f"{367 if small else 2975} images to ask, 12 % of their rectangles",
-        (Point("12 % of pixels", part),),
+        (PublishedPoint("12 % of pixels", part),),
         full,
         f"trained with self-consistency; without it {plain} with 12 %; {INFLATED}",
         EQUAL,
     )
 
 
-def _series(budgets: tuple[str, ...], miou: tuple[float, ...]) -> tuple[Point, ...]:
-    return tuple(Point(*pair) for pair in zip(budgets, miou, strict=True))
+def _series(
+    budgets: tuple[str, ...], miou: tuple[float, ...]
+) -> tuple[PublishedPoint, ...]:
+    return tuple(PublishedPoint(*pair) for pair in zip(budgets, miou, strict=True))
 
 
 _JOINED = tuple(f"{images} images" for images in range(1175, 3000, 300))
@@ -149,7 +151,7 @@ def _ripu(
         if not free
         else "30,000 steps from a network of the source, without source images",
         "2975 target images to ask, 500 validation",
-        (Point(budget, miou),),
+        (PublishedPoint(budget, miou),),
         full,
         "; ".join(notes),
         RIPU,
@@ -191,7 +193,7 @@ RESULTS: tuple[Published, ...] = (
 
 
 def of(system: str, partition: str) -> tuple[Published, ...]:
-    """Return published results that a system of ours stands for, asking such regions.
+    """Return the published results of a system that asks such regions.
 
     Examples
     --------

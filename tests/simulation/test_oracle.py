@@ -3,9 +3,8 @@ import pytest
 from steps import ask
 
 from napari_alseg.arrays import Bounds, Region, Selection
-from napari_alseg.oracle import Oracle, clicks, dominant
-
-CORNERS = np.array([[1, 2, 2], [1, 1, 0], [2, 0, 1], [0, 0, 1]], np.uint8)
+from napari_alseg.metrics import clicks
+from napari_alseg.simulation.oracle import Oracle, dominant
 
 
 def inside_of(project, region):
@@ -41,7 +40,7 @@ def test_dominant_answers_are_the_most_frequent_class_for_all_pixels(project, tr
         assert values.count(given) == max(values.count(label) for label in set(values))
 
 
-def test_void_pixels_are_counted_as_looked_at(project, truth):
+def test_ignored_pixels_are_counted_as_looked_at(project, truth):
     asked = ask(project, "3 regions")
     answers = Oracle(lambda image: np.zeros_like(truth[image])).answers(project, asked)
     assert answers.pixels == answers.ignored_pixels == asked.pixels
@@ -66,7 +65,7 @@ def test_a_region_mostly_without_class_is_skipped(project, truth):
     assert answers.clicks == 3
 
 
-def test_one_class_is_given_to_void_pixels_too(project):
+def test_one_class_is_given_to_ignored_pixels_too(project):
     truth = np.zeros((48, 64), np.uint8)
     truth[:24] = 3
     project.write_regions("scene-00", 1, np.ones((48, 64), np.int32))
@@ -82,16 +81,6 @@ def test_of_equally_frequent_classes_the_first_wins():
     assert dominant(np.array([5, 2, 2, 0, 0, 0, 0], np.uint8)) == 0
     assert dominant(np.zeros(4, np.uint8)) == 0
     assert dominant(np.zeros(0, np.uint8)) == 0
-
-
-def test_a_click_for_each_connected_piece_of_one_class():
-    # Class 1 holds together at a corner, class 2 lies in two places.
-    assert clicks(CORNERS) == 3
-    assert clicks(np.zeros((2, 2), np.uint8)) == 1
-    assert clicks(np.eye(5, dtype=np.uint8)) == 1
-    apart = np.zeros((1, 5), np.uint8)
-    apart[0, [0, 2, 4]] = 7
-    assert clicks(apart) == 3
 
 
 def test_exact_answers_cost_their_pieces(project, truth):

@@ -1,4 +1,4 @@
-"""A data set with known masks, brought into a project to simulate labelling.
+"""A data set with known masks as a project.
 
 It is a folder with ``train/``, ``val/`` and perhaps ``test/``, each with ``images/``
 and ``masks/``, and a ``classes.csv``. The training images become the pool; their masks
@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from skimage.transform import resize
 
-from .arrays import LabelMap, Progress, Task
-from .errors import BadValue
-from .store import (
+from napari_alseg.arrays import LabelMap, Progress, Task
+from napari_alseg.errors import BadValue
+from napari_alseg.simulation.run import Files
+from napari_alseg.store import (
     ClassTable,
     Picture,
     Project,
@@ -64,7 +65,7 @@ def create_simulation(
     size: tuple[int, int] | None = None,
     source: Path | None = None,
 ) -> Task[None]:
-    """Make a project of a data set; the path is there wholly or not at all.
+    """Make a project of a data set, wholly or not.
 
     Parameters
     ----------
@@ -107,11 +108,11 @@ def splits(dataset: Path) -> dict[str, Split]:
     return {"train": "pool", "val": "test"}
 
 
-def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
-    """Return what tells a data set and another domain from others of the same names.
+def fingerprints(dataset: Path, source: Path | None = None) -> Files:
+    """Return what tells data from others of the same name.
 
-    It is made of what the classes are and of the names and sizes of the images and
-    masks that a simulation reads, which takes no time.
+    It is made of the classes, and of the names and sizes of the files that a simulation
+    reads. So it takes no time.
 
     Parameters
     ----------
@@ -120,8 +121,8 @@ def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
 
     Returns
     -------
-    dict
-        ``"dataset"`` and ``"source"``, empty if there is none.
+    Files
+        Its source is empty if there is none.
 
     Raises
     ------
@@ -131,9 +132,9 @@ def fingerprints(dataset: Path, source: Path | None = None) -> dict[str, str]:
     table = read_classes(dataset / "classes.csv")
     found = _fingerprint([dataset / folder for folder in splits(dataset)], table)
     if source is None:
-        return {"dataset": found, "source": ""}
+        return Files(found, source="")
     folder, own = domain(source, table)
-    return {"dataset": found, "source": _fingerprint([folder], own)}
+    return Files(found, _fingerprint([folder], own))
 
 
 def _fingerprint(folders: Iterable[Path], table: ClassTable) -> str:
@@ -148,7 +149,7 @@ def _fingerprint(folders: Iterable[Path], table: ClassTable) -> str:
 def truth_of(
     project: Project, dataset: Path, size: tuple[int, int] | None = None
 ) -> Callable[[str], LabelMap]:
-    """Return what gives the true labels of an image of the pool, read when asked for.
+    """Return a function from an image to its true labels.
 
     Raises
     ------
@@ -178,7 +179,7 @@ def truth_of(
 
 
 def _planes_of_masks(folder: Path) -> Iterator[tuple[str, Picture, int]]:
-    """Yield what an image is called by the project, its mask, and the plane of it."""
+    """Yield each image of a folder with its mask and plane."""
     for image, path in paired(folder):
         mask = inspect(path)
         for plane, label in enumerate(mask.planes):
@@ -186,7 +187,7 @@ def _planes_of_masks(folder: Path) -> Iterator[tuple[str, Picture, int]]:
 
 
 def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.ndarray:
-    """Return an image (order 1) or mask (order 0) with so many rows and columns."""
+    """Return an image (order 1) or mask (order 0) resized."""
     if size is None or array.shape[:2] == size:
         return array
     smooth = order > 0

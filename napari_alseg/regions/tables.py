@@ -1,0 +1,153 @@
+"""The functions that rows of the tables own: one signature a table.
+
+A partition goes from an image to a region map, a choice from scored regions and a limit
+to the rows that are taken. `napari_alseg.systems` has the tables.
+"""
+
+import numpy as np
+
+from napari_alseg.arrays import Image, RegionClasses, RegionIndices, RegionMap, Scored
+
+from . import choice
+from .partition import felzenszwalb, grid, superpixels
+
+__all__ = [
+    "cells",
+    "class_quota",
+    "diverse",
+    "everything",
+    "felzenszwalb",
+    "few_per_image",
+    "foreground",
+    "per_image",
+    "stratified",
+    "superpixels",
+    "top",
+    "whole_image",
+]
+
+SHORTLIST = 10
+"""Diverse regions are chosen among the best so many times the budget."""
+
+# --- partitions -----------------------------------------------------------------------
+
+
+def cells(image: Image, *, rows: int, columns: int) -> RegionMap:
+    """Equal rectangular cells of an image; see `grid`."""
+    return grid(image.shape[:2], rows, columns)
+
+
+def whole_image(image: Image) -> RegionMap:
+    """Return an image as one region.
+
+    Examples
+    --------
+    >>> whole_image(np.zeros((1, 3, 3), np.uint8))
+    array([[1, 1, 1]], dtype=int32)
+    """
+    return grid(image.shape[:2], 1, 1)
+
+
+# --- choices --------------------------------------------------------------------------
+
+
+def top(
+    scored: Scored, limit: float, *, rng: np.random.Generator | None = None
+) -> RegionIndices:
+    """Rows of the highest scores."""
+    return choice.choose_top(scored.score, scored.cost, limit)
+
+
+def few_per_image(
+    scored: Scored, limit: float, *, most: int, rng: np.random.Generator | None = None
+) -> RegionIndices:
+    """Rows of the highest scores, at most a few of one image."""
+    return choice.choose_few_per_image(
+        scored.score, scored.cost, scored.image, limit, most
+    )
+
+
+def per_image(
+    scored: Scored, limit: float, *, rng: np.random.Generator | None = None
+) -> RegionIndices:
+    """Rows of the highest scores of each image, for an equal share."""
+    return choice.choose_per_image(scored.score, scored.cost, scored.image, limit)
+
+
+def class_quota(
+    scored: Scored, limit: float, *, rng: np.random.Generator | None = None
+) -> RegionIndices:
+    """Rows of the highest scores of each predicted class, more for rare ones."""
+    return choice.choose_class_quota(scored.score, scored.cost, _classes(scored), limit)
+
+
+def stratified(
+    scored: Scored,
+    limit: float,
+    *,
+    stratified: float,
+    power: float,
+    rng: np.random.Generator,
+) -> RegionIndices:
+    """Rows drawn by score, a part of the budget dealt out evenly to the classes."""
+    return choice.choose_stratified(
+        scored.score,
+        scored.cost,
+        _classes(scored),
+        limit,
+        rng,
+        stratified=stratified,
+        power=power,
+    )
+
+
+def foreground(
+    scored: Scored,
+    limit: float,
+    *,
+    share: float,
+    rng: np.random.Generator | None = None,
+) -> RegionIndices:
+    """Rows of the highest scores, a share of them not of the most predicted class."""
+    classes = _classes(scored)
+    background = np.bincount(classes, scored.pixels).argmax()
+    in_front = (classes != background).astype(int)
+    return choice.choose_class_quota(
+        scored.score, scored.cost, in_front, limit, np.array([1 - share, share])
+    )
+
+
+def diverse(
+    scored: Scored,
+    limit: float,
+    *,
+    exclusion: float,
+    rng: np.random.Generator | None = None,
+) -> RegionIndices:
+    """Rows of a core-set; with scores, of the best `SHORTLIST` times the budget."""
+    rows = np.arange(len(scored.cost))
+    if scored.informed:
+        rows = choice.choose_top(scored.score, scored.cost, SHORTLIST * limit)
+    picked = choice.choose_diverse(
+        scored.features[rows],
+        scored.cost[rows],
+        limit,
+        known=scored.known,
+        places=np.column_stack([scored.image, scored.centre])[rows],
+        exclusion=exclusion,
+    )
+    chosen: RegionIndices = rows[picked]
+    return chosen
+
+
+def everything(
+    scored: Scored, limit: float, *, rng: np.random.Generator | None = None
+) -> RegionIndices:
+    """All rows, whatever the limit."""
+    return np.arange(len(scored.cost))
+
+
+def _classes(scored: Scored) -> RegionClasses:
+    """Return the most probable class of each region."""
+    classes: RegionClasses = scored.probability.argmax(1)
+    return classes

@@ -1,0 +1,1 @@
+"""Simulated runs side by side: numbers, warnings, figures and a page."""

@@ -1,0 +1,1 @@
+"""Rounds that an oracle answers from known masks."""
