@@ -25,7 +25,7 @@ from tables import Row, at_least, at_most, once, report, seconds
 from napari_alseg import regions, segmentation, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.sample_data import CLASSES, scenes
-from napari_alseg.segmentation import Example, Network, Objective, Run
+from napari_alseg.segmentation import Example, Network, Objective, TrainingRun
 from napari_alseg.selection import candidates as survey
 from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import (
@@ -125,7 +125,7 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
 
 def ours(objective: Objective[Any], network: Network, how: TrainingSettings) -> None:
     """Train as a round does."""
-    finish(Run(network, how).learn(objective))
+    finish(TrainingRun(network, how).learn(objective))
 
 
 def fresh_network(settings: NetworkSettings = RANDOM) -> Network:

@@ -26,7 +26,7 @@ LAYERS = (
     ("regions", "segmentation", "store"),
     ("acquisition",),
     ("sample_data", "metrics", "settings", "files"),
-    ("arrays", "budget"),
+    ("arrays", "budget", "byte_cache", "prefetch"),
     ("errors",),
 )
 """Packages and modules, a layer each; those of one layer do not know each other."""

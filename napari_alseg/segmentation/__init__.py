@@ -18,7 +18,7 @@ from .fitting.objectives import (
     Partial,
     class_weights,
 )
-from .fitting.run import Run
+from .fitting.run import TrainingRun
 from .head.features import describe_pixels, frozen_features
 from .head.frozen import FEATURES
 from .head.head import CALIBRATED_WITH, LIVE, LiveBody, learn_head
@@ -59,8 +59,8 @@ __all__ = [
     "Pairwise",
     "Partial",
     "Rectified",
-    "Run",
     "Samples",
+    "TrainingRun",
     "batches",
     "blend_weight",
     "borders",

@@ -27,7 +27,7 @@ from napari_alseg import segmentation
 from napari_alseg.arrays import IGNORE, NOTE, Progress, Task, to_labels, to_targets
 from napari_alseg.errors import UnknownName
 from napari_alseg.metrics import Report
-from napari_alseg.segmentation import Example, Network, Objective, Run
+from napari_alseg.segmentation import Example, Network, Objective, TrainingRun
 from napari_alseg.segmentation.cisc_r import pairs, pseudo
 from napari_alseg.settings import MOST_EPOCHS, RecipeSettings, TrainingSettings
 from napari_alseg.store import PSEUDO_WEIGHT, Project
@@ -205,13 +205,13 @@ def _learn_stage(
     labelled: Examples,
     unlabelled: Sequence[str],
     last: int,
-) -> Task[Run]:
+) -> Task[TrainingRun]:
     """Train the network of one stage, which begins anew."""
     plan = learner.plan
     training = _training(learner, stage, unlabelled)
     warm = stage.number == 1 and plan.training.start == "last" and state is None
     net = learner.network(warm=warm)
-    run = Run(net, training, plan.seed + stage.number)
+    run = TrainingRun(net, training, plan.seed + stage.number)
     if state is not None:
         run.load_checkpoint(*state)
     try:
@@ -235,7 +235,7 @@ def _learn_stage(
 def _next_stage(
     learner: Learner,
     stage: _Stage,
-    run: Run,
+    run: TrainingRun,
     labelled: Examples,
     unlabelled: Sequence[str],
 ) -> Task[_Stage]:
@@ -329,9 +329,9 @@ def _write_weights(
 # --- stopping and going on ------------------------------------------------------------
 
 
-def _save_checkpoint(learner: Learner, stage: _Stage, run: Run) -> None:
+def _save_checkpoint(learner: Learner, stage: _Stage, run: TrainingRun) -> None:
     """Keep a stage: its run, its teacher, and what the stages before found out."""
-    arrays, metadata = run.state()
+    arrays, metadata = run.checkpoint()
     kept: dict[str, np.ndarray] = {f"run/{name}": each for name, each in arrays.items()}
     if stage.teacher is not None:
         teacher = segmentation.state(stage.teacher)

@@ -1,12 +1,12 @@
 """Images with their labels as they were at one moment."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
 from threading import Lock
 
 from napari_alseg import segmentation
 from napari_alseg.arrays import to_targets
+from napari_alseg.byte_cache import ByteCache
 from napari_alseg.segmentation import Example
 from napari_alseg.settings import SpreadSettings
 from napari_alseg.store import Project
@@ -16,10 +16,10 @@ CACHED_BYTES = 1_000_000_000
 
 
 class Examples(Sequence[Example]):
-    """Images with their labels as they were at one moment, read when needed.
+    """Images with their labels at one moment, read when needed.
 
-    The newest used are kept in memory up to `CACHED_BYTES`; labelling goes on
-    meanwhile without changing what is learnt. With `spread`, labels first spread to
+    The newest used are kept in memory up to `CACHED_BYTES`. Labelling meanwhile does
+    not change what is learnt. With `spread`, labels first spread to
     neighbours of like colour (`segmentation.spread`).
     """
 
@@ -35,18 +35,18 @@ class Examples(Sequence[Example]):
         self._sequence = sequence
         self._spread = spread
         self._lock = Lock()  # batches are read by several threads
-        self._kept: OrderedDict[int, Example] = OrderedDict()
-        self._bytes = 0
+        self._kept = ByteCache[int, Example](CACHED_BYTES, _bytes, least=1)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Example:  # type: ignore[override]
         with self._lock:
-            if index not in self._kept:
-                self._keep(index, self._read(self.images[index]))
-            self._kept.move_to_end(index)
-            return self._kept[index]
+            example = self._kept.get(index)
+            if example is None:
+                example = self._read(self.images[index])
+                self._kept.put(index, example)
+            return example
 
     def _read(self, image: str) -> Example:
         targets = to_targets(self._project.labels_at(image, self._sequence))
@@ -57,9 +57,6 @@ class Examples(Sequence[Example]):
             targets = segmentation.spread(targets, pixels, classes, **how)
         return Example(pixels, targets)
 
-    def _keep(self, index: int, example: Example) -> None:
-        self._kept[index] = example
-        self._bytes += example.image.nbytes + example.targets.nbytes
-        while self._bytes > CACHED_BYTES and len(self._kept) > 1:
-            _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.image.nbytes + dropped.targets.nbytes
+
+def _bytes(example: Example) -> int:
+    return example.image.nbytes + example.targets.nbytes

@@ -7,7 +7,7 @@ from typing import Any
 from napari_alseg import segmentation
 from napari_alseg.arrays import Task
 from napari_alseg.metrics import CurvePoint, Report
-from napari_alseg.segmentation import Objective, Run
+from napari_alseg.segmentation import Objective, TrainingRun
 from napari_alseg.store import Project
 from napari_alseg.systems import RECIPES
 
@@ -24,7 +24,7 @@ def learn_once(
     objective = _objective(learner, leaves_source)
     warm = plan.training.start == "last" or leaves_source
     net = learner.network(warm=warm and checkpoint is None)
-    run = Run(net, plan.training, plan.seed)
+    run = TrainingRun(net, plan.training, plan.seed)
     if checkpoint is not None:
         arrays, metadata = checkpoint
         run.load_checkpoint(arrays, metadata["run"])
@@ -33,7 +33,7 @@ def learn_once(
         project.clear_pseudo_labels()  # they are what another training took for true
 
     def save_checkpoint() -> None:
-        arrays, metadata = run.state()
+        arrays, metadata = run.checkpoint()
         learner.save_checkpoint(arrays, {"run": metadata})
 
     try:

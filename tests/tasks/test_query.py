@@ -7,7 +7,7 @@ import pytest
 from conftest import TINY_NETWORK, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
 from steps import answer, ask, learn
 
-from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
+from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.errors import (
     BadValue,
     NothingToAsk,
@@ -17,14 +17,12 @@ from napari_alseg.errors import (
 )
 from napari_alseg.metrics import CurvePoint
 from napari_alseg.selection.maps import trained_network
-from napari_alseg.settings import QuerySettings, SpreadSettings, TrainingSettings
+from napari_alseg.settings import QuerySettings, TrainingSettings
 from napari_alseg.store import Project, default_classes
 from napari_alseg.tasks.look import look
 from napari_alseg.tasks.query import query
 from napari_alseg.tasks.retrain import retrain
-from napari_alseg.training import examples as module
 from napari_alseg.training import single_stage
-from napari_alseg.training.examples import Examples
 
 
 def test_a_round_is_asked_answered_learnt_and_asked_again(project, truth):
@@ -184,29 +182,6 @@ def test_a_training_stopped_before_its_first_step_changes_nothing(project, truth
     assert project.weights.latest_round is None
 
 
-def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
-    answer(project, ask(project), truth)
-    sequence = project.sequence
-    images = project.labelled()
-    late = ask(project)
-    examples = Examples(project, images, sequence)
-    before = [examples[i].targets.copy() for i in range(len(images))]
-    answer(project, late, truth)
-    again = Examples(project, images, sequence)
-    assert all((again[i].targets == targets).all() for i, targets in enumerate(before))
-
-
-def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
-    answer(project, ask(project, system="full"), truth)
-    one = project.read_image(project.images()[0]).size // 3 * 4
-    monkeypatch.setattr(module, "CACHED_BYTES", 2 * one)
-    examples = Examples(project, project.images(), project.sequence)
-    for _ in range(2):
-        for index in range(len(examples)):
-            assert examples[index].image.shape == (48, 64, 3)
-            assert examples._bytes <= 2 * one
-
-
 def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
     answer(project, ask(project), truth)
     learn(project)
@@ -229,7 +204,7 @@ def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypat
         yield Progress(5, 9, "learning")
         raise BadValue("the loss became nan")
 
-    monkeypatch.setattr(single_stage.Run, "learn", diverge)
+    monkeypatch.setattr(single_stage.TrainingRun, "learn", diverge)
     with pytest.raises(BadValue, match="nan"):
         learn(project)
     after, _ = project.weights.read()
@@ -312,22 +287,3 @@ def test_difficulty_of_a_network_that_never_learnt_it_is_refused(project, truth)
     learn(project)
     with pytest.raises(BadValue, match="learn by the recipe 'difficulty'"):
         ask(project, "1 images", "deal-ds", region_size=None)
-
-
-def test_labels_spread_for_learning_only(project, truth, monkeypatch):
-    noisy = SpreadSettings(colour=30.0)
-    monkeypatch.setattr(module, "SpreadSettings", lambda: noisy)
-    answer(project, ask(project, "20 regions"), truth)
-    images, sequence = project.labelled(), project.sequence
-    given = Examples(project, images, sequence)
-    handed_on = Examples(project, images, sequence, spread=True)
-    before = {image: project.read_labels(image) for image in images}
-    more = 0
-    for plain, wide in zip(given, handed_on, strict=True):
-        known = plain.targets != IGNORE
-        assert (wide.targets[known] == plain.targets[known]).all()
-        more += (wide.targets != IGNORE).sum() - known.sum()
-    assert more > 0
-    assert all((project.read_labels(i) == before[i]).all() for i in images)
-    learn(project, replace(TINY_TRAINING, spread=True))
-    assert all((project.read_labels(i) == before[i]).all() for i in images)

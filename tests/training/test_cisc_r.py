@@ -9,7 +9,7 @@ from steps import learn as learn_by
 
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn, UnknownName
-from napari_alseg.segmentation import Run
+from napari_alseg.segmentation import TrainingRun
 from napari_alseg.segmentation.cisc_r import pairs
 from napari_alseg.settings import QuerySettings, RecipeSettings
 from napari_alseg.store import PSEUDO_WEIGHT
@@ -219,7 +219,7 @@ def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
         if "weighing" in progress.message:
             break
     task.close()
-    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
+    monkeypatch.setattr(TrainingRun, "_step", lambda *_: pytest.fail("it learnt again"))
     assert learn(labelled, resume=True).scores is not None
     assert equal(whole, labelled.weights.read()[0])
     assert labelled.weights.aside_metadata("unfinished") is None
@@ -229,12 +229,12 @@ def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):
     """An epoch of few images is short: two of the pool's are four of half of it."""
     made = []
 
-    class Spy(Run):
+    class Spy(TrainingRun):
         def __init__(self, network, settings, seed):
             super().__init__(network, settings, seed)
             made.append(settings)
 
-    monkeypatch.setattr(cisc_r, "Run", Spy)
+    monkeypatch.setattr(cisc_r, "TrainingRun", Spy)
     learn(labelled, replace(RECTIFIED, epochs=4, validate_every=2, minutes=3.0))
     assert [each.epochs for each in made] == [8, 16, 6]
     assert [each.validate_every for each in made] == [4, 8, 3]
@@ -244,12 +244,12 @@ def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):
 def test_a_single_stage_has_all_the_time(project, truth, monkeypatch):
     made = []
 
-    class Spy(Run):
+    class Spy(TrainingRun):
         def __init__(self, network, settings, seed):
             super().__init__(network, settings, seed)
             made.append(settings.minutes)
 
-    monkeypatch.setattr(cisc_r, "Run", Spy)
+    monkeypatch.setattr(cisc_r, "TrainingRun", Spy)
     for image in project.images():
         project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
     learn(project, replace(RECTIFIED, minutes=3.0))

@@ -15,16 +15,15 @@ from conftest import (
 from steps import answer, ask, learn
 
 from napari_alseg import segmentation
-from napari_alseg.arrays import IGNORE, Bounds, Progress, finish
+from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.errors import BadValue, CannotWrite, NothingToLearn
-from napari_alseg.segmentation import Adaptation, Partial, Run, predict
+from napari_alseg.segmentation import Adaptation, Partial, TrainingRun, predict
 from napari_alseg.selection.maps import trained_network
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.store.weights import Weights
 from napari_alseg.systems import RECIPES
 from napari_alseg.tasks.retrain import retrain
 from napari_alseg.training import job
-from napari_alseg.training.examples import Examples
 from napari_alseg.training.plan import Plan
 
 
@@ -317,12 +316,6 @@ def test_balance_changes_what_is_learnt(answered):
     assert not equal(plain, weights(answered))
 
 
-def test_examples_ignore_what_has_no_label(answered):
-    images = answered.labelled()
-    examples = Examples(answered, images, answered.sequence)
-    assert all((examples[i].targets == IGNORE).any() for i in range(len(images)))
-
-
 def test_a_warm_training_done_once_more_starts_where_it_did(answered, truth):
     """Not from its own weights, unless there are new labels."""
     learn(answered)
@@ -386,7 +379,7 @@ def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
     answer(answered, ask(answered), truth)
     stop_while_measuring(answered, monkeypatch, part=(0.5, 1.0))
     whole = weights(answered)
-    monkeypatch.setattr(Run, "_step", lambda *_: pytest.fail("it learnt again"))
+    monkeypatch.setattr(TrainingRun, "_step", lambda *_: pytest.fail("it learnt again"))
     report = learn(answered, part=(0.5, 1.0), resume=True)
     assert report.scores is not None
     assert equal(whole, weights(answered))

@@ -1,11 +1,13 @@
-"""Images without labels teach as well, and labelled ones say how much each pixel may.
+"""Training objectives of CISC-R.
 
-CISC-R (Wu et al., TPAMI 2023) learns in stages. `Pairwise` teaches a first network to
-give like pixels like features. Its predictions become pseudo labels (`pseudo`); the
-half of the images whose pseudo labels suit the features best teaches a second network
-by `Rectified`; that one labels the other half anew, and all images teach a third.
-Labels are never changed: what is rectified is how much each pseudo label counts, by its
-likeness to a class in a labelled partner image.
+CISC-R (Wu et al., TPAMI 2023) learns in stages from images with and without labels.
+`Pairwise` teaches a first network to give like pixels like features. Its predictions
+become pseudo labels (`pseudo`). The half of the images whose pseudo labels suit the
+features best teaches a second network by `Rectified`. That one labels the other half
+anew, and all images teach a third.
+
+Labels are never changed. What is rectified is how much each pseudo label counts, by its
+similarity to a class in a labelled partner image.
 """
 
 from collections.abc import Generator, Sequence
@@ -34,7 +36,7 @@ from .similarity import (
 
 
 class Pairwise(Partial):
-    """Cross entropy of two labelled images, and likeness of what they share.
+    """Cross entropy and likeness of two labelled images.
 
     The first stage of CISC-R. Each image is cut out with another that shares a class;
     the pixels of that class are to be similar to their prototype in the other image,
@@ -109,7 +111,7 @@ class Pairwise(Partial):
 
 
 class Rectified(Partial):
-    """Cross entropy of labelled images and of pseudo labels, each as far as it fits.
+    """Cross entropy of labels and of weighted pseudo labels.
 
     Stages 4 and 6 of CISC-R. Each image without labels is cut out with a labelled one
     that shares a class; a frozen teacher says how similar its pixels are to that
@@ -175,7 +177,7 @@ class Rectified(Partial):
 
     @property
     def steps(self) -> int:
-        """Batches in which each image without labels comes up at least once."""
+        """Batches that show each unlabelled image once or more."""
         return steps_per_epoch(len(self.pairing.examples), self.settings)
 
     def batches(  # type: ignore[override]
@@ -193,7 +195,7 @@ class Rectified(Partial):
         )
 
     def loss(self, network: Network, batch: PairBatch) -> Tensor:  # type: ignore[override]
-        """Return the cross entropy of labels and the weighted one of pseudo labels."""
+        """Return the sum of both cross entropies."""
         weight = self.weight(batch)  # (B, h, w)
         images = torch.cat([batch.images, batch.partners])
         factors = torch.cat([batch.factors, batch.partner_factors])
@@ -218,7 +220,7 @@ class Rectified(Partial):
 
 
 def _seen(network: Network, images: ImageTensor) -> tuple[LogitTensor, Tensor]:
-    """Logits of a batch and the decoder's features; (B, C, H, W) and (B, D, h, w)."""
+    """Logits (B, C, H, W) and features (B, D, h, w)."""
     kept: list[Tensor] = []
     with features_of(network, kept):
         logits = logits_of(network, images)
@@ -226,7 +228,10 @@ def _seen(network: Network, images: ImageTensor) -> tuple[LogitTensor, Tensor]:
 
 
 def _prototype(network: Network, features: Tensor, masks: Tensor) -> Tensor:
-    """Prototype of masks as large as the images, which the network may pad."""
+    """Prototype of masks that are as large as the images.
+
+    The network may pad these.
+    """
     below, right = (-side % network.stride for side in masks.shape[-2:])
     return prototype(features, functional.pad(masks, (0, right, 0, below)))
 
@@ -234,7 +239,10 @@ def _prototype(network: Network, features: Tensor, masks: Tensor) -> Tensor:
 def _similarity(
     network: Network, features: Tensor, vectors: Tensor, size: Sequence[int]
 ) -> Tensor:
-    """Similarity at each pixel of the images, which the network may have padded."""
+    """Similarity at each pixel of the images.
+
+    The network may have padded these.
+    """
     height, width = (side + -side % network.stride for side in size)
     near = similarity(features, vectors, (height, width))
     return near[..., : size[0], : size[1]]

@@ -1,4 +1,4 @@
-"""Crops of two images that hold the same class, as CISC-R learns from them."""
+"""Pairs of crops that hold the same class, for CISC-R."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,7 +30,6 @@ from napari_alseg.segmentation.fitting.batches import (
     draws,
     generator_of,
     plan,
-    threads,
     to_device,
 )
 from napari_alseg.settings import TrainingSettings
@@ -93,7 +92,7 @@ def classes_held(
 def partner(
     wanted: np.ndarray, queried: np.ndarray, number: float, own: int | None = None
 ) -> tuple[int, bool]:
-    """Draw a labelled image that shares a class, and say whether one does.
+    """Draw a labelled image, if possible with a shared class.
 
     The more classes it shares, the likelier it is. Where none shares any, each is as
     likely as the others. An image is its own partner only where there is no other, and
@@ -129,7 +128,7 @@ def partner(
 def shared_class(
     first: np.ndarray, second: np.ndarray, queried: np.ndarray, number: float
 ) -> int:
-    """Draw a class that both crops hold, `NO_CLASS` if they share none.
+    """Draw a class of both crops; `NO_CLASS` without any.
 
     Parameters
     ----------
@@ -165,12 +164,15 @@ class Pairing:
     """Which of the partners each example is, if it is one of them."""
 
     def partner(self, index: int, number: float) -> tuple[int, bool]:
-        """Draw the partner of an example, and say whether they share a class."""
+        """Draw the partner of an example, as `partner` does."""
         return partner(self.held[index], self.queried, number, self.own[index])
 
 
 class PairBatch(NamedTuple):
-    """Crops, each with one of a labelled image; colours as they are."""
+    """Crops, each with one of a labelled image.
+
+    Their colours are those of the images.
+    """
 
     images: ImageTensor
     """Colours 0..1, float32 (B, 3, h, w)."""
@@ -249,7 +251,9 @@ def pair_batches(
     start: int = 0,
     strong: bool = False,
 ) -> Generator[PairBatch, None, None]:
-    """Batches of pairs without end; as many pairs as other recipes have crops.
+    """Batches of pairs without end.
+
+    A batch has as many pairs as those of other recipes have crops.
 
     Parameters
     ----------
@@ -267,29 +271,46 @@ def pair_batches(
     shape = tuple(max(sides) for sides in zip(*some, strict=True))
     waiting: deque[list[_Pair]] = deque()
 
-    def jobs() -> Iterator[list[Callable[[], _Cut]]]:
+    def calls() -> Iterator[Callable[[], _Cut]]:
         for pairs in _pairs(pairing, settings, seed, start):
             waiting.append(pairs)
-            yield [partial(_cut, pairing, each, shape, settings) for each in pairs]
+            for each in pairs:
+                yield partial(_cut, pairing, each, shape, settings)
 
-    with closing(ahead(jobs(), threads(settings))) as ready:
+    with closing(ahead(calls(), settings)) as ready:
         for cuts in ready:
-            pairs = waiting.popleft()
-            colours = torch.tensor([each.draw[-3:] for each in pairs])
-            others = torch.tensor([each.partner_draw[-3:] for each in pairs])
-            factors = weak_factors(colours, settings.jitter)
-            if strong:
-                chances = torch.tensor([(each.changed, each.grey) for each in pairs])
-                factors = strong_factors(colours, chances, settings.jitter)
-            yield PairBatch(
-                *to_device([each.first for each in cuts], device),
-                *to_device([each.second for each in cuts], device),
-                torch.tensor([each.shared for each in cuts], dtype=torch.uint8).to(
-                    device
-                ),
-                factors.to(device),
-                weak_factors(others, settings.jitter).to(device),
-            )
+            factors = _factors(waiting.popleft(), settings.jitter, strong)
+            yield _collated(cuts, *factors, device)
+
+
+def _factors(
+    pairs: Sequence[_Pair], jitter: float, strong: bool
+) -> tuple[Tensor, Tensor]:
+    """Factors of the first and of the second crops; (B, 3) each."""
+    colours = torch.tensor([each.draw[-3:] for each in pairs])  # (B, 3)
+    others = torch.tensor([each.partner_draw[-3:] for each in pairs])
+    factors = weak_factors(colours, jitter)
+    if strong:
+        chances = torch.tensor([(each.changed, each.grey) for each in pairs])
+        factors = strong_factors(colours, chances, jitter)
+    return factors, weak_factors(others, jitter)
+
+
+def _collated(
+    cuts: Sequence[_Cut],
+    factors: Tensor,
+    partner_factors: Tensor,
+    device: torch.device,
+) -> PairBatch:
+    """Put pairs on the device as one batch."""
+    shared = torch.tensor([each.shared for each in cuts], dtype=torch.uint8)
+    return PairBatch(
+        *to_device([each.first for each in cuts], device),
+        *to_device([each.second for each in cuts], device),
+        shared.to(device),
+        factors.to(device),
+        partner_factors.to(device),
+    )
 
 
 def weak_factors(numbers: Tensor, jitter: float) -> Tensor:
@@ -311,7 +332,9 @@ def weak_factors(numbers: Tensor, jitter: float) -> Tensor:
 
 
 def strong_factors(numbers: Tensor, chances: Tensor, jitter: float) -> Tensor:
-    """Factors for images that have no labels: far from 1, some without saturation.
+    """Factors for images without labels, far from 1.
+
+    Some have no saturation.
 
     The authors also turn the hue and blur; those are left out. A jitter of 0 leaves
     all colours as they are, for images whose colours mean something.

@@ -1,4 +1,4 @@
-"""Pseudo labels of CISC-R, which of them are reliable, and how much each counts.
+"""Pseudo labels of CISC-R: reliability and weight.
 
 All of it is found out between two trainings, one image at a time (Wu et al., TPAMI
 2023).
@@ -40,7 +40,9 @@ SCALES = (0.5, 0.75, 1.0, 1.5, 2.0)
 def pseudo_labels(
     network: Network, image: Image, settings: PredictionSettings
 ) -> tuple[TargetMap, ScoreMap]:
-    """Class of each pixel in the mean of several sizes of an image and its mirror.
+    """Class of each pixel, predicted at several sizes.
+
+    It is the highest in the mean of all sizes of the image and its mirror image.
 
     No pixel is left out for want of confidence; it is told, so that a person can see
     it. One size is in memory at a time.
@@ -80,7 +82,7 @@ def _resized(image: Image, scale: float) -> Image:
 
 
 def where_unlabelled(pseudo: TargetMap, targets: TargetMap) -> TargetMap:
-    """Pseudo labels of the pixels that no person has labelled, the others ignored.
+    """Pseudo labels of unlabelled pixels, the others ignored.
 
     Examples
     --------
@@ -144,7 +146,7 @@ def _features(
 
 
 def _masks(targets: TargetMap, device: torch.device) -> tuple[list[int], Tensor]:
-    """Return the classes of an image and where they are; bool (K, H, W)."""
+    """Return an image's classes and their masks; bool (K, H, W)."""
     classes = np.flatnonzero(shares(targets)).tolist()
     found = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
     wanted = torch.tensor(classes, dtype=torch.uint8, device=device)
@@ -154,7 +156,7 @@ def _masks(targets: TargetMap, device: torch.device) -> tuple[list[int], Tensor]
 def class_losses(
     network: Network, example: Example, anchors: Anchors, settings: PredictionSettings
 ) -> np.ndarray:
-    """How badly similarity to its anchor tells where each class is, 0..9.2 nats.
+    """How badly similarity to anchors finds each class, in nats.
 
     The mean binary cross entropy over the labelled pixels; NaN for a class that the
     image does not show or that has no anchor. Float64 (C,).
@@ -187,10 +189,8 @@ def unreliability(
     example: Example,
     anchors: Anchors,
     settings: PredictionSettings,
-    *,
-    mimic: bool = False,
 ) -> float:
-    """How badly the pseudo labels of an image suit its features; R(x), 0 or more.
+    """How badly the pseudo labels suit the features; R(x), 0 or more.
 
     The mean of `class_losses` over the classes that the image shows, infinite if
     nothing can be compared. The authors take the sum, by which an image with many
@@ -203,18 +203,16 @@ def unreliability(
         With pseudo labels as targets.
     anchors : Anchors
     settings : PredictionSettings
-    mimic : bool
-        Take the sum.
     """
     losses = class_losses(network, example, anchors, settings)
     found = losses[np.isfinite(losses)]
-    if not len(found):
-        return inf
-    return float(found.sum() if mimic else found.mean())
+    return float(found.mean()) if len(found) else inf
 
 
 def reliable_half(scores: Sequence[float]) -> list[int]:
-    """Return the half with the lowest scores, in order; without the middle one.
+    """Return the half with the lowest scores, in order.
+
+    It is without the middle one.
 
     Of equal scores the first is taken.
 
@@ -229,7 +227,7 @@ def reliable_half(scores: Sequence[float]) -> list[int]:
 
 
 def query_half(held: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """Return the better half of the labelled images that hold each class.
+    """Return the better half of each class's labelled images.
 
     With the middle one, so that a class which only one image holds keeps it.
 
@@ -269,10 +267,10 @@ def rectification(
     settings: PredictionSettings,
     never: Sequence[int] = (),
 ) -> ScoreMap:
-    """How much each pseudo label of an image counts beside a partner, 0..1; float32.
+    """How much each pseudo label counts beside a partner, 0..1.
 
-    The mean over the classes that both hold, of which training draws one at a time; 1
-    if there are none. 0 where there is no pseudo label.
+    Float32 (H, W): the mean over the classes that both hold, of which training draws
+    one at a time; 1 if there are none. 0 where there is no pseudo label.
 
     Parameters
     ----------

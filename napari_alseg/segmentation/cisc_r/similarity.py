@@ -1,4 +1,4 @@
-"""How much pixels look like a class, and what a pseudo label then counts.
+"""How similar pixels are to a class.
 
 CISC-R (Wu et al., TPAMI 2023). All is computed at the resolution of the features: the
 mask of a class shrinks to them, only the similarity, one number a pixel, grows back.
@@ -22,7 +22,9 @@ SHORTEST = 1e-6
 
 
 def prototype(features: Tensor, mask: Tensor) -> Tensor:
-    """Mean feature of the pixels in a mask; 0 if there are none; (B, D).
+    """Mean feature of the pixels in a mask; (B, D).
+
+    It is 0 if there are none.
 
     A feature counts by the share of its pixels that are in the mask. The authors
     divide by the count of pixels + 0.0005; this is the mean itself, so that a mask of
@@ -59,7 +61,7 @@ def prototypes(features: Tensor, masks: Tensor) -> Tensor:
 
 
 def similarity(features: Tensor, prototype: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cosine of the angle between each feature and a prototype, 0..1; (B, H, W).
+    """Cosine similarity to a prototype, 0..1; (B, H, W).
 
     Most decoders end in a ReLU, so that no cosine is negative. For those that do not,
     negative ones count as 0: what points away is no less similar than what has
@@ -83,7 +85,7 @@ def similarity(features: Tensor, prototype: Tensor, size: tuple[int, int]) -> Te
 
 
 def similarities(features: Tensor, prototypes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Similarity to each of K prototypes an image, 0..1; (B, K, H, W).
+    """Similarity to K prototypes an image, 0..1; (B, K, H, W).
 
     Parameters
     ----------
@@ -102,15 +104,19 @@ def similarities(features: Tensor, prototypes: Tensor, size: tuple[int, int]) ->
 
 
 def _lengths(vectors: Tensor, dim: int) -> Tensor:
-    """Length of each vector; infinite, so that its cosine is 0, if it has none."""
+    """Length of each vector, infinite where it is 0.
+
+    So the cosine of a vector without a direction is 0.
+    """
     length = torch.linalg.vector_norm(vectors.float(), dim=dim)
     return torch.where(length > SHORTEST, length, inf)
 
 
 def similarity_loss(similarity: Tensor, mask: Tensor, targets: TargetTensor) -> Tensor:
-    """Mean binary cross entropy of being in the mask, in nats, 0 to 9.2.
+    """Mean binary cross entropy of being in the mask.
 
-    Only pixels with a label count; a batch without any gives 0, with gradients of 0.
+    In nats, 0 to 9.2. Only pixels with a label count; a batch without any gives 0, with
+    gradients of 0.
 
     Parameters
     ----------
@@ -133,7 +139,7 @@ def similarity_loss(similarity: Tensor, mask: Tensor, targets: TargetTensor) -> 
 
 
 def cross_entropies(similarity: Tensor, mask: Tensor) -> Tensor:
-    """Binary cross entropy of being in the mask at each pixel, in nats, 0 to 9.2.
+    """Binary cross entropy at each pixel, in nats, 0 to 9.2.
 
     Parameters
     ----------
@@ -144,10 +150,10 @@ def cross_entropies(similarity: Tensor, mask: Tensor) -> Tensor:
 
 
 def rectified_weight(similarity: Tensor, mask: Tensor) -> Tensor:
-    """How much each pseudo label counts, 1 - |mask - similarity|, 0..1; (B, H, W).
+    """How much each pseudo label counts, 1 - |mask - similarity|.
 
-    Within the class it is the similarity; elsewhere it is low where pixels look like
-    the class that they are not labelled as. It has no gradient.
+    From 0 to 1; (B, H, W). Within the class it is the similarity. Elsewhere it is low
+    where pixels look like the class that they are not labelled as. It has no gradient.
 
     Parameters
     ----------
@@ -171,7 +177,9 @@ def rectified_cross_entropy(
     weight: Tensor,
     class_weight: Tensor | None = None,
 ) -> Tensor:
-    """Weighted cross entropy of pseudo labels, a mean over all pixels, in nats.
+    """Weighted cross entropy of pseudo labels, in nats.
+
+    It is a mean over all pixels.
 
     Ignored pixels add 0 and are still counted, as in the authors' code: an image with
     few pseudo labels teaches less than one full of them.

@@ -1,13 +1,12 @@
-"""Crops of partly labelled images, a few batches ahead of the training loop."""
+"""Crops of partly labelled images, ahead of the training loop."""
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from math import ceil
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +24,7 @@ from napari_alseg.arrays import (
     TargetMap,
     TargetTensor,
 )
+from napari_alseg.prefetch import prefetch
 from napari_alseg.settings import TrainingSettings
 
 AHEAD = 2
@@ -67,7 +67,10 @@ Crop = tuple[Image, TargetMap]
 
 
 def steps_per_epoch(examples: int, settings: TrainingSettings) -> int:
-    """Return the batches in which each example comes up at least once."""
+    """Return the batches of an epoch.
+
+    In these each example comes up at least once.
+    """
     return ceil(examples / settings.batch_size)
 
 
@@ -111,15 +114,13 @@ def batches(
     shape = shape or crop_shape(examples, settings)
     plans: deque[list[Draw]] = deque()
 
-    def jobs() -> Iterator[list[Callable[[], Crop]]]:
+    def calls() -> Iterator[Callable[[], Crop]]:
         for indices, draws in plan(len(examples), settings, seed, start):
             plans.append(draws)
-            yield [
-                partial(_read_and_crop, examples, index, shape, settings, draw)
-                for index, draw in zip(indices, draws, strict=True)
-            ]
+            for index, draw in zip(indices, draws, strict=True):
+                yield partial(_read_and_crop, examples, index, shape, settings, draw)
 
-    with closing(ahead(jobs(), threads(settings))) as ready:
+    with closing(ahead(calls(), settings)) as ready:
         for crops in ready:
             yield Batch(*collate(crops, plans.popleft(), settings, device))
 
@@ -128,38 +129,39 @@ T = TypeVar("T")
 
 
 def ahead(
-    jobs: Iterable[Sequence[Callable[[], T]]], threads: int
+    calls: Iterator[Callable[[], T]], settings: TrainingSettings
 ) -> Generator[list[T], None, None]:
-    """Results of jobs in their order, a few made in the background while one is used.
+    """Results of calls, a batch at a time, made in the background.
 
     Parameters
     ----------
-    jobs : iterable of sequences of callables
-        The calls of one job may run at once.
-    threads : int
+    calls : iterator of callables
+        One for each crop of each batch.
+    settings : TrainingSettings
+        Their `batch_size` says how many make a batch.
 
     Examples
     --------
-    >>> list(ahead([[lambda: 1, lambda: 2], [lambda: 3]], threads=2))
-    [[1, 2], [3]]
+    >>> calls = iter([lambda: 1, lambda: 2, lambda: 3, lambda: 4])
+    >>> list(ahead(calls, TrainingSettings(batch_size=2)))
+    [[1, 2], [3, 4]]
     """
-    waiting: deque[list[Future[T]]] = deque()
-    with ThreadPoolExecutor(threads, "crops") as pool:
-        for job in jobs:
-            waiting.append([pool.submit(call) for call in job])
-            if len(waiting) > AHEAD:
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
+    size = settings.batch_size
+    with closing(prefetch(calls, threads(settings), AHEAD * size + 1)) as ready:
+        while batch := list(islice(ready, size)):
+            yield batch
 
 
 def threads(settings: TrainingSettings) -> int:
-    """Return how many threads read; most cores are left to the network."""
+    """Return how many threads read.
+
+    Most cores are left to the network.
+    """
     return max(1, min(settings.batch_size, (os.cpu_count() or 1) // 2))
 
 
 def generator_of(seed: int, epoch: int) -> torch.Generator:
-    """Return the generator of one epoch, so that a run can begin again at any."""
+    """Return the random generator of one epoch."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
@@ -172,7 +174,10 @@ def draws(size: int, generator: torch.Generator) -> list[Draw]:
 def plan(
     examples: int, settings: TrainingSettings, seed: int, start: int
 ) -> Iterator[tuple[list[int], list[Draw]]]:
-    """Yield the indices and random numbers of each batch from `start` on."""
+    """Yield each batch's indices and random numbers.
+
+    The first is batch number `start`.
+    """
     size = settings.batch_size
     steps = steps_per_epoch(examples, settings)
     for epoch in count(start // steps):
@@ -213,7 +218,7 @@ def _read_and_crop(
 def crop(
     example: Example, shape: tuple[int, int], settings: TrainingSettings, draw: Draw
 ) -> Crop:
-    """Cut out, zoom and mirror a part of an example that holds a label.
+    """Cut out, zoom and mirror a labelled part.
 
     Colours beyond the image repeat it by reflection, as at prediction; their targets
     are ignored. NumPy and Pillow do this, not torch: a second thread with OpenMP loops
@@ -254,7 +259,7 @@ def crop(
 
 
 def _window(targets: TargetMap, size: list[int], draw: Draw) -> Bounds:
-    """Choose a rectangle around a labelled pixel, or any where there is none."""
+    """Choose a rectangle around a labelled pixel, if any."""
     labelled = np.flatnonzero(targets != IGNORE)
     if len(labelled):
         place = int(labelled[int(draw.pixel * len(labelled))])
@@ -274,7 +279,10 @@ def _window(targets: TargetMap, size: list[int], draw: Draw) -> Bounds:
 
 
 def _nearest(targets: TargetMap, height: int, width: int) -> TargetMap:
-    """Zoom targets to the nearest pixel; colours are sampled at the same places."""
+    """Zoom targets to the nearest pixel.
+
+    Colours are sampled at the same places.
+    """
     rows = (np.arange(height) + 0.5) * (targets.shape[0] / height)
     columns = (np.arange(width) + 0.5) * (targets.shape[1] / width)
     zoomed: TargetMap = targets[rows.astype(int)[:, None], columns.astype(int)]
@@ -282,7 +290,10 @@ def _nearest(targets: TargetMap, height: int, width: int) -> TargetMap:
 
 
 def _reflected(length: int, size: int) -> np.ndarray:
-    """Return the index 0, 1 .. length - 1, length - 1 .. 0, 0 .. of `size` places."""
+    """Return the indices that reflect an axis.
+
+    They are 0, 1 .. length - 1, length - 1 .. 0, 0 .. for `size` places.
+    """
     place = np.arange(size) % (2 * length)
     index: np.ndarray = np.minimum(place, 2 * length - 1 - place)
     return index
@@ -303,7 +314,7 @@ def collate(
 def to_device(
     crops: Sequence[Crop], device: torch.device
 ) -> tuple[ImageTensor, TargetTensor]:
-    """Put crops on the device as one batch: colours 0..1 and targets."""
+    """Put crops on the device: colours 0..1 and targets."""
     colours = torch.from_numpy(np.stack([each for each, _ in crops]))  # (B, h, w, 3)
     targets = torch.from_numpy(np.stack([each for _, each in crops]))  # (B, h, w)
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""What training makes small."""
+"""Losses of the training objectives."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from napari_alseg.arrays import IGNORE, LogitTensor, TargetTensor
 def partial_cross_entropy(
     logits: LogitTensor, targets: TargetTensor, class_weight: Tensor | None = None
 ) -> Tensor:
-    """Mean cross entropy of the labelled pixels, in nats, 0 or more.
+    """Mean cross entropy of the labelled pixels, in nats.
 
     A batch without any label gives 0, with gradients of 0.
 
@@ -47,12 +47,12 @@ def difficulty_loss(
     *,
     mimic: bool = False,
 ) -> Tensor:
-    """Class-balanced cross entropy of where the network errs, in nats, 0 or more.
+    """Class-balanced cross entropy of where the network errs.
 
-    DEAL (Xie et al., ACCV 2020): a mean over the right pixels of the batch and one
-    over the wrong ones, each weighted by 1 / sqrt(pixels + 1), the weights scaled to a
-    sum of 1. A kind without pixels adds 0. Which pixels are wrong is taken from the
-    logits as they are; that choice has no gradient.
+    In nats, 0 or more. DEAL (Xie et al., ACCV 2020): a mean over the right pixels of
+    the batch and one over the wrong ones, each weighted by 1 / sqrt(pixels + 1), the
+    weights scaled to a sum of 1. A kind without pixels adds 0. Which pixels are wrong
+    is taken from the logits as they are; that choice has no gradient.
 
     Parameters
     ----------
@@ -85,10 +85,8 @@ def difficulty_loss(
     return (weights / weights.sum() * means).sum()
 
 
-def consistency_loss(
-    logits: LogitTensor, mirrored: LogitTensor, *, plain: bool = False
-) -> Tensor:
-    """Disagreement between the logits of an image and those of its mirror image.
+def consistency_loss(logits: LogitTensor, mirrored: LogitTensor) -> Tensor:
+    """Disagreement between the logits of two mirrored views.
 
     EquAL (Golestaneh & Kitani, BMVC 2020): each view is pulled to the other as it is,
     MSE(z1, stop(z2)) + MSE(z2, stop(z1)), over all pixels, labelled or not. The
@@ -99,8 +97,6 @@ def consistency_loss(
     logits : tensor of shape (B, C, H, W)
     mirrored : tensor of shape (B, C, H, W)
         Of the mirrored images, mirrored back.
-    plain : bool
-        One MSE without stopped gradients instead: same gradient, half the value.
 
     Examples
     --------
@@ -109,15 +105,14 @@ def consistency_loss(
     10.0
     """
     first, second = logits.float(), mirrored.float()
-    if plain:
-        return functional.mse_loss(first, second)
-    return functional.mse_loss(first, second.detach()) + functional.mse_loss(
-        second, first.detach()
-    )
+    forth = functional.mse_loss(first, second.detach())
+    return forth + functional.mse_loss(second, first.detach())
 
 
 def borders(targets: TargetTensor) -> Tensor:
-    """Whether one of the 8 neighbours of a labelled pixel has another class.
+    """Whether a labelled pixel touches one of another class.
+
+    One of its 8 neighbours, that is.
 
     RIPU's code takes the Laplacian of the class indices, which misses the middle of
     stripes 0|1|2 and takes image borders for label borders; this compares the labels.
@@ -145,14 +140,12 @@ def borders(targets: TargetTensor) -> Tensor:
 
 
 def _highest(values: Tensor) -> Tensor:
-    """Maximum of the 3 x 3 pixels around each; (B, H, W) to (B, H, W)."""
+    """Maximum of the 3 x 3 pixels around each; (B, H, W)."""
     return functional.max_pool2d(values[:, None], 3, stride=1, padding=1)[:, 0]
 
 
-def local_consistency_loss(
-    probability: Tensor, targets: TargetTensor, *, divergence: bool = False
-) -> Tensor:
-    """How much a pixel on a label border differs from its neighbourhood, 0..2.
+def local_consistency_loss(probability: Tensor, targets: TargetTensor) -> Tensor:
+    """Difference of border pixels from their neighbourhood, 0..2.
 
     RIPU (Xie et al., CVPR 2022): the sum over classes of the difference between a
     pixel's probability and the mean of the 3 x 3 pixels around it, itself included;
@@ -163,8 +156,6 @@ def local_consistency_loss(
     probability : float tensor of shape (B, C, H, W)
     targets : uint8 or int64 tensor of shape (B, H, W)
         Class index, 255 = ignored.
-    divergence : bool
-        Kullback-Leibler divergence from the neighbourhood instead, in nats.
 
     Examples
     --------
@@ -176,17 +167,13 @@ def local_consistency_loss(
     """
     padded = functional.pad(probability.float(), (1, 1, 1, 1), mode="replicate")
     mean = functional.avg_pool2d(padded, 3, stride=1)  # (B, C, H, W)
-    if divergence:
-        ratio = (probability.clamp(min=1e-8) / mean.clamp(min=1e-8)).log()
-        each = (probability * ratio).sum(1)
-    else:
-        each = (probability - mean).abs().sum(1)  # (B, H, W)
+    each = (probability - mean).abs().sum(1)  # (B, H, W)
     on = borders(targets)
     return (each * on).sum() / on.sum().clamp(min=1)
 
 
 def negative_learning_loss(probability: Tensor, threshold: float = 0.05) -> Tensor:
-    """Mean of -ln(1 - p) over all probabilities below a threshold, in nats.
+    """Mean of -ln(1 - p) over all low probabilities, in nats.
 
     RIPU (Xie et al., CVPR 2022): what is improbable is made still less probable, on
     all pixels. The mean is over pairs of pixel and class; without any it is 0.

@@ -1,8 +1,8 @@
-"""Training objectives: what a step of training sees, and its loss.
+"""Training objectives: what a step sees, and its loss.
 
-An objective is independent of how training goes on (`train.Run`): it gives batches
-without end and the loss of one. A batch is a named tuple of tensors with one first
-axis, so that it can be taken in parts when memory is short.
+An objective is independent of how training proceeds (`run.TrainingRun`): it gives
+batches without end and the loss of one. A batch is a named tuple of tensors with one
+first axis, so that it can be taken in parts when memory is short.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -46,7 +46,7 @@ class Objective(Protocol[B]):
         """Yield batches without end, beginning with number `start`."""
 
     def loss(self, network: Network, batch: B) -> Tensor:
-        """Return what a step on this batch makes small."""
+        """Return the loss of a batch."""
 
 
 class Partial:
@@ -111,7 +111,7 @@ class Partial:
 
 
 class Consistency(Partial):
-    """Cross entropy of an image and of its mirror image, which are also to agree.
+    """Cross entropy and agreement of an image and its mirror image.
 
     EquAL (Golestaneh & Kitani, BMVC 2020). Both views pass the network as one batch,
     so that batch normalisation sees them alike; the authors pass one after the other.
@@ -130,13 +130,13 @@ class Consistency(Partial):
 
 
 class Difficulty(Partial):
-    """Cross entropy, and a branch that learns where the network errs.
+    """Cross entropy and a branch that learns the errors.
 
     DEAL (Xie et al., ACCV 2020). The network must have a difficulty branch.
     """
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
-        """Return the cross entropy of the classes and that of being wrong."""
+        """Return the cross entropies of classes and errors."""
         assert network.difficulty is not None
         logits = logits_of(network, batch.images)  # (B, C, h, w)
         errs = difficulty_loss(
@@ -159,7 +159,7 @@ class DomainBatch(NamedTuple):
 
 
 class Adaptation(Partial):
-    """A labelled source and a target that is labelled in part, in one batch.
+    """A labelled source and a partly labelled target.
 
     RIPU (Xie et al., CVPR 2022): cross entropy on both, agreement with the neighbours
     on the label borders of the source, and negative learning on all of the target.
@@ -192,7 +192,7 @@ class Adaptation(Partial):
 
     @property
     def steps(self) -> int:
-        """Batches in which each image of the target comes up at least once."""
+        """Batches that show each target image once or more."""
         return steps_per_epoch(len(self.examples), self._of_a_domain())
 
     def _of_a_domain(self) -> TrainingSettings:
@@ -243,7 +243,7 @@ class Adaptation(Partial):
 
 
 def logits_of(network: Network, images: ImageTensor) -> LogitTensor:
-    """Return the logits of a batch, computed in half precision where that is safe."""
+    """Return the logits of a batch, in half precision if safe."""
     with half_precision(network.device):
         logits: LogitTensor = network(images)
     return logits
@@ -252,7 +252,9 @@ def logits_of(network: Network, images: ImageTensor) -> LogitTensor:
 def class_weights(
     examples: Iterable[Example], classes: int, balance: float
 ) -> Tensor | None:
-    """Weight of each class, so that rare ones count more; None where all count alike.
+    """Weight of each class, so that rare ones count more.
+
+    None where all count alike.
 
     A class with share f of the labelled pixels weighs f ** -balance; a class without
     any has no pixel to weigh. The weights are scaled to a mean of 1 over the pixels.

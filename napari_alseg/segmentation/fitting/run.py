@@ -1,10 +1,9 @@
-"""How a network learns an objective: step by step, to be stopped and gone on with."""
+"""A training run: step by step, to be stopped and resumed."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import astuple, replace
-from itertools import pairwise
-from math import ceil, isfinite
+from dataclasses import asdict, astuple, replace
+from math import isfinite
 from time import monotonic
 from typing import Any
 
@@ -17,32 +16,19 @@ from napari_alseg.arrays import NOTE, Progress, Task
 from napari_alseg.errors import BadValue, WeightsMismatch
 from napari_alseg.metrics import CurvePoint, scores
 from napari_alseg.segmentation.networks.device import choose_device
-from napari_alseg.segmentation.networks.network import (
-    Network,
-    decoder_parameters,
-    encoder_parameters,
-)
+from napari_alseg.segmentation.networks.network import Network
 from napari_alseg.segmentation.prediction.evaluate import evaluate
 from napari_alseg.settings import PredictionSettings, TrainingSettings, check
 
 from .batches import Example
+from .checkpoint import to_arrays, to_tensors
+from .kept_weights import AverageWeights, BestWeights, copy_of, moved
+from .memory import MemoryLimits
 from .objectives import B, Objective
-
-POWER = 0.9
-"""The learning rate falls as (1 - t) to this power."""
-
-BRANCH_FACTOR = 10.0
-"""The difficulty branch learns so much faster than the decoder: it has a single weight
-a class, each of which must grow large, and Adam moves none by more than its rate."""
+from .optimiser import load_moments, moments_of, optimiser_of, set_rates
 
 PAUSE = 0.1
 """Seconds between two reports of the loss."""
-
-SMALLEST_PART = 2
-"""Crops that pass the network at once, at least: batch normalisation needs two."""
-
-SMALLEST_CROP = 128
-"""Crops become no smaller than this, in pixels, when memory is short."""
 
 ROUNDING = 1e-9
 """A time that is so little short of an end has come to it."""
@@ -51,13 +37,13 @@ DONE = 1 - ROUNDING
 """A run whose time is beyond this has ended."""
 
 
-class Run:
-    """One training run: it can be stopped, kept, and gone on with exactly.
+class TrainingRun:
+    """One training run, which can be stopped and resumed exactly.
 
     While `learn` runs the network has the newest weights. When it ends or is closed,
     the network is in evaluation mode with the weights that were best on the validation
-    images; without these with the running mean of the weights if the settings ask for
-    one, else with the newest.
+    images. Without these it has the running mean of the weights if the settings ask for
+    one, else the newest.
 
     Parameters
     ----------
@@ -66,7 +52,7 @@ class Run:
     settings : TrainingSettings
     seed : int
         Of dropout. Same seed, same objective, same CPU and threads: same weights, also
-        when the run is stopped and gone on with in between.
+        when the run is stopped and resumed in between.
 
     Attributes
     ----------
@@ -87,7 +73,7 @@ class Run:
     >>> from napari_alseg.segmentation import build
     >>> from napari_alseg.settings import NetworkSettings
     >>> network = build(NetworkSettings(weights="random"), classes=2)
-    >>> Run(network, TrainingSettings(device="cpu")).ended
+    >>> TrainingRun(network, TrainingSettings(device="cpu")).ended
     False
     """
 
@@ -100,18 +86,17 @@ class Run:
         self.time = 0.0
         self.step = 0
         self.curve: list[CurvePoint] = []
-        self._due: CurvePoint | None = None  # which is to be measured still
+        self._due: CurvePoint | None = None  # which is still to be measured
         self._seconds = 0.0
-        self._parts = 1
-        self._crop: int | None = None  # what fits into memory, if less than is set
-        self._best = _Best(settings.patience)
-        self._average = _Average(settings.average)
+        self._limits = MemoryLimits()
+        self._best = BestWeights(settings.patience)
+        self._average = AverageWeights(settings.average)
         self._newest: dict[str, Tensor] | None = None  # while the network has others
         device = choose_device(settings.device)
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if settings.compile and device.type == "cuda":
             network.body.compile()
-        self._optimiser = _optimiser(network, settings)
+        self._optimiser = optimiser_of(network, settings)
 
     @property
     def ended(self) -> bool:
@@ -140,51 +125,47 @@ class Run:
         BadValue
             If the loss is no longer finite.
         """
-        self._take_up()
-        if self._crop is not None:
-            _crop_at_most(objective, self._crop)
+        self._use_newest()
+        self._limits.apply_to(objective)
         try:
             if not self.curve:
-                yield from self._look_first(validation, objective)
+                yield from self._measure_first(objective, validation)
             self.network.train()
             while self._due is not None or self.time < min(until, DONE):
-                full = False
-                try:
-                    if self._due is not None:
-                        yield from self._look(validation, objective, until)
-                    else:
-                        yield from self._steps(objective, validation, until)
-                except torch.OutOfMemoryError:
-                    full = True
-                if full:  # outside of the handler, which keeps the tensors alive
-                    message = self._retreat(objective)
-                    yield Progress(self.step, self._expected(objective), NOTE + message)
+                yield from self._learn_within_memory(objective, validation, until)
         finally:
-            self._lay_down()
+            self._use_chosen()
 
-    def _take_up(self) -> None:
+    def _use_newest(self) -> None:
         """Give the network its newest weights again."""
         if self._newest is not None:
             self.network.load_state_dict(self._newest)
             self._newest = None
 
-    def _lay_down(self) -> None:
+    def _use_chosen(self) -> None:
         """Give the network the weights it is to be used with."""
         chosen = self._best.weights or self._average.weights
         if chosen is not None:
-            self._newest = _copy(self.network)
+            self._newest = copy_of(self.network)
             self.network.load_state_dict(chosen)
         self.network.eval()
 
-    def _look_first(
-        self, validation: Sequence[Example], objective: Objective[B]
+    def _learn_within_memory(
+        self, objective: Objective[B], validation: Sequence[Example], until: float
     ) -> Task[None]:
-        """Measure before any step."""
-        total = self._expected(objective)
-        miou = yield from _measure(self.network, validation, 0, total)
-        self.curve.append(CurvePoint(0, 0, None, miou))
-        if miou is not None:
-            yield Progress(0, total, "learning", {"miou": miou})
+        """Learn until the time has come or graphics memory is full."""
+        try:
+            if self._due is not None:
+                yield from self._measure(objective, validation, until)
+            else:
+                yield from self._steps(objective, validation, until)
+            return
+        except torch.OutOfMemoryError:
+            pass  # the handler would keep the tensors alive
+        message = NOTE + self._retreat(objective)
+        yield Progress(self.step, self._expected(objective), message)
+
+    # Steps
 
     def _steps(
         self, objective: Objective[B], validation: Sequence[Example], until: float
@@ -198,41 +179,93 @@ class Run:
                 losses.append(self._step(objective, batch))
                 self._seconds = before + monotonic() - begun
                 self._advance(objective, until)
-                epoch, rest = divmod(self.step, objective.steps)
-                looks = rest == 0 and epoch % self.settings.validate_every == 0
-                due = looks or self.time > DONE
                 pause = self.time >= min(until, DONE)
+                due = self._is_measured_now(objective)
                 if not (due or pause) and monotonic() - reported < PAUSE:
                     continue
+                epoch = self.step // objective.steps
                 point = CurvePoint(self.step, epoch, _mean(losses, self.step), None)
                 if due:
                     self._due = point
-                    yield from self._look(validation, objective, until)
+                    yield from self._measure(objective, validation, until)
                 else:
-                    yield self._told(point, objective)
-                losses.clear()
-                reported = monotonic()
+                    yield self._noted(point, objective)
                 if pause or self.time > DONE:
                     return
+                losses.clear()
+                reported = monotonic()
 
-    def _look(
-        self, validation: Sequence[Example], objective: Objective[B], until: float
+    def _step(self, objective: Objective[B], batch: B) -> Tensor:
+        """Learn from one batch; return its loss before that."""
+        network, device = self.network, self.network.device
+        set_rates(self._optimiser, self.time)
+        self._optimiser.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=device)
+        # Dropout draws from torch's global generators, which are lent for this pass.
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.seed * 1_000_003 + self.step)
+            for part, share in self._limits.split(batch):
+                loss = objective.loss(network, part) * share
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
+        clip_grad_norm_(network.parameters(), self.settings.gradient_norm)
+        self._optimiser.step()
+        self._average.offer(network)
+        return total
+
+    def _advance(self, objective: Objective[B], until: float) -> None:
+        """Move the time by one step, not beyond an end."""
+        self.step += 1
+        self.time += 1 / (self.settings.epochs * objective.steps)
+        if self.settings.minutes:
+            self.time = max(self.time, self._seconds / (60 * self.settings.minutes))
+        if self.time > until - ROUNDING:
+            self.time = until
+
+    def _expected(self, objective: Objective[B]) -> int:
+        """Return the steps of the whole run, as expected now."""
+        left = (1 - self.time) * self.settings.epochs * objective.steps
+        if self.settings.minutes and self.step:
+            seconds = 60 * self.settings.minutes - self._seconds
+            left = min(left, max(0.0, seconds) * self.step / max(self._seconds, 1e-9))
+        return self.step + round(left)
+
+    # Measurements
+
+    def _is_measured_now(self, objective: Objective[B]) -> bool:
+        """Whether this step is followed by a measurement."""
+        epoch, rest = divmod(self.step, objective.steps)
+        regular = rest == 0 and epoch % self.settings.validate_every == 0
+        return regular or self.time > DONE
+
+    def _measure_first(
+        self, objective: Objective[B], validation: Sequence[Example]
     ) -> Task[None]:
-        """Measure, and see whether these weights are the best and patience has run out.
+        """Measure before any step."""
+        total = self._expected(objective)
+        miou = yield from _mean_iou(self.network, validation, 0, total)
+        self.curve.append(CurvePoint(0, 0, None, miou))
+        if miou is not None:
+            yield Progress(0, total, "learning", {"miou": miou})
 
-        A look that is stopped is made up for when the run goes on.
+    def _measure(
+        self, objective: Objective[B], validation: Sequence[Example], until: float
+    ) -> Task[None]:
+        """Measure, keep the best weights, and end if patience does.
+
+        A measurement that is stopped is made when the run is resumed.
         """
         assert self._due is not None
         total = self._expected(objective)
-        miou = yield from _measure(self.network, validation, self.step, total)
+        miou = yield from _mean_iou(self.network, validation, self.step, total)
         self.network.train()
         if self._best.offer(miou, self.network, last=until > DONE):
             self.time = 1.0
         point, self._due = replace(self._due, miou=miou), None
-        yield self._told(point, objective)
+        yield self._noted(point, objective)
 
-    def _told(self, point: CurvePoint, objective: Objective[B]) -> Progress:
-        """Add a point to the curve, and say it."""
+    def _noted(self, point: CurvePoint, objective: Objective[B]) -> Progress:
+        """Add a point to the curve, and return it as progress."""
         self.curve.append(point)
         metrics = {"loss": point.loss, "miou": point.miou}
         return Progress(
@@ -242,108 +275,54 @@ class Run:
             {name: value for name, value in metrics.items() if value is not None},
         )
 
-    def _step(self, objective: Objective[B], batch: B) -> Tensor:
-        """Learn from one batch, in parts if memory is short; its loss before that."""
-        network, settings = self.network, self.settings
-        _set_rates(self._optimiser, self.time)
-        self._optimiser.zero_grad(set_to_none=True)
-        device = network.device
-        crops = max(len(each) for each in batch)
-        ends = [crops * part // self._parts for part in range(self._parts + 1)]
-        total = torch.zeros((), device=device)
-        # Dropout draws from torch's global generators, which are lent for this pass.
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(self.seed * 1_000_003 + self.step)
-            for first, last in pairwise(ends):
-                part = batch if last - first == crops else _part(batch, first, last)
-                loss = objective.loss(network, part) * ((last - first) / crops)
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-        clip_grad_norm_(network.parameters(), settings.gradient_norm)
-        self._optimiser.step()
-        self._average.offer(network)
-        return total
-
-    def _advance(self, objective: Objective[B], until: float) -> None:
-        """Move the time on by one step, not beyond the end of the part."""
-        self.step += 1
-        self.time += 1 / (self.settings.epochs * objective.steps)
-        if self.settings.minutes:
-            self.time = max(self.time, self._seconds / (60 * self.settings.minutes))
-        if self.time > until - ROUNDING:
-            self.time = until
-
-    def _expected(self, objective: Objective[B]) -> int:
-        """Return the steps of the whole run, as far as that can be told."""
-        left = (1 - self.time) * self.settings.epochs * objective.steps
-        if self.settings.minutes and self.step:
-            seconds = 60 * self.settings.minutes - self._seconds
-            left = min(left, max(0.0, seconds) * self.step / max(self._seconds, 1e-9))
-        return self.step + round(left)
+    # Memory
 
     def _retreat(self, objective: Objective[B]) -> str:
         """Need less memory from now on; say how."""
         for parameter in self.network.parameters():
             parameter.grad = None
         if self.step == 0:  # it may have made some of its moments, not all
-            self._optimiser = _optimiser(self.network, self.settings)
+            self._optimiser = optimiser_of(self.network, self.settings)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        size = objective.settings.batch_size
-        if size // (2 * self._parts) >= SMALLEST_PART:
-            self._parts *= 2
-            return (
-                f"the graphics memory is full: {ceil(size / self._parts)} crops at a "
-                f"time now, {size} still make a step"
-            )
-        crop = objective.settings.crop // 2
-        if crop >= SMALLEST_CROP:
-            self._crop = crop
-            _crop_at_most(objective, crop)
-            return f"the graphics memory is full: crops are at most {crop} pixels now"
+        message = self._limits.reduce(objective.settings)
+        if message is not None:
+            self._limits.apply_to(objective)
+            return f"the graphics memory is full: {message}"
         self._move(torch.device("cpu"))
         return (
             "the graphics memory is full even so: learning goes on, slowly, on the CPU"
         )
 
     def _move(self, device: torch.device) -> None:
-        """Go on with the same weights and the same optimiser elsewhere."""
+        """Continue with the same weights and moments elsewhere."""
         kept = self._optimiser.state_dict()
         self.network.to(device)
-        for keeper in (self._best, self._average):
-            keeper.weights = _moved(keeper.weights, device)  # type: ignore[attr-defined]
-        self._optimiser = _optimiser(self.network, self.settings)
+        self._best.weights = moved(self._best.weights, device)
+        self._average.weights = moved(self._average.weights, device)
+        self._optimiser = optimiser_of(self.network, self.settings)
         self._optimiser.load_state_dict(kept)
 
-    # Keeping a run
+    # Checkpoints
 
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return all that is needed to go on: arrays, and metadata for JSON."""
-        newest = self._newest or self.network.state_dict()
-        groups = {
-            "newest": newest,
-            "best": self._best.weights or {},
-            "average": self._average.weights or {},
-            "optimiser": {
-                f"{index}.{name}": value
-                for index, entry in self._optimiser.state_dict()["state"].items()
-                for name, value in entry.items()
-            },
-        }
-        arrays = {
-            f"{group}/{name}": value.detach().cpu().contiguous().numpy().copy()
-            for group, tensors in groups.items()
-            for name, value in tensors.items()
-        }
+    def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return all that resuming needs: arrays, and metadata for JSON."""
+        arrays = to_arrays(
+            {
+                "newest": self._newest or self.network.state_dict(),
+                "best": self._best.weights or {},
+                "average": self._average.weights or {},
+                "optimiser": moments_of(self._optimiser),
+            }
+        )
         metadata = {
             "time": self.time,
             "step": self.step,
             "seconds": self._seconds,
             "seed": self.seed,
-            "parts": self._parts,
-            "crop": self._crop,
+            **asdict(self._limits),
             "best": self._best.miou,
-            "looks": self._best.looks,
+            "looks": self._best.since,
             "steps_averaged": self._average.steps,
             "curve": [astuple(point) for point in self.curve],
             "due": astuple(self._due) if self._due else None,
@@ -353,91 +332,35 @@ class Run:
     def load_checkpoint(
         self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
-        """Take up the state of another run of the same network and settings.
+        """Continue where another run of this network and these settings was.
 
         Raises
         ------
         WeightsMismatch
-            If it is not of this network.
+            If the checkpoint is not of this network.
         """
-        groups: dict[str, dict[str, Tensor]] = {
-            "newest": {},
-            "best": {},
-            "average": {},
-            "optimiser": {},
-        }
-        for key, value in arrays.items():
-            group, _, name = key.partition("/")
-            groups[group][name] = torch.from_numpy(np.array(value))
+        groups = to_tensors(arrays)
         try:
             self.network.load_state_dict(groups["newest"])
         except RuntimeError as error:
             raise WeightsMismatch(
-                "the unfinished training is of another network; learn anew"
+                "this checkpoint is of another network; learn anew"
             ) from error
-        kept = self._optimiser.state_dict()
-        parameters = [
-            each for group in self._optimiser.param_groups for each in group["params"]
-        ]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in groups["optimiser"].items():
-            index, _, entry = name.partition(".")
-            if tensor.ndim:  # a fused step takes for granted that layouts are the same
-                tensor = torch.empty_like(parameters[int(index)].data).copy_(tensor)
-            moments.setdefault(int(index), {})[entry] = tensor
-        kept["state"] = moments
-        self._optimiser.load_state_dict(kept)
         device = self.network.device
-        self._best.weights = _moved(groups["best"], device)
-        self._average.weights = _moved(groups["average"], device)
-        self.time, self.step = metadata["time"], metadata["step"]
-        self._seconds, self._parts, self.seed = (
-            metadata["seconds"],
-            metadata["parts"],
-            metadata["seed"],
-        )
-        self._crop = metadata.get("crop")
-        self._best.miou, self._best.looks = metadata["best"], metadata["looks"]
-        self._average.steps = metadata["steps_averaged"]
-        self.curve = [CurvePoint(*point) for point in metadata["curve"]]
-        self._due = CurvePoint(*metadata["due"]) if metadata.get("due") else None
-        self._lay_down()
+        load_moments(self._optimiser, groups["optimiser"])
+        self._best.weights = moved(groups["best"], device)
+        self._average.weights = moved(groups["average"], device)
+        self._load_metadata(metadata)
+        self._use_chosen()
 
-
-def _crop_at_most(objective: Objective[Any], side: int) -> None:
-    """Let the crops of an objective be no larger than this."""
-    crop = min(objective.settings.crop, side)
-    objective.settings = replace(objective.settings, crop=crop)
-
-
-def _part(batch: B, first: int, last: int) -> B:
-    """Return some of the crops of a batch."""
-    of: Callable[..., B] = type(batch)
-    return of(*(each[first:last] for each in batch))
-
-
-def _optimiser(network: Network, settings: TrainingSettings) -> torch.optim.AdamW:
-    """Return AdamW with a group for encoder, decoder and difficulty branch each."""
-    rate = settings.learning_rate
-    branch = list(network.difficulty.parameters()) if network.difficulty else []
-    apart = set(branch)
-    decoder = [each for each in decoder_parameters(network) if each not in apart]
-    parts = [
-        (encoder_parameters(network), rate * settings.encoder_factor),
-        (decoder, rate),
-        (branch, rate * BRANCH_FACTOR),
-    ]
-    groups = [{"params": params, "first": first} for params, first in parts if params]
-    fused = network.device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(
-        groups, lr=rate, weight_decay=settings.weight_decay, fused=fused
-    )
-
-
-def _set_rates(optimiser: torch.optim.Optimizer, time: float) -> None:
-    """Let the learning rates fall; time runs from 0 to 1."""
-    for group in optimiser.param_groups:
-        group["lr"] = group["first"] * (1 - time) ** POWER
+    def _load_metadata(self, given: Mapping[str, Any]) -> None:
+        self.time, self.step, self.seed = given["time"], given["step"], given["seed"]
+        self._seconds = given["seconds"]
+        self._limits = MemoryLimits(given["parts"], given.get("crop"))
+        self._best.miou, self._best.since = given["best"], given["looks"]
+        self._average.steps = given["steps_averaged"]
+        self.curve = [CurvePoint(*point) for point in given["curve"]]
+        self._due = CurvePoint(*given["due"]) if given.get("due") else None
 
 
 def _mean(losses: list[Tensor], step: int) -> float:
@@ -450,10 +373,10 @@ def _mean(losses: list[Tensor], step: int) -> float:
     return loss
 
 
-def _measure(
+def _mean_iou(
     network: Network, validation: Sequence[Example], step: int, steps: int
 ) -> Generator[Progress, None, float | None]:
-    """Mean IoU on the validation images; None if they have no ground truth."""
+    """Mean IoU on the validation images; None without ground truth."""
     task = evaluate(network, validation, PredictionSettings())
     reported = monotonic()
     while True:
@@ -465,68 +388,3 @@ def _measure(
         if monotonic() - reported >= PAUSE:
             yield Progress(step, steps, "measuring")
             reported = monotonic()
-
-
-def _copy(network: Network) -> dict[str, Tensor]:
-    return {
-        name: value.detach().clone() for name, value in network.state_dict().items()
-    }
-
-
-def _moved(
-    weights: Mapping[str, Tensor] | None, device: torch.device
-) -> dict[str, Tensor] | None:
-    """Return weights elsewhere; None if there are none."""
-    if not weights:
-        return None
-    return {name: tensor.to(device) for name, tensor in weights.items()}
-
-
-class _Best:
-    """The weights with the highest mean IoU so far."""
-
-    def __init__(self, patience: int) -> None:
-        self.patience = patience
-        self.miou = -1.0
-        self.looks = 0
-        """Looks since the best one, in the last part of the run."""
-        self.weights: dict[str, Tensor] | None = None
-
-    def offer(self, miou: float | None, network: Network, *, last: bool) -> bool:
-        """Keep the weights if none were better; whether patience has run out.
-
-        Before the last part of a run it never does: more labels are to come.
-        """
-        if miou is None:
-            return False
-        if miou >= self.miou:
-            self.miou, self.looks, self.weights = miou, 0, _copy(network)
-        elif last:
-            self.looks += 1
-        return 0 < self.patience <= self.looks
-
-
-class _Average:
-    """The running mean of the weights, or none if the decay is 0."""
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-        self.steps = 0
-        self.weights: dict[str, Tensor] | None = None
-
-    @torch.no_grad()
-    def offer(self, network: Network) -> None:
-        """Add the weights of one more step."""
-        if not self.decay:
-            return
-        self.steps += 1
-        if self.weights is None:
-            self.weights = _copy(network)
-            return
-        # The first steps are forgotten soon, however slow the decay.
-        decay = min(self.decay, self.steps / (self.steps + 9))
-        for name, value in network.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, 1 - decay)
-            else:
-                self.weights[name].copy_(value)

@@ -1,11 +1,13 @@
-"""What a frozen encoder says of an image or of some of its pixels."""
+"""Features of an image, or of some of its pixels."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float16
 from torch import Tensor
 
-from napari_alseg.arrays import FeatureMap, Image
+from napari_alseg.arrays import Bounds, FeatureMap, Image
 from napari_alseg.segmentation.networks.network import Network
 from napari_alseg.segmentation.prediction.tiles import (
     blend_features,
@@ -21,7 +23,9 @@ from .frozen import pixel_features
 def frozen_features(
     network: Network, image: Image, settings: PredictionSettings
 ) -> list[FeatureMap]:
-    """Features of an image as a network with a frozen encoder has them.
+    """Features of an image, a map each stage.
+
+    The network has a frozen encoder.
 
     Returns
     -------
@@ -50,7 +54,7 @@ def describe_pixels(
     columns: np.ndarray,
     settings: PredictionSettings,
 ) -> Float16[Tensor, "N D"]:
-    """Features of some pixels of an image, seen in the tiles that a prediction has.
+    """Features of some pixels, seen in a prediction's tiles.
 
     Parameters
     ----------
@@ -67,17 +71,7 @@ def describe_pixels(
     """
     images = to_tensor(image, network.device)
     bounds = tiles(images.shape[-2:], settings.tile, settings.overlap)  # type: ignore[arg-type]
-    weight = blend_weight(bounds[0].shape, settings.overlap).numpy()
-    nearest = np.zeros(len(rows), np.int64)
-    highest = np.zeros(len(rows))
-    for index, tile in enumerate(bounds):
-        row, column = rows - tile.row_start, columns - tile.column_start
-        height, width = tile.shape
-        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-        found = np.zeros(len(rows))
-        found[inside] = weight[row[inside], column[inside]]
-        nearest[found > highest] = index
-        highest = np.maximum(found, highest)
+    nearest = _nearest_tile(bounds, rows, columns, settings.overlap)
     features = torch.empty(len(rows), sum(network.body.features.channels)).half()  # type: ignore[union-attr, arg-type]
     for index in np.unique(nearest):
         here = torch.from_numpy(np.flatnonzero(nearest == index))
@@ -90,3 +84,20 @@ def describe_pixels(
             (given.shape[-2], given.shape[-1]),
         ).cpu()
     return features
+
+
+def _nearest_tile(
+    bounds: Sequence[Bounds], rows: np.ndarray, columns: np.ndarray, overlap: int
+) -> np.ndarray:
+    """Return the tile whose middle is nearest to each pixel; int64 (N,)."""
+    weight = blend_weight(bounds[0].shape, overlap).numpy()
+    nearest, highest = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+    for index, tile in enumerate(bounds):
+        row, column = rows - tile.row_start, columns - tile.column_start
+        height, width = tile.shape
+        inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+        found = np.zeros(len(rows))
+        found[inside] = weight[row[inside], column[inside]]
+        nearest[found > highest] = index
+        highest = np.maximum(found, highest)
+    return nearest

@@ -20,11 +20,11 @@ MAPS = 1 + 4 * len(WIDTHS)
 
 
 def filter_bank(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 17 h w"]:
-    """Return the intensity, and four maps of each width, averaged over cells.
+    """Return the intensity and four maps of each width.
 
     The four are the smoothed intensity, the length of its gradient and the larger and
     smaller eigenvalue of its Hessian, the derivatives in units of the width. Colours
-    are averaged first.
+    are averaged first, and all maps over cells last.
 
     Parameters
     ----------
@@ -42,34 +42,28 @@ def filter_bank(images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 17 h w"]:
     grey = images.mean(1, keepdim=True)
     maps = [_cells(grey, STRIDE)]
     for deviation, shrink in WIDTHS:
-        smooth = _smooth(_cells(grey, shrink), deviation)
-        padded = functional.pad(smooth, (1, 1, 1, 1), mode="replicate")
-        middle, left, right = (
-            padded[..., 1:-1, 1:-1],
-            padded[..., 1:-1, :-2],
-            padded[..., 1:-1, 2:],
-        )
-        up, down = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]
-        across, along = (right - left) / 2, (down - up) / 2
-        xx, yy = right + left - 2 * middle, down + up - 2 * middle
-        diagonal = padded[..., 2:, 2:] + padded[..., :-2, :-2]
-        xy = (diagonal - padded[..., 2:, :-2] - padded[..., :-2, 2:]) / 4
-        spread = (((xx - yy) / 2) ** 2 + xy**2).sqrt()
-        found = torch.cat(
-            [
-                smooth,
-                deviation * (across**2 + along**2).sqrt(),
-                deviation**2 * ((xx + yy) / 2 + spread),
-                deviation**2 * ((xx + yy) / 2 - spread),
-            ],
-            1,
-        )
+        found = _of_width(_smooth(_cells(grey, shrink), deviation), deviation)
         maps.append(_cells(found, STRIDE // shrink))
     return torch.cat(maps, 1)
 
 
+def _of_width(smooth: Tensor, deviation: float) -> Tensor:
+    """Intensity, gradient and two curvatures; (B, 4, H, W)."""
+    padded = functional.pad(smooth, (1, 1, 1, 1), mode="replicate")
+    left, right = padded[..., 1:-1, :-2], padded[..., 1:-1, 2:]
+    up, down = padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]
+    across, along = (right - left) / 2, (down - up) / 2
+    xx, yy = right + left - 2 * smooth, down + up - 2 * smooth
+    diagonal = padded[..., 2:, 2:] + padded[..., :-2, :-2]
+    xy = (diagonal - padded[..., 2:, :-2] - padded[..., :-2, 2:]) / 4
+    spread = (((xx - yy) / 2) ** 2 + xy**2).sqrt()
+    gradient = deviation * (across**2 + along**2).sqrt()
+    curvatures = [deviation**2 * ((xx + yy) / 2 + sign * spread) for sign in (1, -1)]
+    return torch.cat([smooth, gradient, *curvatures], 1)
+
+
 def _cells(images: Tensor, side: int) -> Tensor:
-    """Average squares of pixels; those at the lower and right edge may be smaller."""
+    """Average squares of pixels, smaller ones at the far edges."""
     if side == 1:
         return images
     return functional.avg_pool2d(images, side, ceil_mode=True)

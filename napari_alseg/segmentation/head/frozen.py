@@ -1,16 +1,13 @@
-"""What a frozen encoder and some filters say of an image, kept in memory.
+"""Features of a frozen encoder, kept in memory.
 
 The encoder of a pretrained or tuned network never changes here, so the same image has
 the same features: they are computed once and kept, as half-precision numbers, up to a
 stated limit. Nothing of it goes to disk.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from hashlib import blake2b
-from threading import Lock
 from typing import Any, TypeAlias
 
 import torch
@@ -20,6 +17,7 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_alseg.arrays import ImageTensor, Progress, Task
+from napari_alseg.byte_cache import ByteCache
 from napari_alseg.errors import BadValue
 from napari_alseg.segmentation.networks.device import half_precision
 
@@ -40,82 +38,19 @@ Stages: TypeAlias = Sequence[Float[Tensor, "B _ _ _"]]
 """One feature map a stride, finest first."""
 
 
-class FeatureCache:
-    """Feature maps by the bytes they were made of, the longest unused go first.
-
-    Parameters
-    ----------
-    limit : int
-        Most bytes that are kept.
-
-    Examples
-    --------
-    >>> cache = FeatureCache(limit=100)
-    >>> cache.put(b"a", (torch.zeros(20, dtype=torch.half),))
-    >>> cache.put(b"b", (torch.zeros(40, dtype=torch.half),))
-    >>> cache.get(b"a") is None, cache.bytes
-    (True, 80)
-    """
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self.limit = limit
-        self.bytes = 0
-        self._kept: OrderedDict[bytes, tuple[Tensor, ...]] = OrderedDict()
-        self._lock = Lock()
-        self._sparing = False
-
-    def get(self, key: bytes) -> tuple[Tensor, ...] | None:
-        """Return the maps of a key, or None."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-            return self._kept.get(key)
-
-    def put(self, key: bytes, maps: tuple[Tensor, ...]) -> None:
-        """Keep maps; the longest unused go where there is no room."""
-        size = _bytes(maps)
-        with self._lock:
-            if self._sparing and self.bytes + size > self.limit:
-                return
-            self._drop(key)
-            self._kept[key] = maps
-            self.bytes += size
-            while self.bytes > self.limit:
-                self._drop(next(iter(self._kept)))
-
-    @contextmanager
-    def sparing(self) -> Iterator[None]:
-        """Within, nothing goes to make room.
-
-        Whoever passes over more images than there is room for, again and again, would
-        else always find those gone that come next.
-        """
-        before, self._sparing = self._sparing, True
-        try:
-            yield
-        finally:
-            self._sparing = before
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._kept.clear()
-            self.bytes = 0
-
-    def _drop(self, key: bytes) -> None:
-        self.bytes -= _bytes(self._kept.pop(key, ()))
-
-
 def _bytes(maps: Iterable[Tensor]) -> int:
     return sum(each.numel() * each.element_size() for each in maps)
 
 
-FEATURES = FeatureCache()
+FEATURES: ByteCache[bytes, tuple[Tensor, ...]] = ByteCache(CACHE_BYTES, _bytes)
 """Shared by all networks of a process: what made the features is part of the key."""
 
 
 class TorchvisionStages(nn.Module):
-    """The backbone of a torchvision network, the last map of each size kept."""
+    """A torchvision backbone that gives one map a size.
+
+    It is the last one of each size.
+    """
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
@@ -266,7 +201,7 @@ class _Moments:
         self.products = self.products + vectors @ vectors.T
 
     def scale(self, kept: int) -> tuple[Tensor, Tensor]:
-        """Return the matrix (kept, c) and shift that give mean 0 and deviation 1."""
+        """Return the matrix (kept, c) and shift that standardise."""
         mean = self.total / self.count
         covariance = self.products / self.count - torch.outer(mean, mean)
         deviation = covariance.diagonal().clamp(min=1e-6).sqrt()
@@ -280,7 +215,7 @@ class _Moments:
 
 
 def fused(encoder: nn.Module) -> nn.Module:
-    """Return a copy whose batch normalisations are part of the convolutions before.
+    """Return a copy with batch normalisations fused into convolutions.
 
     In evaluation both are linear, so the result is the same but for rounding, and a
     sixth of the time is saved. Only layers that follow one another in a sequence are
@@ -309,7 +244,7 @@ def _digest(tensors: Iterable[Tensor]) -> bytes:
 def pixel_features(
     maps: Stages, rows: Tensor, columns: Tensor, shape: tuple[int, int]
 ) -> Tensor:
-    """Features at pixels of one image, all stages joined; float16 (N, D).
+    """Features at pixels, all stages joined; float16 (N, D).
 
     Between the cells of a map they are interpolated linearly, as logits are when they
     are enlarged.

@@ -1,12 +1,13 @@
-"""A lightweight head on a frozen encoder: what it learns from an answer takes a second.
+"""A lightweight head on a frozen encoder.
 
-The head sees features of several strides at labelled pixels only. One hidden layer is
-enough: on 100 labelled pixels an image of CamVid it comes as far as a full network
-that learns for many minutes, since the pretrained features know most already.
+What it learns from an answer takes a second. The head sees features of several strides
+at labelled pixels only. One hidden layer is enough: on 100 labelled pixels an image of
+CamVid it comes as far as a full network that learns for many minutes, since the
+pretrained features know most already.
 
-The idea of a light model on features of a frozen network is not new (ilastik learns a
-random forest on filters; Hypercolumns, Hariharan et al., CVPR 2015, join features of
-several strides); the queue that follows it is.
+The idea of a lightweight model on features of a frozen network is not new (ilastik
+learns a random forest on filters; Hypercolumns, Hariharan et al., CVPR 2015, join
+features of several strides); the queue that follows it is.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_alseg import segmentation
 from napari_alseg.arrays import ImageTensor, LogitTensor, Progress, Task
 from napari_alseg.settings import LiveSettings
 
@@ -37,7 +37,9 @@ CHUNK = 20
 
 
 class Head(nn.Module):
-    """One hidden layer on joined features, the same for single pixels and for maps.
+    """One hidden layer on joined features.
+
+    It is the same for single pixels and for maps.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ class Head(nn.Module):
         self.classify = nn.Conv2d(HIDDEN, classes, 1)
 
     def forward(self, maps: Stages) -> Tensor:
-        """Logits (B, C, h, w) of feature maps, of the finest one's size."""
+        """Logits of the finest map's size; (B, C, h, w)."""
         size = maps[0].shape[-2:]
         hidden = self.mix[0](maps[0])
         for mix, features in zip(self.mix[1:], maps[1:], strict=True):
@@ -76,7 +78,7 @@ class Head(nn.Module):
 
 
 class LiveBody(nn.Module):
-    """A frozen encoder with a head, to be the body of a `Network`.
+    """A frozen encoder with a head: a `Network`'s body.
 
     Parameters
     ----------
@@ -132,19 +134,13 @@ def learn_head(
     float
         Mean loss of the last steps.
     """
-    device = head.classify.weight.device
-    targets = samples.targets.long()
-    counts = torch.bincount(targets).clamp(min=1).double()
-    chance = counts[targets] ** -settings.class_balance
-    generator = torch.Generator().manual_seed(seed)
-    size = min(settings.batch_size, len(samples))
-    drawn = torch.multinomial(chance, steps * size, True, generator=generator)
+    device, targets = head.classify.weight.device, samples.targets.long()
     optimiser = torch.optim.AdamW(
         head.parameters(), settings.learning_rate, weight_decay=settings.weight_decay
     )
     head.train()
     losses = []
-    for step, some in enumerate(drawn.view(steps, size)):
+    for step, some in enumerate(_drawn(targets, settings, steps, seed)):
         for group in optimiser.param_groups:
             group["lr"] = settings.learning_rate * (1 - step / steps) ** 0.9
         with torch.random.fork_rng(devices=[]):
@@ -161,6 +157,16 @@ def learn_head(
     return sum(losses[-CHUNK:]) / len(losses[-CHUNK:])
 
 
+def _drawn(targets: Tensor, settings: LiveSettings, steps: int, seed: int) -> Tensor:
+    """Draw the samples of each step; int64 (steps, size)."""
+    counts = torch.bincount(targets).clamp(min=1).double()
+    chance = counts[targets] ** -settings.class_balance
+    generator = torch.Generator().manual_seed(seed)
+    size = min(settings.batch_size, len(targets))
+    drawn = torch.multinomial(chance, steps * size, True, generator=generator)
+    return drawn.view(steps, size)
+
+
 def is_lightweight(metadata: Mapping[str, Any]) -> bool:
     """Whether weights are of a lightweight head on a frozen encoder."""
-    return str(metadata["network"]).startswith(segmentation.LIVE)
+    return str(metadata["network"]).startswith(LIVE)

@@ -1,4 +1,4 @@
-"""Labelled pixels for a lightweight head: a few of each region and class."""
+"""Labelled pixels for a lightweight head."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -36,7 +36,9 @@ class Samples(NamedTuple):
 def choose_pixels(
     targets: TargetMap, region_map: RegionMap | None, count: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw labelled pixels: of each class in each region the same number, if it has it.
+    """Draw labelled pixels evenly over classes and regions.
+
+    Of each class in each region the same number, if it has so many.
 
     So a large region teaches no more than a small one, as both were one answer, and a
     thin thing that was painted within a region counts as much as what is around it.
@@ -79,7 +81,7 @@ def choose_pixels(
 
 
 def thin(samples: Samples, among: np.ndarray, most: int) -> np.ndarray:
-    """Choose at most so many samples, fair to each class and region.
+    """Choose samples, fair to each class and region.
 
     No class loses a sample as long as another has more; of a class, those go first
     that are the latest of their region, and of these some by chance.
@@ -119,7 +121,10 @@ def thin(samples: Samples, among: np.ndarray, most: int) -> np.ndarray:
 
 
 def _fair_share(counts: np.ndarray, most: int) -> int:
-    """Return how many each may keep, so that all together keep at most so many."""
+    """Return how many samples each class may keep.
+
+    All classes together keep at most so many.
+    """
     left, share = most, 0
     waiting = np.sort(counts[counts > 0])
     for index, count in enumerate(waiting):

@@ -18,7 +18,9 @@ def available() -> list[str]:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of that name; 'auto' takes CUDA, then MPS, then the CPU.
+    """Return the device of that name.
+
+    'auto' takes CUDA, then MPS, then the CPU.
 
     Raises
     ------
@@ -46,7 +48,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def half_precision(device: torch.device) -> torch.autocast:
-    """Return the context of a forward pass: bfloat16 on CUDA that has it, else as is.
+    """Return the context of a forward pass.
+
+    It is bfloat16 on CUDA that has it, else nothing changes.
 
     bfloat16 keeps the range of float32, so that no loss scaling is needed.
     """

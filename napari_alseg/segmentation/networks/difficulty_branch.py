@@ -17,7 +17,7 @@ CELL = 4
 
 
 class DifficultyBranch(nn.Module):
-    """Logits of classes to the logit of being wrong, at each pixel.
+    """The logit of being wrong, of the classes' logits.
 
     DEAL (Xie et al., ACCV 2020). Pixels that look alike to the network are to share
     one difficulty, so that probabilities are first mixed by how much they agree.
@@ -38,7 +38,7 @@ class DifficultyBranch(nn.Module):
         self.score = nn.Conv2d(classes, 1, kernel_size=1)
 
     def forward(self, logits: LogitTensor) -> Tensor:
-        """Logit of being wrong, float32; (B, C, H, W) to (B, H, W).
+        """Logit of being wrong, float32; (B, H, W).
 
         Gradients flow back into the logits, so that this branch teaches the network.
         """
@@ -52,7 +52,9 @@ class DifficultyBranch(nn.Module):
 
 
 def grid(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of cells for an image: about square and at most `CELLS`.
+    """Rows and columns of cells for an image.
+
+    They are about square, and at most `CELLS`.
 
     Examples
     --------
@@ -64,7 +66,7 @@ def grid(height: int, width: int) -> tuple[int, int]:
 
 
 def attend(probability: Tensor, gamma: Tensor) -> Tensor:
-    """Probabilities plus gamma times those of the pixels that agree with them.
+    """Probabilities plus gamma times those of similar pixels.
 
     The attention of pixel i to pixel j is the softmax over j of their scalar product.
 

@@ -1,4 +1,4 @@
-"""Networks by name, all of one shape: encoder, decoder, logits of the input's size."""
+"""Networks by name: encoder, decoder, logits of the input's size."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -32,10 +32,10 @@ HALVINGS = {"dpt": 1, "pan": 3}
 
 
 class Network(nn.Module):
-    """A segmentation network that takes colours 0..1 of any height and width.
+    """A segmentation network for images of any height and width.
 
-    Normalising and padding happen inside; padding repeats the image by reflection and
-    is cut off again.
+    It takes colours 0..1. Normalising and padding happen inside; padding repeats the
+    image by reflection and is cut off again.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class Network(nn.Module):
         return self.body.encoder  # type: ignore[return-value]
 
     def forward(self, images: ImageTensor) -> LogitTensor:
-        """Logits of images with colours 0..1; (B, 3, H, W) to (B, C, H, W)."""
+        """Logits (B, C, H, W) of colours 0..1 (B, 3, H, W)."""
         height, width = images.shape[-2:]
         logits: Tensor = self.body(self.prepared(images))  # (B, C, >= H, >= W)
         return logits[..., :height, :width]
@@ -105,7 +105,7 @@ class Network(nn.Module):
 
 
 def _padded(images: Tensor, stride: int) -> Tensor:
-    """Extend images below and on the right to multiples of the stride."""
+    """Extend images to multiples of the stride."""
     height, width = images.shape[-2:]
     below, right = -height % stride, -width % stride
     if not below and not right:
@@ -140,14 +140,17 @@ def networks() -> list[str]:
 
 
 def encoders() -> list[str]:
-    """Return the names of encoders; any 'tu-' and a name of timm is one too."""
+    """Return the names of encoders.
+
+    Any 'tu-' and a name of timm is one, too.
+    """
     names = smp.encoders.get_encoder_names()
     # The 'timm-' names are deprecated aliases.
     return [name for name in names if not name.startswith("timm-")]
 
 
 def build(settings: NetworkSettings, classes: int, *, seed: int = 0) -> Network:
-    """Return a network, its encoder with the weights that the settings ask for.
+    """Return a network, its encoder with the requested weights.
 
     Parameters
     ----------
@@ -196,8 +199,8 @@ def _bare(settings: NetworkSettings, classes: int, seed: int) -> Network:
 def _live(settings: NetworkSettings, classes: int, seed: int) -> Network:
     """Return a lightweight head on the encoder of another network."""
     name = settings.network.removeprefix(LIVE)
-    deep = _bare(replace(settings, network=name, difficulty=False), classes, seed)
-    encoder, stride = deep.encoder, deep.stride
+    full = _bare(replace(settings, network=name, difficulty=False), classes, seed)
+    encoder, stride = full.encoder, full.stride
     if name.startswith(TORCHVISION):
         # Sides that each stage halves exactly: so their maps are told apart by size.
         encoder, stride = TorchvisionStages(encoder), 32
@@ -255,7 +258,7 @@ def state(network: Network) -> dict[str, np.ndarray]:
 
 
 def load(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put weights into a network; none is changed if they do not fit.
+    """Put weights into a network, all or none.
 
     Raises
     ------
@@ -305,7 +308,7 @@ def load_encoder(network: Network, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def metadata(network: Network) -> dict[str, Any]:
-    """Return what must be known, beside the weights, to have the network again."""
+    """Return what, beside the weights, makes the network again."""
     source = network.weights_source
     settings = asdict(network.settings)
     return settings | {"classes": network.classes, "weights_source": source}
@@ -326,6 +329,19 @@ def from_metadata(metadata: Mapping[str, Any], classes: int | None = None) -> Ne
     WeightsMismatch
         If the metadata is incomplete, or counts other classes.
     """
+    _check_metadata(metadata, classes)
+    settings = NetworkSettings(
+        metadata["network"],
+        metadata["encoder"],
+        metadata["weights"],
+        difficulty=metadata.get("difficulty", False),  # older metadata lack it
+    )
+    network = _bare(settings, metadata["classes"], seed=0)
+    network.weights_source = metadata["weights_source"]
+    return network
+
+
+def _check_metadata(metadata: Mapping[str, Any], classes: int | None) -> None:
     needed = ("network", "encoder", "weights", "classes", "weights_source")
     missing = [name for name in needed if name not in metadata]
     if missing:
@@ -338,12 +354,3 @@ def from_metadata(metadata: Mapping[str, Any], classes: int | None = None) -> Ne
             f"these weights tell {metadata['classes']} classes apart, the project has "
             f"{classes}; learn anew"
         )
-    settings = NetworkSettings(
-        metadata["network"],
-        metadata["encoder"],
-        metadata["weights"],
-        difficulty=metadata.get("difficulty", False),  # older metadata lack it
-    )
-    network = _bare(settings, metadata["classes"], seed=0)
-    network.weights_source = metadata["weights_source"]
-    return network

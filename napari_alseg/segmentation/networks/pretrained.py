@@ -75,7 +75,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Remote:
-    """Where weights are published, and whether that name is in a cache."""
+    """Where weights are published."""
 
     url: str
     repository: str = ""
@@ -124,13 +124,18 @@ def start_from(encoder: nn.Module, name: str, request: str) -> str:
 
 
 def find(name: str) -> Found | None:
-    """Return the first place that has ImageNet weights of an encoder, or None."""
+    """Return the first place with an encoder's ImageNet weights.
+
+    None if there is none.
+    """
     remotes = _remotes(name)
     return _in_caches(remotes) or _in_package(name) or _download(remotes)
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a .safetensors or .pth file by name; runs no code from it.
+    """Return the tensors of a .safetensors or .pth file.
+
+    No code from the file is run.
 
     Raises
     ------
@@ -162,7 +167,9 @@ def fit(
     *,
     in_order: bool = False,
 ) -> None:
-    """Copy given tensors into an encoder; what only a classifier needs is left out.
+    """Copy given tensors into an encoder.
+
+    What only a classifier needs is left out.
 
     Raises
     ------
@@ -188,7 +195,9 @@ def fit(
 
 
 def differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    """Return what is missing, unknown or of another shape, in words; empty if nothing.
+    """Return how tensors differ, in words.
+
+    They may be missing, unknown or of another shape; empty if nothing is.
 
     Examples
     --------
@@ -207,7 +216,10 @@ def differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> st
 
 
 def _key(name: str) -> str:
-    """Name a tensor the same in torchvision, timm and the encoders cut from them."""
+    """Name a tensor the same in all libraries.
+
+    These are torchvision, timm and the encoders cut from them.
+    """
     return name.removeprefix("model.").removeprefix("features.").replace(".", "_")
 
 
@@ -271,7 +283,10 @@ def _in_package(name: str) -> Found | None:
 
 
 def _download(remotes: list[Remote]) -> Found | None:
-    """Fetch the first published file into torch's cache; None when that fails."""
+    """Fetch the first published file, or None.
+
+    It is kept in torch's cache.
+    """
     if not remotes:
         return None
     remote = remotes[0]
@@ -285,7 +300,10 @@ def _download(remotes: list[Remote]) -> Found | None:
 
 
 def _fetch(url: str, target: Path) -> None:
-    """Write what is at a URL to a file, which appears only when it is whole."""
+    """Write what is at a URL to a file.
+
+    The file appears only when it is whole.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
@@ -297,7 +315,7 @@ def _fetch(url: str, target: Path) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is what its publisher wrote, as far as it can tell.
+    """Whether a file is what its publisher wrote.
 
     By torch's habit the name of a .pth file ends with the start of its digest; a
     .safetensors file begins with a table of its contents.

@@ -17,7 +17,9 @@ _kept: list[Library] = []  # the schemas live as long as their Library object
 
 
 def import_torchvision() -> bool:
-    """Import torchvision; whether its operator schemas had to be defined for that.
+    """Import torchvision; define operator schemas if need be.
+
+    Returns whether that was needed.
 
     Raises
     ------

@@ -1,13 +1,7 @@
-"""A dense CRF: neighbours of like colour tend to be of one class.
+"""A dense CRF: neighbours of like colour are of one class.
 
-Kraehenbuehl & Koltun, NeurIPS 2011: mean-field inference with an appearance kernel
-(position and colour), a smoothness kernel (position) and Potts compatibility. It is
-truncated: a pixel hears those of the square of `radius` around it whose row and column
-lie 0, 1, 2, 4, 8 ... or `radius` pixels away, each speaking for the pixels it stands
-for. The cost so grows with the logarithm of the radius; against the full square of
-radius 16 (1088 neighbours) these 120 moved mIoU on CamVid by a tenth of a point. A
-message is divided by the mass that the position kernels have inside the image, so that
-a border looks like the inside, and a pixel unlike its surroundings hears little.
+`refine` makes a probability smoother along edges, `spread` hands labels on. Both do so
+by the mean field of `mean_field.py`.
 
 Kasarla et al., WACV 2019, improve superpixels by "a CRF" (SP + CRF) without saying what
 it does: `refine` is one reading, `spread` the other. Which CRF and which parameters
@@ -15,33 +9,16 @@ they took is not confirmed.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_alseg.arrays import (
-    IGNORE,
-    Image,
-    Labels,
-    ProbabilityTensor,
-    ScoreTensor,
-    TargetTensor,
-)
+from napari_alseg.acquisition.probability import checked
+from napari_alseg.arrays import IGNORE, Image, Labels, ProbabilityTensor, TargetTensor
 from napari_alseg.errors import BadValue
 
-from .tiles import to_tensor
-
-SMOOTHNESS = 0.5
-"""What a touching neighbour counts for whatever its colour, against one of the same
-colour; lets a pixel of a stray colour follow its surroundings."""
-TOLERANCE = 0.01
-"""How far from 1 a pixel may sum; wide enough for half precision and blending."""
-PIXELS = 2**16
-"""Pixels computed at a time on the CPU, so that what is added up stays in the cache."""
+from .mean_field import kernel_of, mean_field
 
 
 def refine(
@@ -53,10 +30,10 @@ def refine(
     colour: float,
     weight: float,
 ) -> ProbabilityTensor:
-    """Probability of each class once every pixel has heard its neighbours, 0..1.
+    """Probability after every pixel has heard its neighbours, 0..1.
 
-    Sums to 1 over classes. ``Q = softmax(log p + weight * m)``, where m is the mean of
-    Q over the neighbours as far as they look alike; Q starts as p. Beside the
+    It sums to 1 over classes. ``Q = softmax(log p + weight * m)``, where m is the mean
+    of Q over the neighbours as far as they look alike; Q starts as p. Beside the
     probability it takes its memory twice again, and two bytes a pixel for half of
     the neighbours: 0.6 GB for 19 x 1024 x 2048 and a radius of 16.
 
@@ -84,8 +61,8 @@ def refine(
     Raises
     ------
     BadValue
-        If the probability is no distribution, the image has another size, or a
-        parameter is below its range.
+        If the probability is not a valid distribution, the image has another size, or
+        a parameter is below its range.
 
     Examples
     --------
@@ -95,15 +72,15 @@ def refine(
     tensor([[0.9605, 0.9425, 0.7676]])
     """
     _check_parameters(iterations, radius, colour, weight)
-    probability = _checked(probability)
+    probability = checked(probability.detach()).float()
     _check_image(image, probability.shape[1:])
     if iterations == 0:
         return probability
     with torch.no_grad():
         probability = probability.contiguous()  # shifts along rows are slow otherwise
-        kernel = _kernel(image, radius, colour, probability.device)
+        kernel = kernel_of(image, radius, colour, probability.device)
         share = probability.new_ones(len(probability), 1, 1)
-        return _mean_field(probability, share, kernel, iterations, weight)
+        return mean_field(probability, share, kernel, iterations, weight)
 
 
 def spread(
@@ -117,11 +94,11 @@ def spread(
     weight: float,
     confidence: float,
 ) -> Labels:
-    """Targets with the given labels handed on to unlabelled pixels that look alike.
+    """Targets handed on to unlabelled pixels that look alike.
 
-    Labelled pixels are certain and stay as they are; the others start uniform and
-    hear their neighbours as in `refine`, with nothing to say against it. Those surer
-    of a class than `confidence` at the end take it, the others stay `IGNORE`.
+    Labelled pixels are certain and stay as they are. The others start uniform and hear
+    their neighbours as in `refine`, with nothing to say against it. Those surer of a
+    class than `confidence` at the end take it, the others stay `IGNORE`.
 
     Beside the classes stand some that nobody has bought, so that there are more than
     `weight` in all. Below that number mean field sides with the slightest majority, and
@@ -161,21 +138,27 @@ def spread(
     >>> spread(targets, image, 2, **parameters, confidence=0.9)[1]
     array([  1,   1,   1, 255, 255, 255], dtype=uint8)
     """
-    if isinstance(targets, np.ndarray):
-        found = spread(
-            torch.from_numpy(np.array(targets)),
-            image,
-            classes,
-            iterations=iterations,
-            radius=radius,
-            colour=colour,
-            weight=weight,
-            confidence=confidence,
-        )
-        return found.numpy()
     _check_parameters(iterations, radius, colour, weight)
     if not 0.5 <= confidence <= 1:
         raise BadValue(f"a confidence is from 0.5 to 1, got {confidence}")
+    how = (iterations, radius, colour, weight, confidence)
+    if isinstance(targets, np.ndarray):
+        given = torch.from_numpy(np.array(targets))
+        return _spread(given, image, classes, *how).numpy()
+    return _spread(targets, image, classes, *how)
+
+
+def _spread(
+    targets: TargetTensor,
+    image: Image,
+    classes: int,
+    iterations: int,
+    radius: int,
+    colour: float,
+    weight: float,
+    confidence: float,
+) -> TargetTensor:
+    """Return targets handed on, as `spread` says."""
     known = targets != IGNORE  # (H, W)
     bought = torch.unique(targets[known])  # type: ignore[no-untyped-call]  # (n,)
     _check_targets(targets, bought, classes)
@@ -187,15 +170,17 @@ def spread(
         share = torch.ones(len(bought) + 1, 1, 1, device=targets.device)
         share[-1] = max(classes, int(weight)) + 1 - len(bought)
         likelihood = _likelihood(targets, bought, share)
-        kernel = _kernel(image, radius, colour, targets.device)
-        belief = _mean_field(likelihood, share, kernel, iterations, weight)
+        kernel = kernel_of(image, radius, colour, targets.device)
+        belief = mean_field(likelihood, share, kernel, iterations, weight)
     best, index = belief[:-1].max(0)
     # A labelled pixel is sure of its own class: the others have a likelihood of 0.
     return torch.where(best > confidence, bought[index], targets)
 
 
 def _likelihood(targets: TargetTensor, bought: Tensor, share: Tensor) -> Tensor:
-    """1 for the class of a labelled pixel, the shares for an open one; (n + 1, H, W).
+    """Return what each pixel says for itself; (n + 1, H, W).
+
+    1 for the class of a labelled pixel, the shares for an open one.
 
     Parameters
     ----------
@@ -210,151 +195,6 @@ def _likelihood(targets: TargetTensor, bought: Tensor, share: Tensor) -> Tensor:
     one_hot = (channels[:, None, None] == own).to(share.dtype)  # (n, H, W)
     silent = torch.zeros_like(one_hot[:1])
     return torch.where(own < len(bought), torch.cat([one_hot, silent]), share)
-
-
-# --- mean field -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """A pixel and the neighbour at one distance from it, for all pixels of an image."""
-
-    row: int
-    """Rows from the upper to the lower pixel, zero or more."""
-    column: int
-    """Columns from the upper to the lower pixel; above zero in the same row."""
-    near: float
-    """Weight that their closeness gives, if they have the same colour."""
-    always: float
-    """Weight that their closeness gives, whatever their colours."""
-
-
-@dataclass(frozen=True)
-class _Kernel:
-    """How much the pixels of one image listen to one another."""
-
-    pairs: tuple[_Pair, ...]
-    similarity: tuple[Tensor, ...]
-    """For each pair how alike the two are, 0..1; float16 of shape (H - row, W - column)
-    by the place of the upper and of the more left one. Half of the memory of float32,
-    just as fast, and exactly 1 for the same colour."""
-    mass: ScoreTensor
-    """Weight of all neighbours inside the image, had they the same colour."""
-
-
-def _mean_field(
-    likelihood: Tensor,
-    share: Tensor,
-    kernel: _Kernel,
-    iterations: int,
-    weight: float,
-) -> ProbabilityTensor:
-    """Mean-field approximation of how probable each class is at each pixel.
-
-    Parameters
-    ----------
-    likelihood : float32 tensor of shape (C, H, W)
-        What each pixel says for itself, zero or more.
-    share : float32 tensor of shape (C, 1, 1)
-        How many classes, all alike, a channel stands for.
-    """
-    belief = likelihood / likelihood.sum(0)  # (C, H, W)
-    spoken = torch.empty_like(belief)
-    for _ in range(iterations):
-        torch.div(belief, share, out=spoken)
-        for start, stop in _bands(kernel.mass):
-            heard = _message(spoken, kernel, start, stop)  # (C, h, W)
-            own = likelihood[:, start:stop].clamp(min=0).log_()
-            belief[:, start:stop] = own.add_(heard, alpha=weight).softmax(0)
-    return belief
-
-
-def _bands(mass: ScoreTensor) -> Iterator[tuple[int, int]]:
-    """Yield where each band of rows starts and stops; one band beside the CPU."""
-    height, width = mass.shape
-    rows = max(PIXELS // width, 1) if mass.device.type == "cpu" else height
-    for start in range(0, height, rows):
-        yield start, min(start + rows, height)
-
-
-def _message(spoken: Tensor, kernel: _Kernel, start: int, stop: int) -> Tensor:
-    """Mean of what the neighbours say, for the rows of a band; (C, stop - start, W)."""
-    classes, height, width = spoken.shape
-    total = spoken.new_zeros(classes, stop - start, width)
-    for pair, similarity in zip(kernel.pairs, kernel.similarity, strict=True):
-        for way in (1, -1):  # the upper pixel hears the lower, then the other way round
-            down = way * pair.row
-            first, last = max(start, -down), min(stop, height - down)
-            if first >= last:
-                continue
-            here, there = _columns(way * pair.column, width)
-            upper = min(first, first + down)
-            strength = similarity[upper : upper + last - first].float()
-            strength.mul_(pair.near).add_(pair.always)
-            total[:, first - start : last - start, here].addcmul_(
-                strength, spoken[:, first + down : last + down, there]
-            )
-    return total.div_(kernel.mass[start:stop])
-
-
-def _columns(right: int, width: int) -> tuple[slice, slice]:
-    """Columns of the pixels with a neighbour so far to the right, and of those."""
-    here = slice(max(0, -right), width - max(0, right))
-    there = slice(max(0, right), width - max(0, -right))
-    return here, there
-
-
-def _kernel(image: Image, radius: int, colour: float, device: torch.device) -> _Kernel:
-    height, width, channels = image.shape
-    scale = 255 / colour / math.sqrt(2 * channels)
-    colours = to_tensor(image, device)[0].mul(scale).contiguous()  # (K, H, W)
-    pairs, similarity = [], []
-    mass = torch.zeros(height, width, device=device)
-    for pair in _pairs(radius):
-        if pair.row >= height or abs(pair.column) >= width:
-            continue
-        here, there = _columns(pair.column, width)
-        upper, lower = (
-            colours[:, : height - pair.row, here],
-            colours[:, pair.row :, there],
-        )
-        difference = (upper - lower).square_().sum(0)
-        similarity.append(difference.neg_().exp_().half())
-        pairs.append(pair)
-        mass[: height - pair.row, here] += pair.near + pair.always
-        mass[pair.row :, there] += pair.near + pair.always
-    mass.clamp_(min=0.1)  # none has less, but a pixel alone
-    return _Kernel(tuple(pairs), tuple(similarity), mass)
-
-
-def _pairs(radius: int) -> list[_Pair]:
-    """Each distance that a pixel has a neighbour at, without its opposite."""
-    widths = _steps(radius)
-    widths |= {-step: width for step, width in widths.items()}
-    pairs = []
-    for row in sorted(widths):
-        for column in sorted(widths):
-            if (row, column) > (0, 0):
-                pixels, square = widths[row] * widths[column], row**2 + column**2
-                near = pixels * math.exp(-square / 2 / ((radius + 1) / 2) ** 2)
-                always = pixels * SMOOTHNESS * math.exp(-square / 2)
-                pairs.append(_Pair(row, column, near, always))
-    return pairs
-
-
-def _steps(radius: int) -> dict[int, float]:
-    """Distances along an axis, each with the pixels nearest to it, which it stands for.
-
-    Examples
-    --------
-    >>> _steps(4)
-    {0: 1.0, 1: 1.0, 2: 1.5, 4: 1.5}
-    """
-    steps = [0, *(2**power for power in range(radius.bit_length()))]
-    steps = [step for step in steps if step < radius] + [radius]
-    middles = [(one + other) / 2 for one, other in pairwise(steps)]
-    edges = [-0.5, *middles, radius + 0.5]
-    return {step: edges[i + 1] - edges[i] for i, step in enumerate(steps)}
 
 
 # --- checks ---------------------------------------------------------------------------
@@ -383,7 +223,7 @@ def _check_image(image: Image, shape: torch.Size) -> None:
 
 
 def _check_targets(targets: Tensor, bought: Tensor, classes: int) -> None:
-    """Check the shape of targets and the values that occur beside `IGNORE`."""
+    """Check the shape and the classes of targets."""
     if targets.ndim != 2 or not targets.numel() or targets.is_floating_point():
         raise BadValue(
             "targets are whole numbers in rows and columns, got "
@@ -394,22 +234,3 @@ def _check_targets(targets: Tensor, bought: Tensor, classes: int) -> None:
             f"a target is a class index 0..{classes - 1} or {IGNORE}, got "
             f"{bought[0]} to {bought[-1]}: pass targets, not labels"
         )
-
-
-def _checked(probability: ProbabilityTensor) -> ProbabilityTensor:
-    """Return the probability in single precision if it is a distribution."""
-    if probability.ndim != 3 or len(probability) < 2 or not probability.numel():
-        raise BadValue(
-            "a probability has the shape (classes, rows, columns) with two classes or "
-            f"more, got {tuple(probability.shape)}"
-        )
-    probability = probability.detach().float()
-    smallest = float(probability.amin())
-    error = float((probability.sum(0) - 1).abs().amax())
-    if not (smallest >= -TOLERANCE and error <= TOLERANCE):  # NaN fails both
-        raise BadValue(
-            "a probability is zero or more and sums to 1 over the classes; here the "
-            f"smallest value is {smallest:.3g} and a sum is off by {error:.3g}: "
-            "pass the softmax of the network's output"
-        )
-    return probability

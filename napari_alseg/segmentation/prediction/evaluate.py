@@ -16,7 +16,9 @@ from .predict import predict
 def evaluate(
     network: Network, examples: Sequence[Example], settings: PredictionSettings
 ) -> Task[np.ndarray]:
-    """Confusion matrix over all examples, one image in memory at a time.
+    """Confusion matrix over all examples.
+
+    One image is in memory at a time.
 
     Yields one `Progress` an image.
 

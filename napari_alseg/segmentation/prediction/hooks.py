@@ -1,4 +1,4 @@
-"""Passes with dropout: one image, seen by several thinned networks.
+"""Hooks on networks: dropout, features, one encoding.
 
 Gal & Ghahramani, ICML 2016: dropout that also acts at prediction draws networks from
 what the network might as well have learnt.
@@ -18,7 +18,10 @@ from napari_alseg.segmentation.networks.network import Network
 
 
 def dropout_layers(module: nn.Module) -> list[_DropoutNd]:
-    """Return the layers that drop out in training; a rate of 0 is one turned off."""
+    """Return the layers that drop out in training.
+
+    One with a rate of 0 is turned off.
+    """
     layers = [each for each in module.modules() if isinstance(each, _DropoutNd)]
     return [layer for layer in layers if layer.p > 0]
 
@@ -46,7 +49,7 @@ def last_convolution(network: Network) -> nn.Conv2d:
 
 
 def channel_mask(channels: int, rate: float, seed: tuple[int, ...]) -> Tensor:
-    """Factor of each channel: 0 if it is dropped, else 1 / (1 - rate).
+    """Factor of each channel: 0 or 1 / (1 - rate).
 
     Examples
     --------
@@ -61,7 +64,10 @@ def channel_mask(channels: int, rate: float, seed: tuple[int, ...]) -> Tensor:
 
 @contextmanager
 def line_by_line(network: Network) -> Iterator[None]:
-    """Within, a compiled network is not: compiled, it would pass over new hooks."""
+    """Within, a compiled network runs uncompiled.
+
+    Compiled, it would pass over new hooks.
+    """
     if network.body._compiled_call_impl is None:
         yield
         return
@@ -71,7 +77,7 @@ def line_by_line(network: Network) -> Iterator[None]:
 
 @contextmanager
 def thinned(network: Network, rate: float, seed: tuple[int, ...]) -> Iterator[None]:
-    """Within, the network lacks some channels, the same ones for all that it is asked.
+    """Within, the network lacks some channels, always the same.
 
     All its dropout layers act with this rate, also in evaluation mode, and one more
     before the last convolution, so that networks without dropout have one. A channel
@@ -117,7 +123,7 @@ def thinned(network: Network, rate: float, seed: tuple[int, ...]) -> Iterator[No
 
 @contextmanager
 def features_of(network: Network, kept: list[Tensor]) -> Iterator[None]:
-    """Within, each pass appends the decoder's features to a list; (B, D, h, w)."""
+    """Within, each pass keeps the decoder's features; (B, D, h, w)."""
 
     def keep(_: nn.Module, inputs: tuple[Tensor]) -> None:
         kept.append(inputs[0])
@@ -129,7 +135,9 @@ def features_of(network: Network, kept: list[Tensor]) -> Iterator[None]:
 
 @contextmanager
 def encoded_once(network: Network) -> Iterator[None]:
-    """Within, all passes are of one batch, and the encoder works only in the first.
+    """Within, the encoder works in the first pass only.
+
+    All passes are of one batch.
 
     An encoder with dropout of its own works in each.
     """

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from napari_alseg.arrays import (
+    Bounds,
     Image,
     ImageTensor,
     LogitTensor,
@@ -18,6 +19,7 @@ from napari_alseg.arrays import (
     PredictionField,
     ProbabilityTensor,
     SampleTensor,
+    ScoreTensor,
 )
 from napari_alseg.errors import BadValue
 from napari_alseg.segmentation.networks.device import half_precision
@@ -36,7 +38,7 @@ SMALLEST_TILE = 128
 def prepared(
     network: Network, image: Image, settings: PredictionSettings
 ) -> ImageTensor:
-    """Return the middle tile of an image as the network's body takes it."""
+    """Return an image's middle tile as the network takes it."""
     bounds = tiles(image.shape[:2], settings.tile, settings.overlap)
     middle = image[bounds[len(bounds) // 2].slices]
     return network.prepared(to_tensor(middle, network.device))
@@ -52,7 +54,7 @@ def predict(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Prediction:
-    """Class probabilities of one image, and what else is needed of it.
+    """Class probabilities of an image, and what else is needed.
 
     All is float32 on the network's device. Logits, not probabilities, are blended
     where tiles overlap: one softmax then serves the whole image, and two tiles that
@@ -109,7 +111,7 @@ def predict(
 
 
 def _fitting(network: Network, settings: PredictionSettings) -> PredictionSettings:
-    """Return the settings, cut down to what is known to fit into memory."""
+    """Return the settings, cut down to what fits into memory."""
     if network.fits is None:
         return settings
     tile = min(settings.tile, network.fits.tile)
@@ -124,7 +126,10 @@ def _fitting(network: Network, settings: PredictionSettings) -> PredictionSettin
 def _retreat(
     network: Network, shape: tuple[int, int], settings: PredictionSettings
 ) -> Network | None:
-    """Need less memory from now on; return what goes on, None if nothing can."""
+    """Need less memory from now on; return what can predict then.
+
+    That is the network, a copy of it on the CPU, or None.
+    """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     count = len(tiles(shape, settings.tile, settings.overlap))
@@ -146,7 +151,7 @@ def _retreat(
 
 
 def _on_cpu(network: Network) -> Network | None:
-    """Return a copy on the CPU; None if it is there already.
+    """Return a copy on the CPU; None if it is there.
 
     No other copy is made on the way: there is no memory for it.
     """
@@ -222,39 +227,83 @@ def _see(
     dropout: float = 0.0,
     seeds: Sequence[tuple[int, int]] = (),
 ) -> Prediction:
-    """Return what is needed of one image (1, 3, H, W), tiles blended.
+    """Return what is needed of an image (1, 3, H, W).
 
     There is one pass with dropout for each seed; the mirror image is left out.
     """
     shape = images.shape[-2], images.shape[-1]
     bounds = tiles(shape, settings.tile, settings.overlap)
     weight = blend_weight(bounds[0].shape, settings.overlap).to(images.device)
-    logits, difficulty = Blend(shape), Blend(shape)
-    samples = [Blend(shape) for _ in seeds]
-    maps: list[Tensor] = []
+    view = _View(network, shape, weight, needs, dropout, seeds)
     for start in range(0, len(bounds), settings.batch_size):
         some = bounds[start : start + settings.batch_size]
         batch = torch.cat([images[..., *each.slices] for each in some])  # (B, 3, h, w)
-        with encoded_once(network) if seeds else nullcontext():
-            with features_of(network, maps) if "features" in needs else nullcontext():
+        view.add(some, batch)
+    return view.prediction(bounds)
+
+
+class _View:
+    """What is needed of one image, blended tile by tile.
+
+    Parameters
+    ----------
+    network : Network
+    shape : (rows, columns)
+        Of the image.
+    weight : tensor of shape (h, w)
+        How much each pixel of a tile counts.
+    needs : collection of str
+    dropout : float
+    seeds : sequence of (int, int)
+        One for each pass with dropout.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        shape: tuple[int, int],
+        weight: ScoreTensor,
+        needs: Collection[PredictionField],
+        dropout: float,
+        seeds: Sequence[tuple[int, int]],
+    ) -> None:
+        self._network, self._shape, self._weight = network, shape, weight
+        self._needs, self._dropout, self._seeds = needs, dropout, seeds
+        self._logits, self._difficulty = Blend(shape), Blend(shape)
+        self._samples = [Blend(shape) for _ in seeds]
+        self._features: list[Tensor] = []
+
+    def add(self, some: Sequence[Bounds], batch: ImageTensor) -> None:
+        """Look at some tiles, of shape (B, 3, h, w)."""
+        network, weight = self._network, self._weight
+        wanted = "features" in self._needs
+        with encoded_once(network) if self._seeds else nullcontext():
+            with features_of(network, self._features) if wanted else nullcontext():
                 found = _logits(network, batch)  # (B, C, h, w)
-            logits.add(some, found, weight)
-            if "difficulty" in needs and network.difficulty is not None:
-                difficulty.add(some, network.difficulty(found)[:, None], weight)
-            for sample, seed in zip(samples, seeds, strict=True):
-                with thinned(network, dropout, seed):
+            self._logits.add(some, found, weight)
+            if "difficulty" in self._needs and network.difficulty is not None:
+                self._difficulty.add(some, network.difficulty(found)[:, None], weight)
+            for sample, seed in zip(self._samples, self._seeds, strict=True):
+                with thinned(network, self._dropout, seed):
                     found = _logits(network, batch)
                 sample.add(some, found, weight)
-    return Prediction(
-        _probability(logits),
-        samples=_samples(samples) if seeds else None,
-        features=(
-            blend_features(maps, bounds, shape, network.stride, weight)
-            if maps
-            else None
-        ),
-        difficulty=difficulty.mean()[0].sigmoid() if "difficulty" in needs else None,
-    )
+
+    def prediction(self, bounds: Sequence[Bounds]) -> Prediction:
+        """Return what was seen in all tiles; to be called once."""
+        probability = _probability(self._logits)
+        samples = features = difficulty = None
+        if self._seeds:
+            samples = _samples(self._samples)
+        if self._features:
+            stride = self._network.stride
+            features = blend_features(
+                self._features, bounds, self._shape, stride, self._weight
+            )
+        if "difficulty" in self._needs:
+            difficulty = self._difficulty.mean()[0].sigmoid()
+        return Prediction(
+            probability, samples=samples, features=features, difficulty=difficulty
+        )
 
 
 def _logits(network: Network, batch: ImageTensor) -> LogitTensor:
@@ -270,7 +319,10 @@ def _probability(logits: Blend) -> ProbabilityTensor:
 
 
 def _samples(logits: list[Blend]) -> SampleTensor:
-    """Softmax of each pass; (T, C, H, W). The list is emptied, which spares memory."""
+    """Softmax of each pass; (T, C, H, W).
+
+    The list is emptied, which spares memory.
+    """
     first = _probability(logits.pop(0))
     samples = first.new_empty(len(logits) + 1, *first.shape)
     samples[0] = first

@@ -1,4 +1,4 @@
-"""Tiles that cover an image, and how they are put together again."""
+"""Tiles that cover an image, and their blend."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -15,7 +15,7 @@ MULTIPLE = 32
 
 
 def _side(length: int, tile: int, overlap: int) -> tuple[int, list[int]]:
-    """Return the side of the tiles along one axis, and where each starts."""
+    """Return the side and the starts of tiles along an axis."""
     if length <= tile:
         return length, [0]
     count = ceil((length - overlap) / (tile - overlap))
@@ -64,14 +64,14 @@ def tiles(shape: tuple[int, int], tile: int, overlap: int) -> list[Bounds]:
 
 
 def _ramp(length: int, overlap: int) -> Tensor:
-    """Rise linearly over the overlap, stay 1, fall again; (length,), above 0."""
+    """Rise over the overlap, stay 1, fall; (length,), above 0."""
     place = torch.arange(1, length + 1)
     nearest = torch.minimum(place, length + 1 - place)
     return (nearest / (overlap + 1)).clamp(max=1.0)
 
 
 def blend_weight(shape: tuple[int, int], overlap: int) -> ScoreTensor:
-    """How much each pixel of a tile counts, above 0 and up to 1.
+    """How much each pixel of a tile counts, 0..1.
 
     It falls linearly towards the border, where a network sees least around a pixel.
 
@@ -100,7 +100,7 @@ class Blend:
     def add(
         self, bounds: Sequence[Bounds], values: Tensor, weight: ScoreTensor
     ) -> None:
-        """Add tiles of shape (B, K, h, w), their pixels weighted by (h, w)."""
+        """Add tiles (B, K, h, w), their pixels weighted by (h, w)."""
         if list(bounds) == [Bounds(0, 0, *self._shape)]:
             self._total = values[0].float()  # nothing overlaps: no work, no rounding
             return
@@ -112,7 +112,7 @@ class Blend:
             self._weights[place.slices] += weight
 
     def mean(self) -> Tensor:
-        """Return the whole map, of shape (K, H, W); to be called once."""
+        """Return the whole map (K, H, W); to be called once."""
         assert self._total is not None, "no tile was added"
         if self._weights is None:
             return self._total
@@ -126,7 +126,7 @@ def blend_coarse(
     span: tuple[int, int],
     weight: ScoreTensor,
 ) -> FeatureTensor:
-    """One map that spans the image exactly, of maps that are coarser than its tiles.
+    """Coarse maps of tiles as one that spans the image.
 
     Its cells have about the size that they have in the tiles. In these they may lie
     elsewhere, and reach beyond the image where the network pads; so each tile is
@@ -171,7 +171,9 @@ def blend_coarse(
 
 
 def _inside(length: int, count: int, start: int, stop: int) -> tuple[int, Tensor]:
-    """Return the first of `count` cells whose centre lies in a tile, and the centres.
+    """Return the first cell of a tile, and the centres.
+
+    There are `count` cells; their centres lie in the tile.
 
     These are in pixels from the start of the tile.
     """
@@ -181,7 +183,7 @@ def _inside(length: int, count: int, start: int, stop: int) -> tuple[int, Tensor
 
 
 def _between(places: Tensor, count: int) -> Tensor:
-    """Return how much each cell counts at places of an axis, 0..count.
+    """Return how much each cell counts at places 0..count.
 
     Examples
     --------
@@ -195,7 +197,9 @@ def _between(places: Tensor, count: int) -> Tensor:
 
 
 def to_tensor(image: Image, device: torch.device) -> Tensor:
-    """Colours 0..1 as a float32 batch of one, channels last; (1, 3, H, W).
+    """Colours 0..1 as a float32 batch (1, 3, H, W).
+
+    It is channels last in memory.
 
     Parameters
     ----------

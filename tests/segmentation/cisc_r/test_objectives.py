@@ -18,7 +18,7 @@ from napari_alseg.segmentation import (
     partial_cross_entropy,
     predict,
 )
-from napari_alseg.segmentation.cisc_r import objectives as rectify
+from napari_alseg.segmentation.cisc_r import objectives as module
 from napari_alseg.segmentation.cisc_r.objectives import Pairwise, Rectified
 from napari_alseg.segmentation.cisc_r.pairs import NO_CLASS, PairBatch
 from napari_alseg.segmentation.cisc_r.pseudo import (
@@ -267,7 +267,7 @@ def test_the_teacher_sees_plain_colours_and_the_network_changed_ones(examples):
     both = torch.cat([batch.images, batch.partners])
     assert torch.equal(seen[0], both)
     factors = torch.cat([batch.factors, batch.partner_factors])
-    torch.testing.assert_close(seen[1], rectify.jitter(both, factors))
+    torch.testing.assert_close(seen[1], module.jitter(both, factors))
 
 
 def test_only_images_without_labels_change_much(examples):
@@ -366,7 +366,7 @@ def test_images_without_labels_teach_though_many_pseudo_labels_are_wrong(
     alone = taught_by(Partial(few, TRAINING))
     rectified = taught_by(Rectified(noisy, few, teacher, TRAINING))
     monkeypatch.setattr(
-        rectify, "rectified_weight", lambda near, mask: torch.ones_like(near)
+        module, "rectified_weight", lambda near, mask: torch.ones_like(near)
     )
     plain = taught_by(Rectified(noisy, few, teacher, TRAINING))
     assert rectified > alone + 0.05

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from napari_alseg.arrays import IGNORE
 from napari_alseg.segmentation import (
@@ -154,9 +155,9 @@ def test_stopped_gradients_are_those_of_one_plain_mean_square(seed):
         random_logits(2, 3, 4, 5, seed=seed + i, dtype=torch.float32) for i in (0, 1)
     ]
     gradients, values = [], []
-    for plain in (False, True):
+    for kind in (consistency_loss, functional.mse_loss):
         leaves = [view.clone().requires_grad_() for view in views]
-        loss = consistency_loss(*leaves, plain=plain)
+        loss = kind(*leaves)
         gradients.append(torch.autograd.grad(loss, leaves))
         values.append(float(loss.detach()))
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -219,9 +220,7 @@ def test_local_consistency_of_a_hand_worked_corner():
 def test_a_constant_prediction_is_consistent():
     probability = torch.tensor([0.2, 0.8])[None, :, None, None].expand(1, 2, 4, 4)
     targets = torch.tensor([[[0, 1, 0, 1]] * 4])
-    for divergence in (False, True):
-        loss = local_consistency_loss(probability, targets, divergence=divergence)
-        assert abs(float(loss)) < 1e-6
+    assert abs(float(local_consistency_loss(probability, targets))) < 1e-6
 
 
 def test_without_a_border_local_consistency_costs_and_teaches_nothing():
@@ -260,7 +259,6 @@ def test_a_probability_of_zero_or_one_is_finite():
     "loss",
     [
         lambda z: local_consistency_loss(z.softmax(1), STRIPES),
-        lambda z: local_consistency_loss(z.softmax(1), STRIPES, divergence=True),
         lambda z: negative_learning_loss(z.softmax(1), 0.2),
         lambda z: partial_cross_entropy(z, STRIPES),
         lambda z: difficulty_loss(z[:, 0], SURE, STRIPES),

@@ -17,7 +17,7 @@ from napari_alseg.segmentation import (
     Difficulty,
     Example,
     Partial,
-    Run,
+    TrainingRun,
     class_weights,
     local_consistency_loss,
     predict,
@@ -32,7 +32,7 @@ OBJECTIVES = [Partial, Consistency, Adaptation]
 def learnt(network, objective, settings):
     """Return a copy of the network that has learnt the objective."""
     network = deepcopy(network)
-    finish(Run(network, settings).learn(objective))
+    finish(TrainingRun(network, settings).learn(objective))
     return network
 
 

@@ -15,7 +15,7 @@ from napari_alseg.segmentation import (
     Difficulty,
     Example,
     Partial,
-    Run,
+    TrainingRun,
     build,
     difficulty_loss,
     evaluate,
@@ -23,8 +23,7 @@ from napari_alseg.segmentation import (
     predict,
     state,
 )
-from napari_alseg.segmentation.fitting import run as train
-from napari_alseg.segmentation.fitting.run import _optimiser, _set_rates
+from napari_alseg.segmentation.fitting import run as module
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -35,7 +34,7 @@ from napari_alseg.settings import (
 
 
 def start(network, examples, validation, settings, curve=None):
-    run = Run(network, settings)
+    run = TrainingRun(network, settings)
     run.curve = run.curve if curve is None else curve
     return run.learn(objective_of(network, examples, settings), validation)
 
@@ -147,29 +146,6 @@ def test_a_frozen_encoder_keeps_its_weights(tiny_network, examples, quick):
     assert torch.equal(before, tiny_network.encoder[0].weight)
 
 
-def test_the_rates_fall_to_zero_from_their_two_starts(tiny_network, quick):
-    optimiser = _optimiser(tiny_network, replace(quick, encoder_factor=0.5))
-    rates = []
-    for time in (0.0, 0.5, 1.0):
-        _set_rates(optimiser, time)
-        rates.append([group["lr"] for group in optimiser.param_groups])
-    assert rates[0] == [0.015, 0.03]
-    assert rates[1] == [0.015 * 0.5**0.9, 0.03 * 0.5**0.9]
-    assert rates[2] == [0.0, 0.0]
-
-
-def test_the_difficulty_branch_learns_ten_times_as_fast(learns_where_it_errs, quick):
-    """Every parameter stands in one group, the branch in one of its own."""
-    network = learns_where_it_errs
-    groups = _optimiser(network, quick).param_groups
-    assert sum(len(group["params"]) for group in groups) == len(
-        list(network.parameters())
-    )
-    branch = set(network.difficulty.parameters())
-    (own,) = [group for group in groups if set(group["params"]) == branch]
-    assert own["first"] == 10 * quick.learning_rate
-
-
 def test_nothing_to_learn(tiny_network, quick):
     with pytest.raises(NothingToLearn, match="no image has a label yet"):
         finish(start(tiny_network, [], [], quick))
@@ -240,7 +216,7 @@ def test_it_learns_where_it_errs(learns_where_it_errs, quick, weight):
     settings = replace(quick, epochs=40)
     recipe = RecipeSettings(difficulty=weight)
     objective = Difficulty(half_of_it_cannot_be_learnt(0), settings, recipe=recipe)
-    finish(Run(network, settings).learn(objective))
+    finish(TrainingRun(network, settings).learn(objective))
     found = difficulty_of_wrong_less_right(network, others)
     assert found > 0.2 if weight else found < 0.1
 
@@ -277,12 +253,12 @@ def test_where_it_errs_teaches_the_network_as_well(
     assert direction @ alone < 0.999
 
 
-# --- stopping and going on ------------------------------------------------------------
+# --- stopping and resuming ------------------------------------------------------------
 
 
-def stopped_at(network, examples, validation, settings, step) -> Run:
+def stopped_at(network, examples, validation, settings, step) -> TrainingRun:
     """A run that is closed at a step."""
-    run = Run(network, settings)
+    run = TrainingRun(network, settings)
     task = run.learn(objective_of(network, examples, settings), validation)
     while run.step < step:
         next(task)
@@ -299,22 +275,22 @@ def always_reporting(monkeypatch):
 @pytest.mark.parametrize("step", [1, 3, 7, 29])
 @pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("measured", [False, True])
-def test_a_stopped_run_goes_on_exactly(
+def test_a_stopped_run_is_resumed_exactly(
     tiny_network, examples, quick, step, average, measured
 ):
-    """In another process: a new network, and only the state that was kept."""
+    """In another process: a new network, and only the checkpoint."""
     settings = replace(quick, average=average)
     validation = examples[:2] if measured else []
     whole = deepcopy(tiny_network)
-    uninterrupted = Run(whole, settings)
+    uninterrupted = TrainingRun(whole, settings)
     finish(uninterrupted.learn(objective_of(whole, examples, settings), validation))
     first = deepcopy(tiny_network)
     run = stopped_at(first, examples, validation, settings, step)
     assert not run.ended
-    arrays, metadata = run.state()
+    arrays, metadata = run.checkpoint()
     metadata = json.loads(json.dumps(metadata))
     other = deepcopy(tiny_network)
-    again = Run(other, settings)
+    again = TrainingRun(other, settings)
     again.load_checkpoint(arrays, metadata)
     assert same(state(first), state(other))  # what a stopped run is used with
     finish(again.learn(objective_of(other, examples, settings), validation))
@@ -325,18 +301,20 @@ def test_a_stopped_run_goes_on_exactly(
 
 @pytest.mark.usefixtures("always_reporting")
 @pytest.mark.parametrize("epochs", [3, 10])
-def test_a_look_that_is_stopped_is_made_up_for(tiny_network, examples, quick, epochs):
+def test_a_measurement_that_is_stopped_is_made_later(
+    tiny_network, examples, quick, epochs
+):
     """Stopped within a measurement, after the last step, too."""
-    whole = Run(deepcopy(tiny_network), quick)
+    whole = TrainingRun(deepcopy(tiny_network), quick)
     objective = objective_of(whole.network, examples, quick)
     finish(whole.learn(objective, examples[:2]))
-    first = Run(deepcopy(tiny_network), quick)
+    first = TrainingRun(deepcopy(tiny_network), quick)
     task = first.learn(objective, examples[:2])
     while next(task).message != "measuring" or first.step < 3 * epochs:
         pass
     task.close()
-    arrays, metadata = first.state()
-    again = Run(deepcopy(tiny_network), quick)
+    arrays, metadata = first.checkpoint()
+    again = TrainingRun(deepcopy(tiny_network), quick)
     again.load_checkpoint(arrays, json.loads(json.dumps(metadata)))
     finish(again.learn(objective, examples[:2]))
     assert same(state(whole.network), state(again.network))
@@ -346,7 +324,7 @@ def test_a_look_that_is_stopped_is_made_up_for(tiny_network, examples, quick, ep
 
 def test_a_run_may_pause_for_new_answers(tiny_network, examples, quick):
     """RIPU's schedule: the rates fall on, though the objective is another."""
-    run = Run(tiny_network, quick)
+    run = TrainingRun(tiny_network, quick)
     finish(run.learn(objective_of(tiny_network, examples[:2], quick), until=0.5))
     assert (run.step, run.time) == (5, pytest.approx(0.5))
     finish(run.learn(objective_of(tiny_network, examples, quick)))
@@ -354,12 +332,12 @@ def test_a_run_may_pause_for_new_answers(tiny_network, examples, quick):
     assert run.ended
 
 
-def test_the_state_of_another_network_is_refused(tiny_network, examples, quick):
-    run = Run(tiny_network, quick)
-    arrays, metadata = run.state()
+def test_the_checkpoint_of_another_network_is_refused(tiny_network, examples, quick):
+    run = TrainingRun(tiny_network, quick)
+    arrays, metadata = run.checkpoint()
     arrays["newest/encoder.0.bias"] = arrays.pop("newest/body.encoder.0.bias")
-    with pytest.raises(WeightsMismatch, match="unfinished training"):
-        Run(deepcopy(tiny_network), quick).load_checkpoint(arrays, metadata)
+    with pytest.raises(WeightsMismatch, match="checkpoint is of another network"):
+        TrainingRun(deepcopy(tiny_network), quick).load_checkpoint(arrays, metadata)
 
 
 # --- options --------------------------------------------------------------------------
@@ -372,7 +350,7 @@ def test_the_time_budget_ends_a_run_with_a_falling_rate(
     monkeypatch.setattr(
         "napari_alseg.segmentation.fitting.run.monotonic", lambda: float(next(clock))
     )
-    run = Run(tiny_network, replace(quick, epochs=10_000, minutes=0.2))
+    run = TrainingRun(tiny_network, replace(quick, epochs=10_000, minutes=0.2))
     found = list(run.learn(objective_of(tiny_network, examples, quick)))
     assert run.ended
     assert run.step < 30
@@ -396,7 +374,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tiny_network, examples, 
         for each in examples
     ]
     settings = replace(quick, epochs=100, validate_every=1, patience=3)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     finish(run.learn(objective_of(tiny_network, wrong, settings), examples))
     looks = [point.miou for point in run.curve if point.miou is not None][1:]
     assert run.ended
@@ -408,7 +386,7 @@ def test_patience_ends_a_run_that_no_longer_gets_better(tiny_network, examples, 
 def test_patience_waits_for_the_last_part_of_a_run(tiny_network, examples, quick):
     """More labels are to come: what no longer gets better may do so yet."""
     settings = replace(quick, validate_every=1, patience=1)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     scores = iter([0.9, *[0.1] * 20])
     offer = run._best.offer
     run._best.offer = lambda _, network, **more: offer(next(scores), network, **more)
@@ -423,7 +401,7 @@ def test_a_part_ends_where_the_next_begins_however_long_its_steps(
     tiny_network, examples, quick
 ):
     settings = replace(quick, epochs=1, batch_size=6)  # a single step
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     for part, until in enumerate((0.25, 0.45, 1.0), 1):
         finish(run.learn(objective_of(tiny_network, examples, settings), until=until))
         assert (run.step, run.time) == (part, until)
@@ -432,7 +410,7 @@ def test_a_part_ends_where_the_next_begins_however_long_its_steps(
 def test_without_validation_the_running_mean_stays(tiny_network, examples, quick):
     settings = replace(quick, average=0.5, epochs=1)
     name = "body.encoder.0.bias"
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     seen, offer = [], run._average.offer
     run._average.offer = lambda network: (
         offer(network),
@@ -495,7 +473,7 @@ def test_a_full_memory_takes_the_batch_in_parts(tiny_network, examples, quick):
     """Each step still learns from the whole batch."""
     settings = replace(quick, batch_size=4, epochs=2)
     objective = FullAbove(objective_of(tiny_network, examples, settings), crops=2)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     messages = [each.message for each in run.learn(objective)]
     notes = [each for each in messages if each.startswith("note: ")]
     assert notes == [
@@ -503,25 +481,6 @@ def test_a_full_memory_takes_the_batch_in_parts(tiny_network, examples, quick):
     ]
     assert run.ended
     assert run.step == 2 * 2
-
-
-@pytest.mark.parametrize(
-    ("batch", "parts", "sizes"), [(10, 4, [2, 3, 2, 3]), (4, 2, [2, 2]), (5, 2, [2, 3])]
-)
-def test_parts_are_even_so_that_none_is_a_single_crop(
-    tiny_network, examples, quick, batch, parts, sizes
-):
-    settings = replace(quick, batch_size=batch)
-    objective = objective_of(tiny_network, examples, settings)
-    seen, whole = [], objective.loss
-    objective.loss = lambda network, part: (
-        seen.append(len(part.images)),
-        whole(network, part),
-    )[1]
-    run = Run(tiny_network, settings)
-    run._parts = parts
-    run._step(objective, next(objective.batches(0, torch.device("cpu"))))
-    assert seen == sizes
 
 
 def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick):
@@ -534,8 +493,8 @@ def test_parts_add_up_to_the_gradient_of_the_batch(tiny_network, examples, quick
         network.encoder[1] = torch.nn.Identity()
         network.body.head[0] = torch.nn.Identity()
         objective = objective_of(network, labelled, settings)
-        run = Run(network, settings)
-        run._parts = parts
+        run = TrainingRun(network, settings)
+        run._limits.parts = parts
         batch = next(objective.batches(0, torch.device("cpu")))
         run._step(objective, batch)
         gradients.append(network.body.head[1].weight.grad)
@@ -553,7 +512,7 @@ def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
         )
         for e in examples[:2]
     ]
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     objective = FullAbove(
         objective_of(tiny_network, large, settings), 2, pixels=160 * 160
     )
@@ -565,7 +524,7 @@ def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
     assert run.ended
     objective = FullAbove(objective_of(tiny_network, large, settings), 2, pixels=1)
     objective.settings = replace(settings, crop=128)
-    task = Run(tiny_network, settings).learn(objective)
+    task = TrainingRun(tiny_network, settings).learn(objective)
     assert "on the CPU" in next(each.message for each in task if each.message[0] == "n")
     task.close()
 
@@ -573,7 +532,7 @@ def test_when_parts_do_not_help_crops_get_smaller_then_the_cpu_learns(
 def test_a_run_that_moves_takes_all_its_weights_along(tiny_network, examples, quick):
     """Those that it keeps as well: the next step adds to the running mean."""
     settings = replace(quick, average=0.9, epochs=1)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     finish(run.learn(objective_of(tiny_network, examples, settings), examples))
     run._move(torch.device("meta"))
     kept = [
@@ -592,33 +551,33 @@ def test_a_run_that_was_stopped_remembers_which_crops_fit(
 ):
     settings = replace(quick, crop=512)
     other = deepcopy(tiny_network)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     finish(run.learn(objective_of(tiny_network, examples, settings), until=0.1))
     run._retreat(objective_of(tiny_network, examples, settings))
-    arrays, metadata = run.state()
-    again = Run(other, settings)
+    arrays, metadata = run.checkpoint()
+    again = TrainingRun(other, settings)
     again.load_checkpoint(arrays, json.loads(json.dumps(metadata)))
     objective = objective_of(other, examples, settings)
     finish(again.learn(objective, until=0.2))
     assert objective.settings.crop == 256
 
 
-def test_a_full_memory_while_measuring_repeats_the_look(
+def test_a_full_memory_while_measuring_repeats_the_measurement(
     tiny_network, examples, quick, monkeypatch
 ):
-    """No look is lost, and no step is taken twice."""
+    """No measurement is lost, and no step is taken twice."""
     settings = replace(quick, batch_size=4, epochs=2, validate_every=1)
-    expected = Run(deepcopy(tiny_network), settings)
+    expected = TrainingRun(deepcopy(tiny_network), settings)
     finish(expected.learn(objective_of(tiny_network, examples, settings), examples[:1]))
-    whole, full = train._measure, iter((False, True, False, False))
+    whole, full = module._mean_iou, iter((False, True, False, False))
 
     def measure(*arguments):
         if next(full):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return (yield from whole(*arguments))
 
-    monkeypatch.setattr(train, "_measure", measure)
-    run = Run(tiny_network, settings)
+    monkeypatch.setattr(module, "_mean_iou", measure)
+    run = TrainingRun(tiny_network, settings)
     objective = objective_of(tiny_network, examples, settings)
     messages = [each.message for each in run.learn(objective, examples[:1])]
     assert sum("memory is full" in each for each in messages) == 1
@@ -631,7 +590,7 @@ def test_a_memory_that_is_full_in_the_first_step_leaves_no_half_moments(
     tiny_network, examples, quick, monkeypatch
 ):
     settings = replace(quick, batch_size=4, epochs=1)
-    run = Run(tiny_network, settings)
+    run = TrainingRun(tiny_network, settings)
     steps, whole = iter((True, False)), torch.optim.AdamW.step
 
     def step(self, *arguments):

@@ -15,7 +15,6 @@ from napari_alseg.segmentation.head.frozen import (
     FEATURES,
     LARGEST,
     REDUCED,
-    FeatureCache,
     FrozenFeatures,
     fused,
     pixel_features,
@@ -62,70 +61,6 @@ def frozen(seed=0):
 def pictures(count=3, side=64):
     generator = torch.Generator().manual_seed(7)
     return [torch.randn(1, 3, side, side, generator=generator) for _ in range(count)]
-
-
-def kept(size):
-    return (torch.zeros(size, dtype=torch.int8),)
-
-
-# --- the cache ------------------------------------------------------------------------
-
-
-def test_the_longest_unused_go_first_when_the_limit_is_reached():
-    cache = FeatureCache(limit=100)
-    for key in (b"a", b"b", b"c"):
-        cache.put(key, kept(30))
-    assert cache.get(b"a") is not None  # used just now
-    cache.put(b"d", kept(30))
-    assert [cache.get(key) is None for key in (b"a", b"b", b"c", b"d")] == [
-        False,
-        True,
-        False,
-        False,
-    ]
-    assert cache.bytes == 90
-
-
-def test_what_is_put_again_is_counted_once():
-    cache = FeatureCache(limit=100)
-    cache.put(b"a", kept(60))
-    cache.put(b"a", kept(70))
-    assert cache.bytes == 70
-    assert len(cache.get(b"a")[0]) == 70
-
-
-def test_what_is_larger_than_the_limit_is_not_kept():
-    cache = FeatureCache(limit=100)
-    cache.put(b"a", kept(101))
-    assert (cache.get(b"a"), cache.bytes) == (None, 0)
-    cache.put(b"b", kept(100))
-    assert cache.bytes == 100
-
-
-def test_while_sparing_nothing_goes_to_make_room():
-    cache = FeatureCache(limit=100)
-    cache.put(b"a", kept(60))
-    with cache.sparing():
-        cache.put(b"b", kept(60))
-        cache.put(b"c", kept(40))
-        with cache.sparing():
-            pass
-        cache.put(b"d", kept(1))
-    assert [cache.get(key) is None for key in (b"a", b"b", b"c", b"d")] == [
-        False,
-        True,
-        False,
-        True,
-    ]
-    cache.put(b"b", kept(60))  # from now on as before
-    assert cache.get(b"a") is None
-
-
-def test_a_cleared_cache_is_empty():
-    cache = FeatureCache(limit=100)
-    cache.put(b"a", kept(60))
-    cache.clear()
-    assert (cache.get(b"a"), cache.bytes) == (None, 0)
 
 
 # --- an encoder that never learns -----------------------------------------------------

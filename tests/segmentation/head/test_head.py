@@ -22,7 +22,7 @@ from napari_alseg.segmentation.head.samples import Samples
 from napari_alseg.settings import LiveSettings, NetworkSettings, PredictionSettings
 
 LIVE_UNET = NetworkSettings("live/unet", weights="random")
-DEEP_UNET = NetworkSettings("unet", weights="random")
+FULL_UNET = NetworkSettings("unet", weights="random")
 WHOLE = PredictionSettings(device="cpu")
 
 
@@ -234,33 +234,33 @@ def test_state_and_metadata_make_the_same_network_again(network, image):
 
 
 def test_the_encoder_of_a_network_that_learnt_is_taken_over(network):
-    deep = build(DEEP_UNET, 3, seed=5)
+    full = build(FULL_UNET, 3, seed=5)
     head = network.body.head.classify.weight.clone()
-    load_encoder(network, state(deep))
-    taken, wanted = network.encoder.state_dict(), deep.encoder.state_dict()
+    load_encoder(network, state(full))
+    taken, wanted = network.encoder.state_dict(), full.encoder.state_dict()
     assert all(torch.equal(taken[name], wanted[name]) for name in wanted)
     assert torch.equal(network.body.head.classify.weight, head)
 
 
 def test_the_encoder_of_a_torchvision_network_is_taken_over():
     name = "torchvision/lraspp_mobilenet_v3_large"
-    deep = build(replace(DEEP_UNET, network=name), 3, seed=5)
-    live = build(replace(DEEP_UNET, network="live/" + name), 3)
-    load_encoder(live, state(deep))
-    taken, wanted = live.encoder.state_dict(), deep.encoder.state_dict()
+    full = build(replace(FULL_UNET, network=name), 3, seed=5)
+    live = build(replace(FULL_UNET, network="live/" + name), 3)
+    load_encoder(live, state(full))
+    taken, wanted = live.encoder.state_dict(), full.encoder.state_dict()
     assert all(torch.equal(taken[name], wanted[name]) for name in wanted)
 
 
 def test_features_are_of_the_encoder_that_was_taken_over(network):
     images = torch.rand(1, 3, 32, 32)
     before = network.body.features(images)
-    load_encoder(network, state(build(DEEP_UNET, 3, seed=5)))
+    load_encoder(network, state(build(FULL_UNET, 3, seed=5)))
     assert not torch.equal(network.body.features(images)[1], before[1])
 
 
 def test_another_encoder_is_refused_and_changes_nothing(network):
     before = state(network)
-    other = state(build(replace(DEEP_UNET, encoder="resnet18"), 3))
+    other = state(build(replace(FULL_UNET, encoder="resnet18"), 3))
     with pytest.raises(WeightsMismatch, match=r"features.* is missing.*learn anew"):
         load_encoder(network, other)
     assert all(

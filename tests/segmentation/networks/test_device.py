@@ -11,7 +11,7 @@ from napari_alseg.segmentation import (
     Pairwise,
     Partial,
     Rectified,
-    Run,
+    TrainingRun,
     build,
     predict,
 )
@@ -88,7 +88,7 @@ def test_every_recipe_takes_a_step_on_a_gpu(recipe, compiled, examples):
             examples[:3], examples[3:], build(kind, 3, seed=1), settings
         ),
     }[recipe]()
-    run = Run(network, settings)
+    run = TrainingRun(network, settings)
     finish(run.learn(objective, examples[:1]))
     assert run.ended
     assert np.isfinite(run.curve[-1].loss)

@@ -25,7 +25,7 @@ from napari_alseg.settings import NetworkSettings
 
 RANDOM = NetworkSettings(weights="random")
 LEARNING = NetworkSettings(weights="random", difficulty=True)
-LIGHT = [
+SMALL = [
     RANDOM,
     NetworkSettings("unet", "mobilenet_v2", "random"),
     NetworkSettings("pan", "mobilenet_v2", "random"),
@@ -35,7 +35,7 @@ LIGHT = [
 ]
 
 
-@pytest.mark.parametrize("settings", LIGHT, ids=lambda each: each.network)
+@pytest.mark.parametrize("settings", SMALL, ids=lambda each: each.network)
 @pytest.mark.parametrize("shape", [(33, 47), (1, 1)])
 def test_logits_of_any_size(settings, shape):
     network = build(settings, 5).eval()
@@ -45,7 +45,7 @@ def test_logits_of_any_size(settings, shape):
     assert logits.isfinite().all()
 
 
-@pytest.mark.parametrize("settings", LIGHT, ids=lambda each: each.network)
+@pytest.mark.parametrize("settings", SMALL, ids=lambda each: each.network)
 def test_every_network_can_learn_where_it_errs(settings):
     network = build(replace(settings, difficulty=True), 5).train()
     logits = network(torch.rand(2, 3, 33, 47))
@@ -59,7 +59,7 @@ def test_every_network_can_learn_where_it_errs(settings):
         assert any((each != 0).any() for each in gradients)
 
 
-@pytest.mark.parametrize("settings", LIGHT, ids=lambda each: each.network)
+@pytest.mark.parametrize("settings", SMALL, ids=lambda each: each.network)
 def test_every_parameter_is_in_one_of_two_groups(settings):
     network = build(settings, 2)
     encoder, decoder = encoder_parameters(network), decoder_parameters(network)
