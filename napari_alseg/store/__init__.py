@@ -1,9 +1,9 @@
 """The labelling project on disk: images, labels, the ledger, weights, importing."""
 
+from .building import built_beside, refuse_taken
 from .classes import check_classes, default_classes
 from .creating import (
     add_entry,
-    built_beside,
     class_table,
     create,
     create_from_arrays,
@@ -13,9 +13,9 @@ from .creating import (
     paired,
     read_entry,
     read_mask,
-    refuse_taken,
     try_entries,
 )
+from .images import Split
 from .importing import (
     ImportPlan,
     ImportReport,
@@ -27,13 +27,17 @@ from .importing import (
     plan_split_folders,
     plural,
 )
-from .ledger import Cost, Event, ImageInfo
-from .mask_readings import Reading, find_rule
+from .ledger import ImageInfo
+from .ledger_events import Event
+from .ledger_rounds import Cost
+from .mask_readings import find_rule
+from .mask_rules import Reading
 from .masks import MARK, MARKED_LABELS, MaskRule, apply_rule, facts_of
 from .naming import stem
-from .opening import writing
-from .project import PSEUDO_WEIGHT, Project, Split
+from .outputs import PSEUDO_WEIGHT
+from .project import Project
 from .reading import Picture, inspect, read_image, read_plane
+from .rounds import RoundRecord
 from .summary import Summary, summarise
 from .tables import ClassTable, Row, read_classes
 
@@ -52,6 +56,7 @@ __all__ = [
     "Picture",
     "Project",
     "Reading",
+    "RoundRecord",
     "Row",
     "Split",
     "Summary",
@@ -85,5 +90,4 @@ __all__ = [
     "stem",
     "summarise",
     "try_entries",
-    "writing",
 ]

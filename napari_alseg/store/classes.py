@@ -70,7 +70,10 @@ def default_classes(names: Iterable[str]) -> tuple[LabelClass, ...]:
 
 
 def default_keys(count: int) -> tuple[str, ...]:
-    """Return keys for so many classes; those beyond the keys there are get none."""
+    """Return keys for so many classes.
+
+    Those beyond the keys there are get none.
+    """
     return tuple(KEYS[:count]) + ("",) * (count - len(KEYS))
 
 

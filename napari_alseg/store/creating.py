@@ -4,10 +4,7 @@ All are tasks: a folder can be large. A project is built beside its place and mo
 there when it is whole, so that nothing half-made is ever in its place.
 """
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +20,7 @@ from napari_alseg.errors import (
 )
 from napari_alseg.settings import ImportSettings
 
-from . import lock
+from .building import built_beside, refuse_taken
 from .classes import default_classes
 from .importing import (
     Entry,
@@ -38,14 +35,13 @@ from .importing import (
 from .intensity import Window, intensity_windows, shared_windows
 from .mask_readings import find_rule
 from .masks import apply_rule, facts_of
-from .opening import writing
 from .project import Project
 from .reading import as_kept, inspect, kept_dtype, read_plane
 from .tables import ClassTable, read_classes
 
 
 def class_table(csv: Path | None, names: Sequence[str]) -> ClassTable:
-    """Return the classes of a classes.csv, or classes of these names.
+    """Return classes of a classes.csv, or of names.
 
     Raises
     ------
@@ -72,7 +68,7 @@ def create_from_folder(
     source: Path | None = None,
     settings: ImportSettings | None = None,
 ) -> Task[Path]:
-    """Make a project from the images of a folder; return its path.
+    """Make a project from a folder; return its path.
 
     Parameters
     ----------
@@ -111,7 +107,9 @@ def create_from_arrays(
     source: Path | None = None,
     settings: ImportSettings | None = None,
 ) -> Task[Path]:
-    """Make a project from arrays by name; return its path.
+    """Make a project from arrays by name.
+
+    Return its path.
 
     Arrays are ``(H, W)`` or ``(H, W, K)``; three or four channels are a colour
     picture, of which a fourth (alpha) is dropped. Whatever else is open comes as an
@@ -132,30 +130,8 @@ def create_from_arrays(
     return (yield from create(path, plan))
 
 
-def refuse_taken(path: Path) -> None:
-    """Refuse a place where something is already.
-
-    Raises
-    ------
-    BadValue
-        If the folder is not empty, or is the one that we are in.
-    CannotWrite
-        If it cannot be looked into.
-    """
-    if path.resolve() == Path.cwd():
-        raise BadValue(f"a project is a new folder, not {path}; give it a name")
-    try:
-        taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-    except OSError as error:
-        raise CannotWrite(f"cannot write to {path}: {error.strerror}") from error
-    if taken:
-        raise BadValue(
-            f"{path} is not empty; choose a new name, or open it as a project"
-        )
-
-
 def domain(source: Path, table: ClassTable) -> tuple[Path, ClassTable]:
-    """Return the folder with the images of another domain, and how its masks name them.
+    """Return the folder of another domain, and its classes.
 
     Parameters
     ----------
@@ -203,7 +179,7 @@ def paired(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def read_mask(path: str | Path, table: ClassTable, choice: str = "") -> LabelMap:
-    """Labels of a single mask, by the one rule that fits it or that was chosen.
+    """Labels of a single mask by the fitting rule.
 
     Masks of a project are read by a rule that fits all of them (`plan_folders`).
 
@@ -218,7 +194,9 @@ def read_mask(path: str | Path, table: ClassTable, choice: str = "") -> LabelMap
 
 
 def create(path: Path, plan: ImportPlan) -> Task[Path]:
-    """Make a project as planned; its folder is there wholly or not at all.
+    """Make a project as planned.
+
+    Its folder is there wholly or not at all.
 
     Raises
     ------
@@ -278,8 +256,8 @@ def add_entry(
     labels: LabelMap | None,
     windows: Sequence[Window] | None = None,
 ) -> None:
-    """Add an entry's image with all that is known of it; see `Project.add_image`."""
-    project.add_image(
+    """Add an entry's image with all that is known of it; see `Images.add`."""
+    project.images.add(
         entry.name,
         image,
         split=entry.split,
@@ -321,7 +299,7 @@ def labels_of(entry: Entry) -> LabelMap | None:
 
 
 def _shared(plan: ImportPlan) -> Task[dict[int, tuple[Window, ...]]]:
-    """Measure the windows that the pool shares, one set for each count of channels."""
+    """Measure the windows that the pool shares."""
     found: dict[int, list[tuple[Window, ...]]] = {}
     pool = [entry for entry in plan.entries if entry.split == "pool"]
     if not plan.intensities.shared:
@@ -335,60 +313,6 @@ def _shared(plan: ImportPlan) -> Task[dict[int, tuple[Window, ...]]]:
         found.setdefault(image.shape[2], []).append(windows)
         yield Progress(done, len(pool), "measuring intensities")
     return {count: shared_windows(each) for count, each in found.items()}
-
-
-@contextmanager
-def built_beside(path: Path) -> Iterator[Path]:
-    """Give a folder beside `path` to build in; it is moved there if all goes well.
-
-    What an ended process left there is swept first. Killed at any moment, nothing is
-    at `path`. Folders above it that were made for it go again, too.
-    """
-    path = path.resolve()  # a link leads to the folder that is meant
-    beside = path.with_name(f".{path.name}.partial")
-    made = [folder for folder in path.parents if not folder.exists()]
-    with writing(path):
-        _sweep(beside)
-    try:
-        _make_parents(path)
-        yield beside
-        with writing(path):
-            if path.is_dir():
-                path.rmdir()  # an empty one; not every system moves onto it
-            os.replace(beside, path)
-    except BaseException:
-        _clear(beside, made)
-        raise
-
-
-def _make_parents(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(
-            f"cannot make {path}: {error.strerror}; choose a folder that can be "
-            "written to"
-        ) from error
-
-
-def _clear(beside: Path, made: Sequence[Path]) -> None:
-    """Take away what was built, and the folders that were made for it if empty."""
-    shutil.rmtree(beside, ignore_errors=True)
-    with suppress(OSError):
-        for folder in made:
-            folder.rmdir()
-
-
-def _sweep(beside: Path) -> None:
-    """Take away what was left; refuse if somebody is still building there."""
-    holder = lock.holder(beside / "lock.json")
-    if holder is not None and lock.alive(holder):
-        raise BadValue(
-            f"process {holder['pid']} is making this project at the moment; wait, or "
-            f"delete {beside} if it is not"
-        )
-    if beside.exists():
-        shutil.rmtree(beside)
 
 
 def _opened(name: str, array: np.ndarray) -> OpenImage:

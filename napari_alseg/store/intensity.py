@@ -86,7 +86,7 @@ def _parsed(part: str, text: str) -> Window:
 def intensity_windows(
     image: np.ndarray, colour: bool = False, nodata: float | None = None
 ) -> tuple[Window, ...]:
-    """Intensities shown as black and as white, for each channel.
+    """Intensities shown as black and white, by channel.
 
     8 bits are taken as they are. All else goes from the 0.1 to the 99.9 percentile of
     its pixels, from the lowest to the highest if these two are one. Pixels that are
@@ -168,7 +168,7 @@ def valid_pixels(plane: np.ndarray, nodata: float | None) -> np.ndarray:
 
 
 def shared_windows(found: Iterable[tuple[Window, ...]]) -> tuple[Window, ...]:
-    """Windows that hold those of all images, channel by channel.
+    """Windows that hold those of all images.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def windowed(
 
 
 def three_channels(shown: np.ndarray, chosen: Sequence[int] = ()) -> Image:
-    """Return the three channels of an image that a network sees.
+    """Return the three channels that a network sees.
 
     Parameters
     ----------

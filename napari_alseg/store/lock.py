@@ -1,4 +1,10 @@
-"""Who writes to a project: one advisory lock, a small JSON file with its holder."""
+"""Who writes to a project: a lock of the system, and its holder's name beside it.
+
+::
+
+    lock            held by one process; the system frees it when that process ends
+    lock.json       user, host, process and time of the holder, for people
+"""
 
 import getpass
 import json
@@ -8,75 +14,86 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+from filelock import FileLock, Timeout
 
 from napari_alseg.errors import Busy
 
 
+class Lock:
+    """The right to write, which one process has.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "lock.json"
+        # A project may be closed by another thread than the one that opened it.
+        self._lock = FileLock(folder / "lock", timeout=0, thread_local=False)
+
+    def take(self) -> None:
+        """Take the lock and say so in words.
+
+        Raises
+        ------
+        Busy
+            If somebody who is still there holds it. On another computer nobody can
+            tell, so whoever wrote there counts as being there.
+        """
+        found = holder(self.file)
+        if found is not None and found["host"] != socket.gethostname():
+            raise self._busy(found)
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise self._busy(found) from None
+        self.file.write_text(json.dumps(_ours()), "utf-8")
+
+    def release(self) -> None:
+        """Give the lock back, if it is held."""
+        if self._lock.is_locked:
+            self.file.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _busy(self, found: dict[str, Any] | None) -> Busy:
+        remedy = "wait, or open it for reading only"
+        if found is None:  # it has just been taken and not been signed yet
+            return Busy(f"somebody has begun to write to {self.file.parent}; {remedy}")
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found["time"]))
+        return Busy(
+            f"{found['user']} on {found['host']} (process {found['pid']}) has been "
+            f"writing to this project since {since}; {remedy}. If nobody is, delete "
+            f"{self.file}"
+        )
+
+
 def user_name() -> str:
-    """Name of the person at this computer, 'unknown' where it has none."""
+    """Name of the person here, 'unknown' without one."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return "unknown"
 
 
-def holder(lock: Path) -> dict[str, Any] | None:
-    """Read who holds a lock; None if nobody does or the file makes no sense."""
+def holder(file: Path) -> dict[str, Any] | None:
+    """Read who signed a lock.
+
+    None if nobody did or the file makes no sense.
+    """
     try:
-        found = json.loads(lock.read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     known = isinstance(found, dict) and {"user", "host", "pid", "time"} <= set(found)
     return found if known else None
 
 
-def alive(found: dict[str, Any]) -> bool:
-    """Whether a holder may still be at work.
-
-    On another computer nobody can tell, so it counts as alive. A process that
-    started after the lock was taken only has the same number.
-    """
-    if found["host"] != socket.gethostname():
-        return True
-    try:
-        started = psutil.Process(found["pid"]).create_time()
-    except psutil.NoSuchProcess:
-        return False
-    return bool(started <= found["time"] + 1.0)
-
-
-def take(lock: Path) -> dict[str, Any]:
-    """Write this process into the lock and return what was written.
-
-    The caller sees to it that no other process is inside this function.
-
-    Raises
-    ------
-    Busy
-        If somebody who is still there holds the lock.
-    """
-    found = holder(lock)
-    if found is not None and alive(found):
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(found["time"]))
-        raise Busy(
-            f"{found['user']} on {found['host']} (process {found['pid']}) has been "
-            f"writing to this project since {since}; wait, or open it for reading "
-            f"only. If nobody is, delete {lock}"
-        )
-    ours = {
+def _ours() -> dict[str, Any]:
+    return {
         "user": user_name(),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "time": time.time(),
     }
-    partial = lock.with_suffix(".partial")
-    partial.write_text(json.dumps(ours), "utf-8")
-    partial.replace(lock)
-    return ours
-
-
-def release(lock: Path, ours: dict[str, Any]) -> None:
-    """Give the lock back if it is still ours."""
-    if holder(lock) == ours:
-        lock.unlink()

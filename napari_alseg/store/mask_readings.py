@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as replaced
 from itertools import combinations
-from shlex import quote
-from typing import NamedTuple
 
 from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
 
 from .classes import Colour
 from .mask_choices import WORDS, read_choice
+from .mask_evidence import Evidence, gathered, keys_of, knows
+from .mask_refusals import nothing_fits, question, refuse_some_turned, refuse_unknown
+from .mask_rules import Reading, colour_rule, from_0, from_1, object_rule, value_rule
 from .masks import (
     APART,
     MARKED_LABELS,
@@ -26,60 +27,17 @@ from .masks import (
     MaskRule,
     distance,
     label_of,
-    shown_key,
 )
 from .tables import ClassTable
 
 IGNORED_VALUES = (255, 65535)
 """Values that by convention mean no class, where they are no class."""
-Pixels = Counter[tuple[int | None, Colour | None]]
-
-
-class Reading(NamedTuple):
-    """A rule that fits, and the word that chooses it."""
-
-    word: str
-    rule: MaskRule
-
-
-class Evidence(NamedTuple):
-    """What all masks together hold."""
-
-    facts: tuple[MaskFacts, ...]
-    pixels: Pixels
-    values: frozenset[int]
-    """Values without those below 0; empty if some mask has none."""
-    negative: frozenset[int]
-    by_value: bool
-    by_colour: bool
-    plain: bool
-    lossy: bool
-    bits: int
-
-
-def gathered(facts: Sequence[MaskFacts]) -> Evidence:
-    """Put together what single masks hold."""
-    pixels: Pixels = Counter()
-    for each in facts:
-        pixels.update(each.pixels)
-    values = {value for value, _ in pixels if value is not None}
-    return Evidence(
-        tuple(facts),
-        pixels,
-        frozenset(value for value in values if value >= 0),
-        frozenset(value for value in values if value < 0),
-        all(value is not None for value, _ in pixels),
-        all(colour is not None for _, colour in pixels),
-        all(each.plain for each in facts),
-        any(each.lossy for each in facts),
-        max((each.bits for each in facts), default=8),
-    )
 
 
 def find_rule(
     facts: Sequence[MaskFacts], table: ClassTable, choice: str = ""
 ) -> MaskRule:
-    """Return the one rule by which all masks are read.
+    """Return the one rule of all masks.
 
     Parameters
     ----------
@@ -102,25 +60,25 @@ def find_rule(
     evidence = gathered(facts)
     if choice and choice not in WORDS:
         rule = read_choice(choice, table)
-        _refuse_unknown(evidence, rule)
+        refuse_unknown(evidence, rule)
         return rule
     if choice:
         return _chosen(evidence, table, choice)
-    _refuse_some_turned(facts)
+    refuse_some_turned(facts)
     found = [*readings(evidence, table), *_as_stored(evidence, table)]
     fitting = _distinct(evidence, found)
     if len(fitting) > 1:
-        raise AmbiguousMasks(_question(fitting, table), tuple(fitting))
+        raise AmbiguousMasks(question(fitting, table), tuple(fitting))
     if not fitting:
-        raise MaskMismatch(_nothing_fits(evidence, table))
+        raise MaskMismatch(nothing_fits(evidence, table))
     return fitting[0].rule
 
 
 def readings(evidence: Evidence, table: ClassTable) -> list[Reading]:
-    """Return every reading that fits all masks, the likeliest first."""
+    """Return every fitting reading, the likeliest first."""
     marked = _marked(evidence, table)
     if marked is not None:
-        return [marked] if _knows(evidence, marked.rule) else []
+        return [marked] if knows(evidence, marked.rule) else []
     if evidence.lossy:
         return list(_lossy(evidence, table))
     if table.rows:
@@ -129,11 +87,14 @@ def readings(evidence: Evidence, table: ClassTable) -> list[Reading]:
 
 
 def _marked(evidence: Evidence, table: ClassTable) -> Reading | None:
-    """Return what masks that we wrote say of themselves; None if they do not."""
+    """Return what masks that we wrote say of themselves.
+
+    None if they do not.
+    """
     marks = {each.mark for each in evidence.facts}
     mark = marks.pop() if len(marks) == 1 else ""
     if mark == MARKED_LABELS:
-        return Reading("from-1", _from_1(table))
+        return Reading("from-1", from_1(table))
     try:
         meant = {int(value): str(name) for value, name in json.loads(mark).items()}
     except (ValueError, AttributeError):
@@ -149,24 +110,22 @@ def _marked(evidence: Evidence, table: ClassTable) -> Reading | None:
 def _by_table(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield what the values and colours of a table allow."""
     values = _by_values(evidence, table)
-    if evidence.by_value and _knows(evidence, values):
+    if evidence.by_value and knows(evidence, values):
         yield Reading("values", values)
         if evidence.plain:  # grey that is a colour, too, is no question
             return
     colours = colour_rule(table)
-    if colours is not None and evidence.by_colour and _knows(evidence, colours):
+    if colours is not None and evidence.by_colour and knows(evidence, colours):
         yield Reading("colours", colours)
     elif evidence.by_value and evidence.bits < 8:
         yield from _scaled(evidence, table)
 
 
-def _value_rule(table: ClassTable) -> MaskRule:
-    """Rule by the values of a table, and by nothing else."""
-    return MaskRule("value", dict(table.labels_of_values))  # type: ignore[arg-type]
-
-
 def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
-    """Rule by the values of a table; what by convention is no class is ignored."""
+    """Rule by the values of a table.
+
+    What by convention is no class is ignored.
+    """
     known = table.labels_of_values
     kept = evidence.values - set(IGNORED_VALUES)
     ignored: Iterable[int] = ()
@@ -176,19 +135,6 @@ def _by_values(evidence: Evidence, table: ClassTable) -> MaskRule:
     return MaskRule("value", {**known, **dict.fromkeys(sorted(unknown), 0)})  # type: ignore[dict-item]
 
 
-def colour_rule(table: ClassTable) -> MaskRule | None:
-    """Rule by the colours of a table; None if it has none.
-
-    A colour of two classes tells nothing and is left out.
-    """
-    told = {
-        colour: min(labels)
-        for colour, labels in table.labels_of_colours.items()
-        if len(labels) == 1
-    }
-    return MaskRule("colour", told) if told else None  # type: ignore[arg-type]
-
-
 def _scaled(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield the reading of few bits as shares of white: 1 bit is 0 and 255."""
     factor = 255 // (2**evidence.bits - 1)
@@ -196,7 +142,7 @@ def _scaled(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     if all(each.bits == evidence.bits for each in evidence.facts):
         labels = {v: known[v * factor] for v in evidence.values if v * factor in known}
         rule = MaskRule("value", labels)  # type: ignore[arg-type]
-        if _knows(evidence, rule):
+        if knows(evidence, rule):
             yield Reading("values", rule)
 
 
@@ -214,14 +160,14 @@ def _by_names(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
         return
     values, ignored = _without_ignored(evidence.values, count)
     if 0 in values and max(values) < count:
-        yield Reading("from-0", _with(_from_0(table), evidence, ignored))
+        yield Reading("from-0", _with(from_0(table), evidence, ignored))
     if max(values) <= count:
-        yield Reading("from-1", _with(_from_1(table), evidence, ignored))
+        yield Reading("from-1", _with(from_1(table), evidence, ignored))
     if count == 2 and max(values) > 2 and len(values) == 2 and 0 in values:
         two = MaskRule("value", {0: 1, max(values): 2})
         yield Reading("two-values", _with(two, evidence, ignored))
     if count == 2 and values == {0, 1, 2} and _objects(evidence):
-        yield Reading("objects", _with(_object_rule(), evidence, ignored))
+        yield Reading("objects", _with(object_rule(), evidence, ignored))
 
 
 def _without_ignored(
@@ -241,26 +187,10 @@ def _with(rule: MaskRule, evidence: Evidence, ignored: Iterable[int]) -> MaskRul
     return MaskRule(rule.by, {**rule.labels, **more}, rule.other, rule.nearest)
 
 
-def _from_0(table: ClassTable) -> MaskRule:
-    return MaskRule("value", {at: at + 1 for at in range(len(table.classes))})
-
-
-def _from_1(table: ClassTable) -> MaskRule:
-    return MaskRule("value", {at: at for at in range(len(table.classes) + 1)})
-
-
-def _object_rule() -> MaskRule:
-    return MaskRule("value", {0: 1}, other=2)
-
-
 def _objects(evidence: Evidence) -> bool:
     """Whether some mask has several objects, and each mask one a value."""
     several = [each for each in evidence.facts if len(each.pixels) > 2]
     return bool(several) and all(each.objects for each in several)
-
-
-def _may_be_objects(evidence: Evidence, table: ClassTable) -> bool:
-    return len(table.classes) == 2 and evidence.by_value and len(evidence.values) > 2
 
 
 def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
@@ -276,7 +206,7 @@ def _one_hot(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
 def _lossy(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
     """Yield readings by the nearest value, where nothing else lies between."""
     if table.rows:
-        by_value = replaced(_value_rule(table), nearest=True)
+        by_value = replaced(value_rule(table), nearest=True)
     elif len(table.classes) == 2:
         by_value = MaskRule("value", {0: 1, 255: 2}, nearest=True)
     else:
@@ -298,7 +228,7 @@ def _are_apart(rule: MaskRule) -> bool:
 
 def _lie_near(evidence: Evidence, rule: MaskRule) -> bool:
     total = near = 0
-    for key, count in _keys(evidence.pixels, rule):
+    for key, count in keys_of(evidence.pixels, rule):
         total += count
         near += count * (min(distance(key, other) for other in rule.labels) <= NEAR)
     return near >= NEARLY_ALL * total
@@ -330,46 +260,6 @@ def _of(facts: MaskFacts) -> Iterable[tuple[tuple[int, Colour | None], int]]:
     return facts.pixels.items()  # type: ignore[return-value]
 
 
-def _refuse_some_turned(facts: Sequence[MaskFacts]) -> None:
-    """Refuse masks of which some say that 0 is white, and some that it is black."""
-    turned = [str(each.path) for each in facts if each.turned]
-    if turned and len(turned) < len(facts):
-        raise MaskMismatch(
-            f"{_files(turned)}: 0 is white there, and black in the other masks; save "
-            "all masks alike, or say what the values seen mean with --mask-values"
-        )
-
-
-# --- what fits ------------------------------------------------------------------------
-
-
-def _keys(pixels: Pixels, rule: MaskRule) -> Iterator[tuple[Key, int]]:
-    """Yield what a rule reads of pixels, and how many there are of it."""
-    for (value, colour), count in pixels.items():
-        key = value if rule.by == "value" else colour
-        if key is not None:
-            yield key, count
-
-
-def _knows(evidence: Evidence, rule: MaskRule) -> bool:
-    found = list(_keys(evidence.pixels, rule))
-    return bool(found) and all(label_of(rule, key) is not None for key, _ in found)
-
-
-def pixels_of_labels(facts: Iterable[MaskFacts], rule: MaskRule) -> dict[int, int]:
-    """Count the pixels of each label that a rule gives, 0 for unlabelled."""
-    found: Counter[int] = Counter({0: 0})
-    for each in facts:
-        found[0] += each.transparent
-        if rule.by == "channel":
-            for channel, count in enumerate(each.channels or ()):
-                found[rule.labels[channel]] += count
-            continue
-        for key, count in _keys(each.pixels, rule):
-            found[label_of(rule, key) or 0] += count
-    return dict(found)
-
-
 def _distinct(evidence: Evidence, fitting: list[Reading]) -> list[Reading]:
     """Leave out readings that give each pixel the label of one before."""
     kept: dict[tuple[int | None, ...], Reading] = {}
@@ -398,10 +288,10 @@ def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
     rules: dict[str, MaskRule | None] = {
         "values": _by_values(evidence, table),
         "colours": colour_rule(table),
-        "from-0": _with(_from_0(table), evidence, ignored),
-        "from-1": _with(_from_1(table), evidence, ignored),
+        "from-0": _with(from_0(table), evidence, ignored),
+        "from-1": _with(from_1(table), evidence, ignored),
         "two-values": _with(MaskRule("value", two), evidence, ()),  # type: ignore[arg-type]
-        "objects": _with(_object_rule(), evidence, ()),
+        "objects": _with(object_rule(), evidence, ()),
         "one-hot": MaskRule("channel", {k: k + 1 for k in range(count)}),
     }
     rule = rules[word]
@@ -411,88 +301,5 @@ def _chosen(evidence: Evidence, table: ClassTable, word: str) -> MaskRule:
         )
     if word in ("two-values", "objects") and count != 2:
         raise BadValue(f"masks read by {word!r} have two classes, not {count}")
-    _refuse_unknown(evidence, rule)
+    refuse_unknown(evidence, rule)
     return rule
-
-
-# --- refusals -------------------------------------------------------------------------
-
-
-def _refuse_unknown(evidence: Evidence, rule: MaskRule) -> None:
-    """Name every mask that a rule cannot read, with what it does not know."""
-    bad = list(_unknown(evidence, rule))
-    if bad:
-        raise MaskMismatch("\n".join(bad))
-
-
-def _unknown(evidence: Evidence, rule: MaskRule) -> Iterator[str]:
-    for each in evidence.facts:
-        if rule.by == "channel":
-            if not each.channels or len(each.channels) != len(rule.labels):
-                yield f"{each.path} has not one channel for each class"
-            continue
-        keys = [key for key, _ in _keys(each.pixels, rule)]
-        if not keys and each.transparent < each.shape[0] * each.shape[1]:
-            yield f"{each.path} holds no {rule.by}s of classes"
-        strange = [key for key in keys if label_of(rule, key) is None]
-        if strange:
-            yield f"{each.path} has {rule.by}s that are no class: {_some(strange)}"
-
-
-def _some(keys: Sequence[Key]) -> str:
-    shown = [shown_key(key) for key in sorted(keys, key=str)[:8]]
-    return ", ".join(shown) + (f" and {len(keys) - 8} more" if keys[8:] else "")
-
-
-def _question(fitting: Sequence[Reading], table: ClassTable) -> str:
-    lines = [
-        f"  --mask-values {quote(reading.word)}: {reading.rule.sentence(table.names)}"
-        for reading in fitting
-    ]
-    return "the masks can be read in more than one way; choose one:\n" + "\n".join(
-        lines
-    )
-
-
-def _nothing_fits(evidence: Evidence, table: ClassTable) -> str:
-    """Say for each mask what is no class, and how to say what it is."""
-    if evidence.lossy:
-        lossy = [str(each.path) for each in evidence.facts if each.lossy]
-        return (
-            f"{_files(lossy)}: lossy files (JPEG) change the values of masks, so that "
-            "classes cannot be told apart; save masks as PNG"
-        )
-    if table.rows and evidence.by_value:
-        by_table = _value_rule(table)
-    elif table.rows:
-        by_table = colour_rule(table) or MaskRule("colour", {})
-    else:
-        by_table = _from_1(table)
-    lines = list(_unknown(evidence, by_table))
-    names = ("ignore", *table.names)
-    shared = [
-        f"{shown_key(colour)} is the colour of more than one class "
-        f"({', '.join(names[label] for label in sorted(labels))}): change one, or "
-        "leave it out"
-        for colour, labels in table.labels_of_colours.items()
-        if len(labels) > 1 and any(colour == other for _, other in evidence.pixels)
-    ]
-    if not evidence.by_value:
-        lines += shared
-    known = ", ".join(shown_key(key) for key in list(by_table.labels)[:12])
-    where = "Add them to classes.csv, or say" if table.rows else "Say"
-    objects = ", or with 'objects' if each value is one object"
-    return "\n".join(
-        [
-            *lines[:20],
-            *([f"... and {len(lines) - 20} more"] if lines[20:] else []),
-            f"known: {known or 'nothing'}. {where} what they mean with --mask-values, "
-            f"for example '0={table.names[0]},1={table.names[-1]},other=ignore'"
-            f"{objects if _may_be_objects(evidence, table) else ''}",
-        ]
-    )
-
-
-def _files(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - 5} more" if paths[5:] else ""
-    return ", ".join(paths[:5]) + more

@@ -44,7 +44,10 @@ def safe_name(name: str) -> str:
 
 
 def unused(name: str, used: tuple[str, ...]) -> str:
-    """Name, numbered if it is taken; case does not tell names apart everywhere."""
+    """Name, numbered if it is taken.
+
+    Case does not tell names apart everywhere.
+    """
     taken = {other.casefold() for other in used}
     candidate, number = name, 2
     while candidate.casefold() in taken:

@@ -1,6 +1,5 @@
 """What makes a folder a project, and errors of the disk in words."""
 
-import errno
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -8,26 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from napari_alseg import files
 from napari_alseg.errors import Busy, CannotWrite, NewerFormat, NotAProject
 
 from .ledger import Ledger, Mode
 
 FORMAT = "napari-alseg"
-VERSION = 2
-"""1 had one window of intensities an image, and kept no rule of masks."""
-UNWRITABLE = {
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EEXIST,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOTDIR,
-    errno.EFBIG,
-    errno.EIO,
-    errno.ENOSPC,
-    errno.EPERM,
-    errno.EROFS,
-}
+VERSION = 3
+"""1 had one window of intensities an image, and kept no rule of masks; 2 did not number
+weights, and its maps did not say which they were made with."""
 UNWRITABLE_LEDGER = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_FULL,
@@ -38,24 +26,20 @@ NO_LEDGER = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_NOTADB
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder and the like into what a user can act on."""
-    remedy = "make room or choose a folder that can be written to"
+def writing_ledger(path: Path) -> Iterator[None]:
+    """Turn a full disk or a read-only folder into words, for the ledger too."""
     try:
-        yield
+        with files.writing(path):
+            yield
     except sqlite3.OperationalError as error:
         code = error.sqlite_errorcode & 0xFF
         if code in UNWRITABLE_LEDGER:
-            raise CannotWrite(f"cannot write to {path}: {error}; {remedy}") from error
+            raise CannotWrite(
+                f"cannot write to {path}: {error}; {files.REMEDY}"
+            ) from error
         if code == sqlite3.SQLITE_BUSY:
             raise Busy(f"another process keeps {path} locked; try again") from error
         raise
-    except OSError as error:
-        if error.errno not in UNWRITABLE:
-            raise
-        raise CannotWrite(
-            f"cannot write to {path}: {error.strerror} ({error.filename}); {remedy}"
-        ) from error
 
 
 def attributes_of(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from napari_alseg.arrays import Ranking
 
 
 def write_ranking(folder: Path, round: int, ranking: Ranking) -> None:
-    """Write a ranking, which counts when it is whole, and delete all others."""
+    """Write a ranking and delete all others."""
     shutil.rmtree(folder, ignore_errors=True)
     half_written = folder / "half-written"
     group = zarr.create_group(
@@ -41,7 +41,10 @@ def write_ranking(folder: Path, round: int, ranking: Ranking) -> None:
 
 
 def read_ranking(folder: Path, round: int) -> Ranking | None:
-    """Read the ranking of a round; None if it has none or is not kept any more."""
+    """Read the ranking of a round.
+
+    None if it has none or is not kept any more.
+    """
     try:
         group = zarr.open_group(folder / f"round-{round:03}", mode="r")
     except FileNotFoundError:

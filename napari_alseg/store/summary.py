@@ -10,8 +10,9 @@ import numpy as np
 from napari_alseg.arrays import Progress, Task
 from napari_alseg.errors import WeightsMismatch
 
-from .project import SPLITS, Project
-from .weights import Aside
+from .images import SPLITS
+from .project import Project
+from .weights import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,10 @@ class RoundSummary:
     skipped: int
     open: int
     miou: float | None
-    """Of the network that learnt in it, 0..1; None if it was not measured."""
+    """Of the network that learnt in it, 0..1.
+
+    None if it was not measured.
+    """
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class WeightsSummary:
     """A network that is kept."""
 
     name: str
-    """'round 3', 'live' or 'unfinished'."""
+    """'round 3', 'training checkpoint' or 'live checkpoint'."""
     round: int | None
     miou: float | None
 
@@ -104,26 +108,29 @@ class Summary:
                 f"open {each.open}{_miou(each.miou)}"
             )
         for kept in self.weights:
-            yield f"weights of {kept.name}{_miou(kept.miou)}"
+            yield f"weights: {kept.name}{_miou(kept.miou)}"
         if self.masks:
             yield f"masks: {self.masks}"
 
 
 def summarise(project: Project) -> Task[Summary]:
-    """Count what is in a project; one image of the pool at a time is read."""
+    """Count what is in a project.
+
+    One image of the pool at a time is read.
+    """
     counts: Counter[int] = Counter()
-    pool, pixels, labelled = project.images(), 0, {*project.labelled()}
+    pool, pixels, labelled = project.images.names(), 0, {*project.labels.labelled()}
     for done, image in enumerate(pool, 1):
-        rows, columns = project.info(image).shape
+        rows, columns = project.images.info(image).shape
         pixels += rows * columns
         if image in labelled:
-            counts.update(_counted(project.read_labels(image)))
+            counts.update(_counted(project.labels.read(image)))
         yield Progress(done, len(pool), "counting labels")
-    rounds = tuple(_round(project, number) for number in project.rounds)
-    cost = project.cost()
+    rounds = tuple(_round(project, number) for number in project.rounds.numbers)
+    cost = project.rounds.cost()
     return Summary(
         str(project.path),
-        {split: len(project.images(split)) for split in SPLITS},
+        {split: len(project.images.names(split)) for split in SPLITS},
         tuple(
             ClassSummary(entry.name, entry.colour, entry.key, counts[label])
             for label, entry in enumerate(project.classes, start=1)
@@ -153,9 +160,9 @@ def _counted(labels: np.ndarray) -> dict[int, int]:
 
 
 def _round(project: Project, number: int) -> RoundSummary:
-    selection = project.selection(number)
+    selection = project.rounds.selection(number)
     assert selection is not None  # it is one of the project's
-    states = project.states(number)
+    states = project.rounds.states(number)
     return RoundSummary(
         number,
         selection.system,
@@ -164,18 +171,19 @@ def _round(project: Project, number: int) -> RoundSummary:
         states.count("answered"),
         states.count("skipped"),
         states.count("open"),
-        project.metrics(number).get("miou"),
+        project.rounds.metrics(number).miou,
     )
 
 
 def _weights(project: Project) -> tuple[WeightsSummary, ...]:
     found = [
-        WeightsSummary(f"round {number}", number, project.metrics(number).get("miou"))
+        WeightsSummary(f"round {number}", number, project.rounds.metrics(number).miou)
         for number in project.weights.rounds
     ]
-    for name in get_args(Aside):
+    for kind in get_args(Checkpoint):
+        name = f"{kind} checkpoint"
         try:
-            kept = project.weights.aside_metadata(name) is not None
+            kept = project.weights.checkpoint_metadata(kind) is not None
         except WeightsMismatch:
             kept, name = True, f"{name} (damaged)"
         if kept:

@@ -70,7 +70,10 @@ class ClassTable:
 
     @property
     def labels_of_colours(self) -> dict[Colour, frozenset[int]]:
-        """Labels of each colour that the table names; more than one is a mistake."""
+        """Labels of each colour that the table names.
+
+        More than one is a mistake.
+        """
         found: dict[Colour, set[int]] = defaultdict(set)
         for row in self.rows:
             if row.colour is not None:
@@ -79,7 +82,9 @@ class ClassTable:
 
 
 def read_classes(path: str | Path) -> ClassTable:
-    """Classes of a classes.csv: columns value and name; maybe red, green, blue, key.
+    """Classes of a classes.csv: columns value and name.
+
+    Maybe red, green, blue, key.
 
     Commas, semicolons, tabs or bars divide the columns; their case and the spaces
     around them do not matter; empty rows and columns are passed over. The text is

@@ -1,9 +1,8 @@
 """Weights on disk: safetensors with their metadata, never a pickle."""
 
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,68 +10,60 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from napari_alseg.errors import WeightsMismatch
+from napari_alseg import files
+from napari_alseg.errors import UnknownName, WeightsMismatch
 
-from .ledger import Ledger
+from .handle import Handle
 
-Aside = Literal["unfinished", "live"]
-"""Weights that are kept beside those of the rounds."""
+Checkpoint = Literal["training", "live"]
+"""Weights of no round: of a training that can be resumed, of the live head."""
 Stored = tuple[dict[str, np.ndarray], dict[str, Any]]
-"""Arrays by name, and the metadata that says what they belong to."""
+"""Arrays by name, and their metadata."""
 
 
 class Weights:
-    """Networks that have learnt from a project: one a round, and some of no round.
+    """Weights of each round, and checkpoints.
 
     ::
 
-        weights/round-003.safetensors     counts once the ledger names it
-        weights/unfinished.safetensors    a training that can be gone on with
-        weights/live.safetensors          the live network as it is now
-        weights/*.json                    the metadata of each, for people
-
-    Parameters
-    ----------
-    folder : Path
-    ledger : Ledger
-    writing : callable
-        Context in which the project is written to; it raises if it must not be.
+        weights/round-003.safetensors             counts once the ledger names it
+        weights/checkpoint-training.safetensors   a training that can be resumed
+        weights/checkpoint-live.safetensors       the live head as it is now
+        weights/*.json                            the metadata of each, for people
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        ledger: Ledger,
-        writing: Callable[[], AbstractContextManager[None]],
-    ) -> None:
-        self._folder = folder
-        self._ledger = ledger
-        self._writing = writing
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._folder = handle.path / "weights"
 
     def commit(
         self, round: int, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
-        """Keep the weights of a round, with the metadata that says what they belong to.
+        """Keep the weights of a round, with metadata.
 
-        They count once the ledger says so, after the file is on the disk.
+        They count once the ledger numbers them, after the file is on the disk. A
+        round that is trained again is numbered before, too: should the program end in
+        between, nothing made with the older weights passes for fresh.
         """
         file = _of_round(round)
-        with self._writing():
+        with self._handle.writing():
+            if round in self.rounds:
+                self._handle.ledger.commit_weights(round, file)
             write_weights(self._folder / file, arrays, metadata)
-            self._ledger.commit_weights(round, file)
+            self._handle.ledger.commit_weights(round, file)
 
     @property
     def rounds(self) -> tuple[int, ...]:
         """Rounds that have weights, in order."""
-        return tuple(sorted(self._ledger.weights()))
+        return tuple(sorted(self._handle.ledger.weights()))
 
     @property
     def latest_round(self) -> int | None:
         """Latest round that has weights, None if none has."""
-        return max(self._ledger.weights(), default=None)
+        return max(self._handle.ledger.weights(), default=None)
 
     def metadata(self, round: int) -> dict[str, Any]:
-        """Metadata of the weights of a round, read without the arrays.
+        """Metadata of a round's weights, without the arrays.
 
         Raises
         ------
@@ -81,13 +72,18 @@ class Weights:
         """
         return read_metadata(self._file(round))
 
-    def time(self, round: int) -> int:
-        """Nanosecond at which the weights of a round were written last.
+    def number(self, round: int) -> int:
+        """Return the number that a round's weights alone have.
 
-        0 if somebody has deleted them; `problems` says so.
+        Raises
+        ------
+        UnknownName
+            If there are none.
         """
-        file = self._file(round)
-        return file.stat().st_mtime_ns if file.exists() else 0
+        numbers = self._handle.ledger.weights_numbers()
+        if round not in numbers:
+            raise UnknownName("weights", f"of round {round}", map(str, numbers))
+        return numbers[round]
 
     def read(self, round: int | None = None) -> Stored | None:
         """Weights and metadata of a round, or of the latest; None without any.
@@ -100,67 +96,77 @@ class Weights:
         wanted = self.latest_round if round is None else round
         return read_weights(self._file(wanted)) if wanted in self.rounds else None
 
-    def write_aside(
-        self, name: Aside, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
+    def write_checkpoint(
+        self,
+        kind: Checkpoint,
+        arrays: Mapping[str, np.ndarray],
+        metadata: Mapping[str, Any],
     ) -> None:
-        """Keep weights that are of no round, in place of older ones of this name.
+        """Keep a checkpoint in place of its older one.
 
         Parameters
         ----------
-        name : {"unfinished", "live"}
-            All that a stopped training needs to go on exactly where it was; or the
-            live network as it is now. Whatever is committed, they stay until
-            `clear_aside`.
+        kind : {"training", "live"}
+            All that a stopped training needs to resume exactly where it was; or the
+            live head as it is now. Whatever is committed, a checkpoint stays until
+            `clear_checkpoint`.
         arrays, metadata : mapping
         """
-        with self._writing():
-            write_weights(self._aside(name), arrays, metadata)
+        with self._handle.writing():
+            write_weights(self._checkpoint(kind), arrays, metadata)
 
-    def aside_metadata(self, name: Aside) -> dict[str, Any] | None:
-        """Metadata of weights of no round, read without the arrays; None if not kept.
+    def checkpoint_metadata(self, kind: Checkpoint) -> dict[str, Any] | None:
+        """Metadata of a checkpoint, read without the arrays.
+
+        None if not kept.
 
         Raises
         ------
         WeightsMismatch
             If the file is damaged.
         """
-        file = self._aside(name)
+        file = self._checkpoint(kind)
         return read_metadata(file) if file.exists() else None
 
-    def read_aside(self, name: Aside) -> Stored | None:
-        """Arrays and metadata of weights of no round, None if they are not kept.
+    def read_checkpoint(self, kind: Checkpoint) -> Stored | None:
+        """Arrays and metadata of a checkpoint, None without it.
 
         Raises
         ------
         WeightsMismatch
             If the file is damaged.
         """
-        file = self._aside(name)
+        file = self._checkpoint(kind)
         return read_weights(file) if file.exists() else None
 
-    def clear_aside(self, name: Aside) -> None:
-        """Forget weights of no round, if they are kept."""
-        with self._writing():
-            remove_weights(self._aside(name))
+    def clear_checkpoint(self, kind: Checkpoint) -> None:
+        """Forget a checkpoint, if it is kept."""
+        with self._handle.writing():
+            remove_weights(self._checkpoint(kind))
 
     def sweep(self) -> None:
         """Remove files that never came to count."""
-        asides = {self._aside(name).name for name in get_args(Aside)}
-        sweep_weights(self._folder, asides | {*self._ledger.weights().values()})
+        kept = {checkpoint_name(kind) for kind in get_args(Checkpoint)}
+        sweep_weights(self._folder, kept | {*self._handle.ledger.weights().values()})
 
     def problems(self) -> list[str]:
-        """Return which weights that count are missing, one sentence each."""
+        """Return which weights are missing, one sentence each."""
         return [
             f"the weights {file} of round {number} are missing"
-            for number, file in self._ledger.weights().items()
+            for number, file in self._handle.ledger.weights().items()
             if not (self._folder / file).exists()
         ]
 
     def _file(self, round: int) -> Path:
-        return self._folder / self._ledger.weights().get(round, _of_round(round))
+        return self._folder / self._handle.ledger.weights().get(round, _of_round(round))
 
-    def _aside(self, name: Aside) -> Path:
-        return self._folder / f"{name}.safetensors"
+    def _checkpoint(self, kind: Checkpoint) -> Path:
+        return self._folder / checkpoint_name(kind)
+
+
+def checkpoint_name(kind: Checkpoint) -> str:
+    """Name of the file of a checkpoint."""
+    return f"checkpoint-{kind}.safetensors"
 
 
 def _of_round(round: int) -> str:
@@ -170,32 +176,19 @@ def _of_round(round: int) -> str:
 def write_weights(
     file: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
 ) -> None:
-    """Write arrays and metadata so that the file is there wholly or not at all.
+    """Write arrays and metadata, wholly or not at all.
 
     The metadata travels inside the file; a copy for people lies beside it as JSON.
     """
     text = json.dumps(metadata, indent=2, sort_keys=True)
     # safetensors writes the buffer as it lies, so a transposed view would be garbled.
     whole = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    _write_durably(file, save(whole, metadata={"card": text}))
-    _write_durably(file.with_suffix(".json"), text.encode())
-
-
-def _write_durably(file: Path, content: bytes) -> None:
-    partial = file.with_name(file.name + ".tmp")
-    with partial.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(file.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+    files.write_whole(file, save(whole, metadata={"metadata": text}))
+    files.write_whole(file.with_suffix(".json"), text)
 
 
 def read_weights(file: Path) -> Stored:
-    """Arrays by name, and the metadata that says what they belong to.
+    """Read arrays by name, and their metadata.
 
     Raises
     ------
@@ -209,7 +202,7 @@ def read_weights(file: Path) -> Stored:
 
 
 def read_metadata(file: Path) -> dict[str, Any]:
-    """Return the metadata alone, which takes no time however large the arrays are.
+    """Read the metadata alone, which is fast.
 
     Raises
     ------
@@ -221,7 +214,10 @@ def read_metadata(file: Path) -> dict[str, Any]:
 
 
 def _metadata(stored: Any) -> dict[str, Any]:
-    metadata: dict[str, Any] = json.loads((stored.metadata() or {})["card"])
+    header = stored.metadata() or {}
+    # Files of formats 1 and 2 call it a card.
+    text = header["card"] if "card" in header else header["metadata"]
+    metadata: dict[str, Any] = json.loads(text)
     return metadata
 
 
@@ -237,13 +233,13 @@ def _opened(file: Path) -> Iterator[Any]:
 
 
 def remove_weights(file: Path) -> None:
-    """Remove a file of weights, if it is there, and its copy of the metadata."""
+    """Remove weights and their copy of the metadata."""
     file.unlink(missing_ok=True)
     file.with_suffix(".json").unlink(missing_ok=True)
 
 
 def sweep_weights(folder: Path, counting: set[str]) -> None:
-    """Remove the files of a folder of weights that do not count."""
+    """Remove weights that do not count."""
     kept = counting | {Path(name).with_suffix(".json").name for name in counting}
     for file in folder.iterdir():
         if file.name not in kept:

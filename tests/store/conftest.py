@@ -29,16 +29,16 @@ def project(path):
 def asked(project):
     """Two images of 6 x 8 pixels, cut in quarters, all eight of them asked."""
     quarters = np.kron([[1, 2], [3, 4]], np.ones((3, 4))).astype(np.int32)
-    version = project.partition_version({"region_size": 12})
+    version = project.outputs.partition_version({"region_size": 12})
     regions = []
     for name in ("first", "second"):
-        project.add_image(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
-        project.write_regions(name, version, quarters)
+        project.images.add(name, np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+        project.outputs.write_regions(name, version, quarters)
         for number in range(4):
             row, column = 3 * (number // 2), 4 * (number % 2)
             bounds = Bounds(row, column, row + 3, column + 4)
             regions.append(Region(name, version, number + 1, 0.5, 12, bounds))
-    project.ask(Selection(1, "random", "8 regions", tuple(regions)))
+    project.rounds.ask(Selection(1, "random", "8 regions", tuple(regions)))
     return project
 
 

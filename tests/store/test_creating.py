@@ -1,8 +1,3 @@
-import os
-import signal
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
@@ -13,7 +8,6 @@ from napari_alseg.errors import (
     AmbiguousMasks,
     BadFiles,
     BadValue,
-    CannotWrite,
     EmptyFolder,
     MaskMismatch,
     UnreadableImage,
@@ -28,7 +22,6 @@ from napari_alseg.store import (
     default_classes,
     plan_folders,
     read_classes,
-    refuse_taken,
     try_entries,
 )
 
@@ -94,13 +87,13 @@ def test_every_folder_becomes_its_split(path, labelled):
     adding = [(s.done, s.total) for s in steps if s.message == "adding images"]
     assert adding == [(n, 6) for n in range(1, 7)]
     with Project.open(path) as project:
-        assert project.images() == ("day1", "day2")
-        assert project.images("validation") == ("held1", "held2")
-        assert project.images("source") == ("drawn1", "drawn2")
-        assert project.info("drawn1").shape == (5, 3)
-        assert set(project.read_labels("drawn2").ravel()) == {2}
-        assert project.labelled() == ("day1", "day2")
-        assert project.cost().pixels == 0
+        assert project.images.names() == ("day1", "day2")
+        assert project.images.names("validation") == ("held1", "held2")
+        assert project.images.names("source") == ("drawn1", "drawn2")
+        assert project.images.info("drawn1").shape == (5, 3)
+        assert set(project.labels.read("drawn2").ravel()) == {2}
+        assert project.labels.labelled() == ("day1", "day2")
+        assert project.rounds.cost().pixels == 0
     assert left_behind(path) == [path.name]
 
 
@@ -114,8 +107,8 @@ def test_the_rule_of_the_masks_is_kept(path, labelled):
     finish(making)
     with Project.open(path) as project:
         assert project.mask_rule.labels == {0: 1, 1: 2}
-        assert set(project.read_labels("day1").ravel()) == {2}
-        assert set(project.read_labels("day2").ravel()) == {1, 2}
+        assert set(project.labels.read("day1").ravel()) == {2}
+        assert set(project.labels.read("day2").ravel()) == {1, 2}
 
 
 def test_validation_masks_speak_for_those_of_the_pool(path, labelled):
@@ -125,7 +118,7 @@ def test_validation_masks_speak_for_those_of_the_pool(path, labelled):
         path, pool / "images", TABLE, labels=pool / "masks", validation=held
     )
     with Project.open(finish(making)) as project:
-        assert set(project.read_labels("day1").ravel()) == {1}
+        assert set(project.labels.read("day1").ravel()) == {1}
 
 
 @pytest.mark.parametrize("split", ["validation", "source"])
@@ -171,12 +164,6 @@ def test_masks_that_cannot_be_paired_are_named_with_bad_images(path, labelled):
     with pytest.raises(BadFiles, match=r"(?s)day1\.png and .*day1\.tif.*broken\.png"):
         finish(making)
     assert left_behind(path) == []
-
-
-def test_a_place_where_nothing_can_be_made_is_told(labelled):
-    pool = labelled("day", 1)
-    with pytest.raises(CannotWrite, match="choose a folder that can be written"):
-        finish(create_from_folder(Path("/proc/a/x.alseg"), pool / "images", TABLE))
 
 
 def test_files_that_break_while_they_are_read_are_named_at_once(path, labelled, rng):
@@ -276,8 +263,8 @@ def test_masks_among_the_images_are_a_question(path, tmp_path):
     with Project.open(
         finish(create_from_folder(path, both, TABLE, labels=both))
     ) as project:
-        assert project.images() == ("a",)
-        assert set(project.read_labels("a").ravel()) == {2}
+        assert project.images.names() == ("a",)
+        assert set(project.labels.read("a").ravel()) == {2}
 
 
 # --- planes, channels, intensities ----------------------------------------------------
@@ -295,12 +282,14 @@ def test_planes_become_images_of_one_group(path, tmp_path):
         path, tmp_path / "images", TABLE, labels=tmp_path / "masks"
     )
     with Project.open(finish(making)) as project:
-        names = project.images()
+        names = project.images.names()
         assert len(names) == 3
         assert all(name.startswith("a-z") for name in names)
         for name, plane in zip(names, stack, strict=True):
-            np.testing.assert_array_equal(project.read_original(name)[..., 0], plane)
-            assert set(project.read_labels(name).ravel()) == {2}
+            np.testing.assert_array_equal(
+                project.images.read_original(name)[..., 0], plane
+            )
+            assert set(project.labels.read(name).ravel()) == {2}
 
 
 def test_all_channels_are_stored_and_a_network_sees_the_chosen(path, tmp_path):
@@ -313,13 +302,13 @@ def test_all_channels_are_stored_and_a_network_sees_the_chosen(path, tmp_path):
     making = create_from_folder(path, tmp_path / "images", TABLE, settings=chosen)
     with Project.open(finish(making)) as project:
         np.testing.assert_array_equal(
-            project.read_original("a"), np.moveaxis(five, 0, -1)
+            project.images.read_original("a"), np.moveaxis(five, 0, -1)
         )
-        seen = project.read_image("a")
+        seen = project.images.read("a")
         np.testing.assert_array_equal(seen[..., 0], five[4])
         np.testing.assert_array_equal(seen[..., 1], five[0])
         assert not seen[..., 2].any()
-        assert not project.info("a").colour
+        assert not project.images.info("a").colour
 
 
 def test_the_pool_can_share_a_window(path, tmp_path, rng):
@@ -336,7 +325,7 @@ def test_the_pool_can_share_a_window(path, tmp_path, rng):
             other, tmp_path / "images", TABLE, settings=settings
         )
         with Project.open(finish(making)) as project:
-            assert project.read_image("t2").max() == pytest.approx(brightest, abs=2)
+            assert project.images.read("t2").max() == pytest.approx(brightest, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -353,83 +342,6 @@ def test_settings_that_make_no_sense(labelled, settings, said):
         report_of(TABLE, labelled("day", 1) / "images", settings=settings)
 
 
-# --- all or nothing -------------------------------------------------------------------
-
-MAKE = """
-import sys
-from pathlib import Path
-from napari_alseg.arrays import finish
-from napari_alseg.store import ClassTable, create_from_folder, default_classes
-table = ClassTable.of(default_classes(["sky", "road"]))
-print("ready", flush=True)
-finish(create_from_folder(Path(sys.argv[1]), Path(sys.argv[2]), table))
-print("done", flush=True)
-"""
-
-
-def test_killed_at_any_moment_there_is_no_project(path, tmp_path, run_python, rng):
-    for number in range(60):
-        save(
-            tmp_path / "images" / f"{number}.png",
-            rng.integers(0, 9, (40, 40), np.uint8),
-        )
-    for pause in (0.05, 0.2, 0.5):
-        process = run_python(MAKE, path, tmp_path / "images")
-        assert process.stdout.readline().strip() == "ready"
-        time.sleep(pause)
-        os.kill(process.pid, signal.SIGKILL)
-        said = process.communicate()[0]
-        if "done" not in said:
-            assert not path.exists()
-    if not path.exists():
-        finish(create_from_folder(path, tmp_path / "images", TABLE))
-    with Project.open(path) as project:
-        assert len(project.images()) == 60
-        assert project.verify() == []
-    assert left_behind(path) == [path.name]
-
-
-def test_a_place_that_is_taken_is_refused_before_anything(path, labelled):
-    path.mkdir()
-    (path / "letter.txt").write_text("mine")
-    with pytest.raises(BadValue, match="is not empty"):
-        finish(create_from_folder(path, labelled("day", 1) / "images", TABLE))
-    assert (path / "letter.txt").read_text() == "mine"
-
-
-def test_folders_made_for_a_project_go_again(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 6), np.nan, np.float32))
-    with pytest.raises(UnreadableImage):
-        finish(create_from_folder(tmp_path / "x/y/p.alseg", tmp_path / "a.tif", TABLE))
-    assert not (tmp_path / "x").exists()
-
-
-def test_a_link_to_an_empty_folder_is_the_folder(tmp_path, labelled):
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    finish(create_from_folder(tmp_path / "link", labelled("a", 1) / "images", TABLE))
-    with Project.open(tmp_path / "link", "read") as made:
-        assert len(made.images()) == 2
-    assert (tmp_path / "link").is_symlink()
-
-
-def test_a_project_is_not_the_folder_that_we_are_in(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadValue, match="give it a name"):
-        refuse_taken(Path("."))
-
-
-def test_two_at_once_are_told_apart(path, labelled):
-    pool = labelled("day", 1) / "images"
-    making = create_from_folder(path, pool, TABLE)
-    while next(making).message != "adding images":
-        pass
-    with pytest.raises(BadValue, match="is making this project at the moment"):
-        finish(create_from_folder(path, pool, TABLE))
-    finish(making)
-    assert left_behind(path) == [path.name]
-
-
 # --- open images ----------------------------------------------------------------------
 
 
@@ -437,8 +349,8 @@ def test_open_images_take_source_images_beside_them(path, labelled):
     arrays = {"open": np.zeros((4, 5, 4), np.uint8)}
     finish(create_from_arrays(path, arrays, TABLE, source=labelled("drawn", 1)))
     with Project.open(path) as project:
-        assert len(project.info("open").channels) == 3
-        assert project.images("source") == ("drawn1", "drawn2")
+        assert len(project.images.info("open").channels) == 3
+        assert project.images.names("source") == ("drawn1", "drawn2")
 
 
 def test_planes_of_open_images_are_read_when_they_are_needed(path):
@@ -454,7 +366,7 @@ def test_planes_of_open_images_are_read_when_they_are_needed(path):
     assert len(read) <= 1
     finish(making)
     with Project.open(path) as project:
-        assert project.images() == ("film-t1", "film-t2")
+        assert project.images.names() == ("film-t1", "film-t2")
 
 
 @pytest.mark.parametrize(
@@ -472,9 +384,9 @@ def test_numbers_of_open_images_become_those_that_are_kept(path, dtype, kept):
     ramp = (np.arange(20).reshape(4, 5) % 2).astype(dtype)
     finish(create_from_arrays(path, {"a": ramp}, TABLE))
     with Project.open(path) as project:
-        assert project.info("a").dtype == kept
+        assert project.images.info("a").dtype == kept
         high = 255 if dtype == "bool" else 1
-        assert project.read_original("a").max() == high
+        assert project.images.read_original("a").max() == high
 
 
 def test_what_is_no_image_is_refused(path):
@@ -498,5 +410,5 @@ def test_a_source_with_other_classes_is_refused(path, labelled):
     finish(create_from_folder(path, pool / "images", TABLE, source=drawn))
     assert read_classes(drawn / "classes.csv").labels_of_values == {7: 1, 1: 2}
     with Project.open(path) as project:
-        assert set(project.read_labels("drawn1").ravel()) == {2}
+        assert set(project.labels.read("drawn1").ravel()) == {2}
         assert project.mask_rule is None  # none came into the pool

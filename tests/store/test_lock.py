@@ -8,6 +8,7 @@ import pytest
 
 from napari_alseg.errors import Busy
 from napari_alseg.store import lock
+from napari_alseg.store.lock import Lock
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def file(tmp_path):
     return tmp_path / "lock.json"
 
 
-def write(file, **facts):
+def sign(file, **facts):
     ours = {
         "user": "ada",
         "host": socket.gethostname(),
@@ -25,50 +26,69 @@ def write(file, **facts):
     file.write_text(json.dumps(ours | facts))
 
 
-def test_take_and_release(file):
-    ours = lock.take(file)
-    assert lock.holder(file) == ours
-    assert ours["pid"] == os.getpid()
-    lock.release(file, ours)
+HOLD = """
+import sys, time
+from pathlib import Path
+from napari_alseg.store.lock import Lock
+lock = Lock(Path(sys.argv[1]))
+lock.take()
+print("taken", flush=True)
+time.sleep(600)
+"""
+
+
+def test_take_and_release(file, tmp_path):
+    ours = Lock(tmp_path)
+    ours.take()
+    assert lock.holder(file)["pid"] == os.getpid()
+    ours.release()
     assert lock.holder(file) is None
+    Lock(tmp_path).take()
 
 
-def test_a_holder_who_is_there_is_named(file):
-    write(file)
-    with pytest.raises(Busy, match=rf"ada on .*process {os.getpid()}.*lock\.json"):
-        lock.take(file)
+def test_the_holder_is_named(file, tmp_path):
+    first, second = Lock(tmp_path), Lock(tmp_path)
+    first.take()
+    told = rf"{lock.user_name()} on .*process {os.getpid()}.*lock\.json"
+    with pytest.raises(Busy, match=told):
+        second.take()
+    second.release()
+    assert lock.holder(file) is not None
 
 
-def test_nobody_can_tell_on_another_computer(file):
-    write(file, host="elsewhere", pid=1)
+def test_a_lock_that_is_not_signed_yet_is_busy(file, tmp_path):
+    first = Lock(tmp_path)
+    first.take()
+    file.unlink()
+    with pytest.raises(Busy, match="has begun to write"):
+        Lock(tmp_path).take()
+
+
+def test_nobody_can_tell_on_another_computer(file, tmp_path):
+    sign(file, host="elsewhere", pid=1)
     with pytest.raises(Busy, match="ada on elsewhere"):
-        lock.take(file)
+        Lock(tmp_path).take()
 
 
-def test_a_dead_holder_is_taken_over(file, run_python):
-    dead = run_python("")
-    dead.communicate()
-    write(file, pid=dead.pid)
-    assert lock.take(file)["pid"] == os.getpid()
-
-
-def test_a_number_that_is_in_use_again_is_no_holder(file):
-    write(file, time=time.time() - 10 * 365 * 86400)
-    assert lock.take(file)["user"] == lock.user_name()
+def test_a_killed_holder_is_taken_over(file, tmp_path, run_python):
+    child = run_python(HOLD, tmp_path)
+    assert child.stdout.readline() == "taken\n"
+    try:
+        with pytest.raises(Busy, match=f"process {child.pid}"):
+            Lock(tmp_path).take()
+    finally:
+        child.kill()
+        child.communicate()
+    assert lock.holder(file)["pid"] == child.pid
+    Lock(tmp_path).take()
+    assert lock.holder(file)["pid"] == os.getpid()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}'])
-def test_a_lock_that_makes_no_sense_is_no_lock(file, text):
+def test_a_lock_that_makes_no_sense_is_no_lock(file, tmp_path, text):
     file.write_text(text)
     assert lock.holder(file) is None
-    lock.take(file)
-
-
-def test_the_lock_of_another_is_not_released(file):
-    ours = lock.take(file)
-    write(file, host="elsewhere")
-    lock.release(file, ours)
-    assert lock.holder(file)["host"] == "elsewhere"
+    Lock(tmp_path).take()
 
 
 def test_a_user_without_a_name(monkeypatch):

@@ -21,9 +21,9 @@ def ranking():
 
 
 def test_a_ranking_is_read_as_it_was_written(asked, ranking):
-    assert asked.read_ranking(1) is None
-    asked.write_ranking(1, ranking)
-    found = asked.read_ranking(1)
+    assert asked.rounds.read_ranking(1) is None
+    asked.rounds.write_ranking(1, ranking)
+    found = asked.rounds.read_ranking(1)
     assert found.images == ranking.images
     for name in ("image", "region", "score", "open", "probability"):
         np.testing.assert_array_equal(getattr(found, name), getattr(ranking, name))
@@ -37,22 +37,22 @@ def test_without_terms_and_regions_too(asked):
     empty = Ranking(
         (), none, none, np.empty(0, np.float32), np.empty(0, bool), np.empty((0, 3))
     )
-    asked.write_ranking(1, empty)
-    assert asked.read_ranking(1).terms == {}
+    asked.rounds.write_ranking(1, empty)
+    assert asked.rounds.read_ranking(1).terms == {}
 
 
 def test_only_the_latest_is_kept(asked, ranking):
-    asked.write_ranking(1, ranking)
-    asked.write_ranking(2, ranking)
-    assert asked.read_ranking(1) is None
-    assert asked.read_ranking(2) is not None
+    asked.rounds.write_ranking(1, ranking)
+    asked.rounds.write_ranking(2, ranking)
+    assert asked.rounds.read_ranking(1) is None
+    assert asked.rounds.read_ranking(2) is not None
 
 
 def test_a_half_written_one_does_not_count(asked, ranking, monkeypatch):
     monkeypatch.setattr("zarr.Group.create_array", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        asked.write_ranking(1, ranking)
-    assert asked.read_ranking(1) is None
+        asked.rounds.write_ranking(1, ranking)
+    assert asked.rounds.read_ranking(1) is None
 
 
 def test_a_rank_counts_the_higher_scores_that_could_be_asked(ranking):
@@ -65,4 +65,4 @@ def test_a_rank_counts_the_higher_scores_that_could_be_asked(ranking):
 
 def test_a_project_opened_for_reading_keeps_none(asked, ranking):
     with Project.open(asked.path, "read") as shown, pytest.raises(CannotWrite):
-        shown.write_ranking(1, ranking)
+        shown.rounds.write_ranking(1, ranking)

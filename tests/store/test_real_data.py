@@ -27,7 +27,7 @@ def test_images_and_masks_of_real_sets_are_read(real_data, tmp_path, name):
     image, mask = next(iter(paired(real_data / name / FOLDERS[name])))
     made = create_from_folder(tmp_path / "x.alseg", image, table, labels=mask)
     with Project.open(finish(made), "read") as project:
-        (only,) = project.images()
-        labels = project.read_labels(only)
+        (only,) = project.images.names()
+        labels = project.labels.read(only)
     assert read_image(image).shape[:2] == labels.shape
     assert 0 < labels.max() <= len(table.classes)

@@ -16,9 +16,9 @@ from napari_alseg.errors import (
     UnreadableImage,
 )
 from napari_alseg.settings import ImportSettings
+from napari_alseg.store.images import Split
 from napari_alseg.store.masks import MaskFacts, MaskRule, facts_of
 from napari_alseg.store.naming import stem
-from napari_alseg.store.project import Split
 from napari_alseg.store.reading import Picture, inspect
 
 from .parts import Part

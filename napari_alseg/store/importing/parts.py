@@ -5,8 +5,8 @@ from pathlib import Path
 
 from napari_alseg.errors import AlsegError, EmptyFolder, MaskMismatch
 from napari_alseg.settings import ImportSettings
+from napari_alseg.store.images import Split
 from napari_alseg.store.naming import stem
-from napari_alseg.store.project import Split
 from napari_alseg.store.tables import ClassTable
 
 from .folders import Listing, list_folder

@@ -14,10 +14,11 @@ from pathlib import Path
 from napari_alseg.arrays import Progress, Task
 from napari_alseg.errors import AmbiguousMasks, BadValue, MaskMismatch
 from napari_alseg.settings import ImportSettings
+from napari_alseg.store.images import Split
 from napari_alseg.store.intensity import Intensities
-from napari_alseg.store.mask_readings import find_rule, pixels_of_labels
+from napari_alseg.store.mask_evidence import pixels_of_labels
+from napari_alseg.store.mask_readings import find_rule
 from napari_alseg.store.masks import MaskFacts, MaskRule
-from napari_alseg.store.project import Split
 from napari_alseg.store.tables import ClassTable
 
 from .looking import (

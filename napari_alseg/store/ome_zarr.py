@@ -8,14 +8,14 @@
       labels/regions-<n>    label image, int32, one for each version of the partition
       labels/prediction     label image, uint8
       labels/pseudo         label image, uint8, what a network learns from besides
-      maps/<name>           float16 scores, plain arrays beside the labels
+      maps/<name>           float16 scores (`score_maps`)
 
 Nothing here knows the project or the ledger; every function takes the folder of an
 image. zarr replaces a chunk in one step, so a reader never sees half a chunk.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from napari_alseg.arrays import Bounds, LabelClass, LabelMap, ScoreMap
+from napari_alseg.arrays import Bounds, LabelClass, LabelMap
 
 from .reading import numbered
 
@@ -38,7 +38,7 @@ Window = tuple[float, float]
 
 
 def level_count(shape: tuple[int, ...]) -> int:
-    """Levels of a pyramid by 2 whose last level has at most 1024 pixels a side.
+    """Levels of a pyramid down to 1024 pixels a side.
 
     Examples
     --------
@@ -52,9 +52,9 @@ def level_count(shape: tuple[int, ...]) -> int:
 
 
 def halved(image: np.ndarray) -> np.ndarray:
-    """Mean of each 2 x 2 block of an ``(H, W, K)`` image, in its own dtype.
+    """Mean of each 2 x 2 block of an image.
 
-    An odd last row or column counts twice, so the result has half the size rounded up.
+    An odd last row or column counts twice.
     """
     height, width, channels = image.shape
     half = np.empty(((height + 1) // 2, (width + 1) // 2, channels), image.dtype)
@@ -68,7 +68,7 @@ def halved(image: np.ndarray) -> np.ndarray:
 
 
 def _multiscales(name: str, axes: tuple[str, ...], levels: int) -> list[dict[str, Any]]:
-    """Return the OME-Zarr entry that says which levels there are and their scales."""
+    """Return the OME-Zarr entry of levels and their scales."""
     kinds = {"c": "channel", "y": "space", "x": "space"}
     lead = len(axes) - 2
 
@@ -97,7 +97,7 @@ def _multiscales(name: str, axes: tuple[str, ...], levels: int) -> list[dict[str
 def _omero(
     image: np.ndarray, names: Sequence[str], colour: bool, windows: Sequence[Window]
 ) -> dict[str, Any]:
-    """Return the OME-Zarr entry by which every reader shows the image alike."""
+    """Return the OME-Zarr entry of how to show it."""
     grey = len(names) == 1
     return {
         "channels": [
@@ -127,12 +127,13 @@ def _span(plane: np.ndarray, window: Window) -> dict[str, float]:
     }
 
 
-def _new_array(
+def new_array(
     folder: Path,
     shape: tuple[int, ...],
     dtype: np.dtype,
     axes: tuple[str, ...],
 ) -> zarr.Array:
+    """Make an empty array in chunks of 512 pixels."""
     chunks = (*shape[:-2], min(CHUNK, shape[-2]), min(CHUNK, shape[-1]))
     return zarr.create_array(
         folder,
@@ -151,7 +152,7 @@ def create_image(
     names: Sequence[str] = (),
     colour: bool | None = None,
 ) -> None:
-    """Write an ``(H, W, K)`` image with its pyramid and room for labels and maps.
+    """Write an image with its pyramid.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ def create_image(
     zarr.create_group(folder, attributes={"ome": ome})
     for level in range(levels):
         planes = np.moveaxis(image, -1, 0)
-        array = _new_array(folder / str(level), planes.shape, planes.dtype, IMAGE_AXES)
+        array = new_array(folder / str(level), planes.shape, planes.dtype, IMAGE_AXES)
         array[...] = planes
         image = halved(image)
     zarr.create_group(
@@ -189,13 +190,13 @@ def create_image(
 
 
 def read_image(folder: Path) -> np.ndarray:
-    """Image of shape ``(H, W, K)`` in its native dtype."""
+    """Image ``(H, W, K)`` in its native dtype."""
     planes = np.asarray(zarr.open_array(folder / "0", mode="r")[...])
     return np.ascontiguousarray(np.moveaxis(planes, 0, -1))
 
 
 def _image_label(classes: tuple[LabelClass, ...]) -> dict[str, Any]:
-    """Return the OME-Zarr entry with the colour and the name of each label."""
+    """Return the OME-Zarr entry of colours and names."""
     described: dict[str, Any] = {"source": {"image": "../../"}}
     if classes:
         described["colors"] = [
@@ -210,7 +211,7 @@ def _image_label(classes: tuple[LabelClass, ...]) -> dict[str, Any]:
 
 
 def _enlist(labels: Path, name: str) -> None:
-    """Add a name to the list of label images, keeping those of others."""
+    """Add a name to the list of label images."""
     group = zarr.open_group(labels, mode="r+")
     ome: Any = group.attrs["ome"]
     if name not in ome["labels"]:
@@ -223,7 +224,10 @@ def _create_labels(
     labels: np.ndarray,
     classes: tuple[LabelClass, ...],
 ) -> zarr.Group:
-    """Write a new label image; it counts once its group is given a round."""
+    """Write a new label image.
+
+    It counts once its group is given a round.
+    """
     folder, levels = image_folder / "labels" / name, level_count(labels.shape)
     ome = {
         "version": "0.5",
@@ -233,25 +237,31 @@ def _create_labels(
     group = zarr.create_group(folder, attributes={"ome": ome}, overwrite=True)
     for level in range(levels):
         coarse = labels[:: 2**level, :: 2**level]
-        array = _new_array(folder / str(level), coarse.shape, coarse.dtype, LABEL_AXES)
+        array = new_array(folder / str(level), coarse.shape, coarse.dtype, LABEL_AXES)
         array[...] = coarse
     _enlist(image_folder / "labels", name)
     return group
 
 
 def has_labels(image_folder: Path, name: str) -> bool:
-    """Whether a label image of that name was written to its end."""
+    """Whether a label image is there and whole."""
     return label_round(image_folder, name) is not None
 
 
 def label_round(image_folder: Path, name: str) -> int | None:
-    """Round that a label image belongs to, None if there is no whole one.
+    """Round of a label image, None without a whole one.
 
     The round is written last, so a half-written label image has none, or that of
     the one it was about to replace.
     """
+    number: int | None = label_attributes(image_folder, name).get("round")
+    return number
+
+
+def label_attributes(image_folder: Path, name: str) -> dict[str, Any]:
+    """Return what a label image says of itself."""
     group = _label_group(image_folder, name, "r")
-    return None if group is None else group.attrs.get("round")  # type: ignore[return-value]
+    return {} if group is None else dict(group.attrs)
 
 
 def _label_group(
@@ -264,17 +274,20 @@ def _label_group(
 
 
 def remove_labels(image_folder: Path, name: str) -> None:
-    """Remove a label image, whatever state it is in, and take it off the list."""
+    """Remove a label image and take it off the list."""
     group = zarr.open_group(image_folder / "labels", mode="r+")
     ome: Any = group.attrs["ome"]
     if name in ome["labels"]:
         others = [other for other in ome["labels"] if other != name]
         group.attrs["ome"] = {**ome, "labels": others}
-    _remove(image_folder / "labels" / name)
+    remove_node(image_folder / "labels" / name)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a group or an array; it stops counting in one step, before the rest."""
+def remove_node(folder: Path) -> None:
+    """Remove a group or an array.
+
+    It stops counting in one step, before the rest.
+    """
     (folder / "zarr.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -285,8 +298,9 @@ def write_labels(
     labels: np.ndarray,
     classes: tuple[LabelClass, ...] = (),
     round: int = 0,
+    weights: int | None = None,
 ) -> None:
-    """Write a whole label image, all levels, and put it on the list of labels.
+    """Write a whole label image and put it on the list.
 
     Parameters
     ----------
@@ -296,6 +310,8 @@ def write_labels(
         Names and colours of the labels 1..C; none for regions.
     round
         Kept with the labels; see `label_round`.
+    weights
+        Number of the weights that they were made with, if they were.
     """
     group = _label_group(image_folder, name, "r+")
     if group is None or "round" not in group.attrs:
@@ -303,7 +319,7 @@ def write_labels(
     else:
         whole = Bounds(0, 0, *labels.shape)
         write_window(image_folder, name, whole, labels)
-    group.attrs["round"] = round
+    group.attrs.update({"weights": weights, "round": round})
 
 
 def write_window(
@@ -350,7 +366,7 @@ def replace_labels(
     labels: np.ndarray,
     classes: tuple[LabelClass, ...],
 ) -> None:
-    """Write a label image anew, whatever state the old one is in."""
+    """Write a label image anew."""
     shutil.rmtree(image_folder / "labels" / name, ignore_errors=True)
     write_labels(image_folder, name, labels, classes)
 
@@ -384,68 +400,3 @@ def annotation_problems(image_folder: Path, expected: LabelMap) -> list[str]:
                 "pixels"
             )
     return problems
-
-
-def write_map(
-    image_folder: Path,
-    name: str,
-    scores: ScoreMap,
-    round: int,
-    parameters: Mapping[str, Any],
-) -> None:
-    """Write a map of scores as float16; its round is written last."""
-    folder = image_folder / "maps" / name
-    try:
-        array = zarr.open_array(folder, mode="r+")
-    except FileNotFoundError:
-        array = _new_array(folder, scores.shape, np.dtype(np.float16), LABEL_AXES)
-    array[...] = scores.astype(np.float16)
-    array.attrs.update({"parameters": dict(parameters), "round": round})
-
-
-def remove_map(image_folder: Path, name: str) -> None:
-    """Remove a map of scores, if there is one."""
-    _remove(image_folder / "maps" / name)
-
-
-def map_round(image_folder: Path, name: str) -> int | None:
-    """Round that a map was scored in, None if there is no whole one."""
-    number: int | None = _map_attributes(image_folder, name).get("round")
-    return number
-
-
-def map_parameters(image_folder: Path, name: str) -> dict[str, Any]:
-    """Parameters that a map was made with."""
-    found = _map_attributes(image_folder, name)
-    parameters: dict[str, Any] = found.get("parameters", {})
-    return parameters
-
-
-def _map_attributes(image_folder: Path, name: str) -> dict[str, Any]:
-    try:
-        array = zarr.open_array(image_folder / "maps" / name, mode="r")
-    except FileNotFoundError:
-        return {}
-    return dict(array.attrs)
-
-
-def map_time(image_folder: Path, name: str) -> int:
-    """Return when a map was finished, in nanoseconds."""
-    return (image_folder / "maps" / name / "zarr.json").stat().st_mtime_ns
-
-
-def read_map(image_folder: Path, name: str) -> ScoreMap | None:
-    """Map of scores as float32, None if there is no whole one of that name."""
-    try:
-        array = zarr.open_array(image_folder / "maps" / name, mode="r")
-    except FileNotFoundError:
-        return None
-    if "round" not in array.attrs:
-        return None
-    return np.asarray(array[...]).astype(np.float32)
-
-
-def map_names(image_folder: Path) -> tuple[str, ...]:
-    """Names of the whole maps of an image, sorted."""
-    names = sorted(path.parent.name for path in image_folder.glob("maps/*/zarr.json"))
-    return tuple(name for name in names if map_round(image_folder, name) is not None)
