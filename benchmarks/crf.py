@@ -176,8 +176,8 @@ class Images:
 
     def __iter__(self) -> Iterator[Example]:
         for name in self.names:
-            labels = self._project.read_labels(name)
-            yield Example(self._project.read_image(name), to_targets(labels))
+            labels = self._project.labels.read(name)
+            yield Example(self._project.images.read(name), to_targets(labels))
 
     def predicted(self) -> Iterator[tuple[Example, torch.Tensor]]:
         """Yield each image with its probability."""
@@ -316,8 +316,8 @@ def measure(search: Images, report: Images, size: int) -> dict[str, Any]:
 
 def labelled(project: Project, split: str) -> list[str]:
     """Return the images of a split that have a label."""
-    counts = project.labelled_pixels()
-    return [name for name in project.images(split) if counts.get(name, 0)]
+    counts = project.labels.pixels()
+    return [name for name in project.images.names(split) if counts.get(name, 0)]
 
 
 def main() -> None:

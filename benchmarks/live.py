@@ -73,7 +73,7 @@ def make_project(path: Path, data: Path | None, images: int) -> Truth:
     drawn: dict[str, LabelMap] = {}
     with Project.create(path, CLASSES) as project:
         for scene in scenes(images, shape=SHAPE):
-            drawn[project.add_image(scene.name, scene.image)] = scene.labels
+            drawn[project.images.add(scene.name, scene.image)] = scene.labels
     return drawn.__getitem__
 
 
@@ -83,7 +83,9 @@ def label(project: Project, truth: Truth, count: int, seed: int) -> None:
     if count:
         asking = QuerySettings("random", f"{count} regions", seed, region_size=200)
         selection = finish(query(project, asking))
-        project.answer_all(selection.round, oracle.answers(project, selection).patches)
+        project.labels.answer_all(
+            selection.round, oracle.answers(project, selection).patches
+        )
     finish(
         query(project, QuerySettings("random", "100 regions", seed, region_size=200))
     )
@@ -92,7 +94,7 @@ def label(project: Project, truth: Truth, count: int, seed: int) -> None:
 def true_label(project: Project, truth: Truth, selection: Selection, at: int) -> int:
     """Return the label that a perfect annotator gives a region; 0 if there is none."""
     region = selection.regions[at]
-    here = project.read_regions(region.image, region.partition) == region.region
+    here = project.outputs.read_regions(region.image, region.partition) == region.region
     return int(dominant(truth(region.image)[here]))
 
 
@@ -235,7 +237,7 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
     session = Session(path)
     dock, labelling = session.dock, session.labelling
     session.wait(lambda update: update.kind in ("looked", "waiting"))
-    shown = labelling.project.images()[-1]
+    shown = labelling.project.images.names()[-1]
     figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.3))
     answered = 0
     for axis, moment in zip(axes, moments, strict=True):
@@ -288,7 +290,7 @@ def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
             value = true_label(project, truth, selection, at)
             if not value:
                 continue
-            project.answer(selection.round, at, value)
+            project.labels.answer(selection.round, at, value)
             inbox.put(LiveRequest(at, region.image, (), ("bvsb",), ASKING, rank=False))
             for update in following:
                 if isinstance(update, LiveUpdate) and update.kind in (

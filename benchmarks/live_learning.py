@@ -179,14 +179,14 @@ def forest(run: Path, seed: int) -> dict[str, Any]:
     begun = perf_counter()
     with Project.open(run / "project.alseg", "read") as project:
         classes = len(project.classes)
-        selection = project.selection()
+        selection = project.rounds.selection()
         assert selection is not None and selection.partition is not None
         version = selection.partition
-        for image in project.labelled():
-            truth = to_targets(project.read_labels(image))
-            region_map = project.read_regions(image, version)
+        for image in project.labels.labelled():
+            truth = to_targets(project.labels.read(image))
+            region_map = project.outputs.read_regions(image, version)
             rows, columns, _ = choose_pixels(truth, region_map, 8)
-            found.append(filtered(project.read_image(image))[rows, columns])
+            found.append(filtered(project.images.read(image))[rows, columns])
             targets.append(truth[rows, columns])
         filters = perf_counter() - begun
         begun = perf_counter()
@@ -194,10 +194,10 @@ def forest(run: Path, seed: int) -> dict[str, Any]:
         trees.fit(np.concatenate(found), np.concatenate(targets))
         fit = perf_counter() - begun
         confusion = np.zeros((classes, classes), np.int64)
-        for image in project.images("test")[::FOREST_EVERY]:
-            truth = to_targets(project.read_labels(image))
+        for image in project.images.names("test")[::FOREST_EVERY]:
+            truth = to_targets(project.labels.read(image))
             rows, columns = np.nonzero(truth != IGNORE)
-            seen = trees.predict(filtered(project.read_image(image))[rows, columns])
+            seen = trees.predict(filtered(project.images.read(image))[rows, columns])
             confusion += confusion_matrix(truth[rows, columns], seen, classes)
     return {
         "run": f"{run.parent.name}/{run.name}",
@@ -267,8 +267,8 @@ def _gone_on_from(run: SimulationRun, others: Sequence[SimulationRun]) -> bool:
     """Whether another run by the same recipe has all its rounds, and more."""
     rounds = run.rounds
     return any(
-        len(other.rounds) > len(rounds)
-        and other.rounds[: len(rounds)] == rounds
+        len(other.rounds.numbers) > len(rounds)
+        and other.rounds.numbers[: len(rounds)] == rounds
         and other.settings.recipe == run.settings.recipe
         for other in others
     )

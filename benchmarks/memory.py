@@ -50,18 +50,18 @@ def measure(system: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with Project.create(Path(folder) / "large.alseg", classes) as project:
             small = next(scenes(1, shape=(64, 64)))
-            project.add_image("small", small.image)
+            project.images.add("small", small.image)
             for scene in scenes(IMAGES, shape=SHAPE):
-                project.add_image(scene.name, scene.image)
+                project.images.add(scene.name, scene.image)
             rng = np.random.default_rng(0)
             by_network = survey.by_network(project, network, query, settings, rng)
             peaks = []
-            for image in project.images():
+            for image in project.images.names():
                 if query.partition.found_by_scores:
                     survey.see(project, network, query, settings, image)
                 else:
                     version = finish(survey.make_regions(project, [image], query))
-                    by_network(image, project.read_regions(image, version))
+                    by_network(image, project.outputs.read_regions(image, version))
                 peaks.append(peak_megabytes())
     print(peaks[0], peaks[1], peaks[-1])
 

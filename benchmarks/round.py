@@ -47,11 +47,11 @@ BATCH = 4
 def make_project(path: Path, images: int) -> Project:
     """Make a project of drawn scenes with regions and a network, to be scored."""
     project = Project.create(path, CLASSES)
-    version = project.partition_version({"partition": "superpixels"})
+    version = project.outputs.partition_version({"partition": "superpixels"})
     for scene in scenes(images, shape=SHAPE):
-        image = project.add_image(scene.name, scene.image)
-        project.write_regions(image, version, regions.superpixels(scene.image))
-        project.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
+        image = project.images.add(scene.name, scene.image)
+        project.outputs.write_regions(image, version, regions.superpixels(scene.image))
+        project.labels.stroke(image, Bounds(0, 0, 60, 480), scene.labels[:60])
     network = segmentation.build(RANDOM, len(CLASSES))
     project.weights.commit(
         0, segmentation.state(network), segmentation.metadata(network)
@@ -66,10 +66,10 @@ def scoring(project: Project, repeats: int) -> Row:
     query = systems.resolve(QuerySettings("entropy"))
     rng = np.random.default_rng(0)
     measure = survey.by_network(project, network, query, PREDICTION, rng)
-    images = project.images()
+    images = project.images.names()
     everyone = range(len(images))
     tensors = [
-        segmentation.to_tensor(project.read_image(image), network.device)
+        segmentation.to_tensor(project.images.read(image), network.device)
         for image in images
     ]
 
@@ -94,9 +94,9 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
     The loop has the same loss and nothing else: no reading, jitter, curve or reports.
     Networks are built before the clock starts.
     """
-    epochs = max(1, steps * BATCH // len(project.images()))
+    epochs = max(1, steps * BATCH // len(project.images.names()))
     training = TrainingSettings(epochs=epochs, batch_size=BATCH, device="cpu")
-    examples = Examples(project, project.images(), project.sequence)
+    examples = Examples(project, project.images.names(), project.labels.sequence)
     whole = [Example(each.image, each.targets) for each in examples]
     objectives: dict[str, Objective[Any]] = {
         "partial": segmentation.Partial(examples, training),

@@ -304,9 +304,9 @@ def labels_of(run: Path, dataset: Path, scale: Scale) -> dict[str, Any]:
         truth_at = truth_of(project, dataset, parse_size(scale.size))
         names = [entry.name for entry in project.classes]
         answered, everything = Counter[str](), Counter[str]()
-        for image in project.images():
+        for image in project.images.names():
             truth = truth_at(image)
-            answered += _counts(project.read_labels(image), truth, names)
+            answered += _counts(project.labels.read(image), truth, names)
             everything += _counts(truth, truth, names)
     return {
         "run": f"{run.parent.name}/{run.name}",
@@ -348,12 +348,12 @@ def mean_difficulty(run: Path) -> dict[str, float]:
     with Project.open(run / "project.alseg", "read") as project:
         network = trained_network(project, settings)
         assert network is not None
-        for image in project.images("test"):
+        for image in project.images.names("test"):
             seen = predict(
-                network, project.read_image(image), settings, needs={"difficulty"}
+                network, project.images.read(image), settings, needs={"difficulty"}
             )
             assert seen.difficulty is not None
-            truth = to_targets(project.read_labels(image))
+            truth = to_targets(project.labels.read(image))
             wrong = seen.probability.argmax(0).cpu().numpy() != truth
             bins = (seen.difficulty.cpu().numpy() * 999).round().astype(int)
             for kind in (0, 1):

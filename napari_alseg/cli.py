@@ -174,10 +174,10 @@ def new(
     TERMINAL.drive(create(project, plan))
     with Project.open(project, "read") as made:
         TERMINAL.say(
-            f"{project}: {plural(len(made.images()), 'image')}, "
+            f"{project}: {plural(len(made.images.names()), 'image')}, "
             f"{len(made.classes)} classes, "
-            f"{plural(len(made.images('validation')), 'validation image')}, "
-            f"{plural(len(made.images('source')), 'source image')}"
+            f"{plural(len(made.images.names('validation')), 'validation image')}, "
+            f"{plural(len(made.images.names('source')), 'source image')}"
         )
     TERMINAL.say(f"next: napari-alseg query {project}")
 
@@ -228,7 +228,9 @@ def query(
         )
         share = selection.pixels / sum(
             rows * columns
-            for rows, columns in (opened.info(i).shape for i in opened.images())
+            for rows, columns in (
+                opened.images.info(i).shape for i in opened.images.names()
+            )
         )
     TERMINAL.say(
         f"round {selection.round}: {len(selection.regions)} regions in "

@@ -69,9 +69,9 @@ def project_path(tmp_path: Path, drawn: list[Scene]) -> Path:
     path = tmp_path / "scenes.alseg"
     with Project.create(path, CLASSES) as project:
         for scene in drawn[:4]:
-            project.add_image(scene.name, scene.image)
+            project.images.add(scene.name, scene.image)
         for scene in drawn[4:]:
-            project.add_image(
+            project.images.add(
                 scene.name, scene.image, split="validation", labels=scene.labels
             )
     return path
@@ -105,8 +105,8 @@ def answered(asked, truth):
     """The project with the first six of them answered."""
     from napari_alseg.simulation.oracle import Oracle
 
-    answers = Oracle(truth.__getitem__).answers(asked, asked.selection())
-    asked.answer_all(1, {at: answers.patches[at] for at in range(6)})
+    answers = Oracle(truth.__getitem__).answers(asked, asked.rounds.selection())
+    asked.labels.answer_all(1, {at: answers.patches[at] for at in range(6)})
     return asked
 
 

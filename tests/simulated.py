@@ -37,7 +37,7 @@ def results(run):
 def weights(out):
     """The weights of every round of a run."""
     with Project.open(out / "project.alseg", "read") as project:
-        rounds = (0, *project.rounds)
+        rounds = (0, *project.rounds.numbers)
         kept = {number: project.weights.read(number) for number in rounds}
     return {number: arrays[0] for number, arrays in kept.items() if arrays}
 
@@ -45,7 +45,7 @@ def weights(out):
 def costs(out):
     """What the ledger of a run counts."""
     with Project.open(out / "project.alseg", "read") as project:
-        return project.cost()
+        return project.rounds.cost()
 
 
 class Killed(BaseException):

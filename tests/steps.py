@@ -18,7 +18,7 @@ def ask(project, budget="6 regions", system="entropy", seed=0, live=None, **para
 def answer(project, selection, truth):
     """Answer all regions of a selection by the truth."""
     answers = Oracle(truth.__getitem__).answers(project, selection)
-    project.answer_all(selection.round, answers.patches)
+    project.labels.answer_all(selection.round, answers.patches)
 
 
 def learn(project, training=TINY_TRAINING, **more):

@@ -59,7 +59,7 @@ def test_a_round_from_the_shell(run, made, dataset):
     assert "round 1: 6 regions" in out
     with Project.open(made) as project:
         for position in range(6):
-            project.answer(1, position, 1 + position % 3)
+            project.labels.answer(1, position, 1 + position % 3)
     code, out, _ = run("retrain", made, *TINY)
     assert code == 0
     assert "encoder started from random" in out
@@ -77,7 +77,7 @@ def test_masks_that_are_there_become_labels(run, dataset, tmp_path):
     )  # fmt: skip
     assert code == 0, err
     with Project.open(path) as project:
-        assert len(project.labelled()) == 4
+        assert len(project.labels.labelled()) == 4
     assert run("retrain", path, *TINY)[0] == 0
 
 
@@ -130,7 +130,7 @@ def test_verify_finds_and_repairs_what_differs_from_the_ledger(run, made):
     import zarr
 
     with Project.open(made) as project:
-        project.stroke("scene-00", Bounds(0, 0, 1, 1), np.array([[2]], np.uint8))
+        project.labels.stroke("scene-00", Bounds(0, 0, 1, 1), np.array([[2]], np.uint8))
     assert run("verify", made)[0] == 0
     level = made / "images" / "scene-00" / "labels" / "annotation" / "0"
     zarr.open_array(level, mode="r+")[3, 3] = 5
@@ -140,8 +140,8 @@ def test_verify_finds_and_repairs_what_differs_from_the_ledger(run, made):
     assert run("verify", made, "--repair")[0] == 0
     assert run("verify", made)[0] == 0
     with Project.open(made) as project:
-        assert project.read_labels("scene-00")[3, 3] == 0
-        assert project.read_labels("scene-00")[0, 0] == 2
+        assert project.labels.read("scene-00")[3, 3] == 0
+        assert project.labels.read("scene-00")[0, 0] == 2
 
 
 def test_verify_says_what_it_cannot_repair(run, made):
@@ -242,16 +242,16 @@ def test_no_labels_yet(run, made):
 def test_an_exhausted_pool(run, made):
     run("query", made, "--system", "full", "--region-size", 400)
     with Project.open(made) as project:
-        for position in range(len(project.selection().regions)):
-            project.answer(1, position, 1)
+        for position in range(len(project.rounds.selection().regions)):
+            project.labels.answer(1, position, 1)
     assert "every region of the pool" in fails(run, "query", made, "--region-size", 400)
 
 
 def test_weights_of_another_network(run, made, tmp_path):
     run("query", made, "--budget", "2 regions", "--region-size", 64)
     with Project.open(made) as project:
-        project.answer(1, 0, 1)
-        project.answer(1, 1, 2)
+        project.labels.answer(1, 0, 1)
+        project.labels.answer(1, 1, 2)
     run("retrain", made, *TINY)
     err = fails(
         run, "retrain", made, *TINY[2:], "--network", "unet",
@@ -430,9 +430,9 @@ def test_masks_that_can_be_read_in_two_ways_name_the_flag(run, dataset, tmp_path
 def test_info_says_what_is_in_a_project_while_somebody_writes(run, made):
     run("query", made, "--budget", "6 regions", "--region-size", 64, "--device", "cpu")
     with Project.open(made) as writer:
-        writer.answer(1, 0, 2, seconds=3.5)
-        writer.skip(1, 1)
-        region = writer.selection(1).regions[0]
+        writer.labels.answer(1, 0, 2, seconds=3.5)
+        writer.labels.skip(1, 1)
+        region = writer.rounds.selection(1).regions[0]
         code, out, err = run("info", made, "--json")
         assert code == 0, err
         found = json.loads(out)
@@ -456,7 +456,7 @@ def test_info_knows_the_weights_and_what_they_reach(run, made):
     run("query", made, "--budget", "6 regions", "--region-size", 64, "--device", "cpu")
     with Project.open(made) as project:
         for position in range(6):
-            project.answer(1, position, 1 + position % 2)
+            project.labels.answer(1, position, 1 + position % 2)
     assert run("retrain", made, *TINY)[0] == 0
     found = json.loads(run("info", made, "--json")[1])
     (weights,) = found["weights"]

@@ -126,12 +126,12 @@ class Live:
         live = cls(project, net, base, settings, prediction, seed)
         if not anew and live.load_checkpoint():
             return live
-        pool = project.images()
+        pool = project.images.names()
         count = min(CALIBRATED_WITH, len(pool))
         chosen = [pool[index * len(pool) // count] for index in range(count)]
         yield from live._body.features.calibrate(
             (
-                segmentation.prepared(net, project.read_image(image), prediction)
+                segmentation.prepared(net, project.images.read(image), prediction)
                 for image in chosen
             ),
             count,
@@ -150,7 +150,7 @@ class Live:
         """
         mine = self.metadata()
         try:
-            kept = self.project.weights.read_aside("live")
+            kept = self.project.weights.read_checkpoint("live")
             if kept is None or any(kept[1].get(name) != mine[name] for name in SAME):
                 return False
             arrays, metadata = kept
@@ -158,7 +158,7 @@ class Live:
             owner = arrays.pop(SAMPLES + "owner")
             segmentation.load(self.network, arrays)
         except (WeightsMismatch, KeyError):
-            self.project.weights.clear_aside("live")
+            self.project.weights.clear_checkpoint("live")
             return False
         self._samples = Samples(*map(torch.from_numpy, columns))
         self._owner, self._images = owner, tuple(metadata["images"])
@@ -186,7 +186,7 @@ class Live:
         for name, column in zip(Samples._fields, self._samples, strict=True):
             arrays[SAMPLES + name] = column.numpy()
         arrays[SAMPLES + "owner"] = self._owner
-        self.project.weights.write_aside("live", arrays, self.metadata())
+        self.project.weights.write_checkpoint("live", arrays, self.metadata())
 
     # --- labels -----------------------------------------------------------------------
 
@@ -223,8 +223,8 @@ class Live:
         tuple of str
             Names of the images that were read.
         """
-        self._notice(self.project.sequence if sequence is None else sequence)
-        selection = self.project.selection()
+        self._notice(self.project.labels.sequence if sequence is None else sequence)
+        selection = self.project.rounds.selection()
         version = selection.partition if selection else None
         read = []
         while self.unread:
@@ -242,13 +242,13 @@ class Live:
         """Note which images have other labels than those that were read."""
         if sequence == self.sequence:
             return
-        pool = set(self.project.images())
+        pool = set(self.project.images.names())
         if self.sequence == 0 or sequence < self.sequence:
-            changed = self.project.labelled(sequence)
+            changed = self.project.labels.labelled(sequence)
             self._samples, self._owner, self._images = None, np.empty(0, np.int64), ()
             self.unread.clear()
         else:
-            events = self.project.events(after=self.sequence)
+            events = self.project.labels.events(after=self.sequence)
             changed = tuple(each.image for each in events if each.sequence <= sequence)
         for image in changed:
             if image in pool:
@@ -258,14 +258,14 @@ class Live:
 
     def _sampled(self, image: str, version: int | None) -> Samples:
         """Choose labelled pixels of an image, by a version of its regions, and look."""
-        targets = to_targets(self.project.labels_at(image, self.sequence))
+        targets = to_targets(self.project.labels.at(image, self.sequence))
         region_map = None
-        if version is not None and self.project.has_regions(image, version):
-            region_map = self.project.read_regions(image, version)
+        if version is not None and self.project.outputs.has_regions(image, version):
+            region_map = self.project.outputs.read_regions(image, version)
         rows, columns, rank = segmentation.choose_pixels(
             targets, region_map, self.settings.samples, self.seed
         )
-        pixels = self.project.read_image(image)
+        pixels = self.project.images.read(image)
         features = segmentation.describe_pixels(
             self.network, pixels, rows, columns, self.prediction
         )
@@ -345,13 +345,13 @@ class Live:
 
 
 def latest_full(project: Project) -> tuple[int, int] | None:
-    """Return the latest round whose network learnt as a whole, and when it did.
+    """Return the latest round whose network learnt as a whole, and its weights' number.
 
-    The moment tells two trainings of one round apart. None if no network did.
+    The number tells two trainings of one round apart. None if no network did.
     """
     for number in reversed(project.weights.rounds):
         if not is_lightweight(project.weights.metadata(number)):
-            return number, project.weights.time(number)
+            return number, project.weights.number(number)
     return None
 
 

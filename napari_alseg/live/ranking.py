@@ -71,14 +71,14 @@ class PoolRanking:
         Windows and single pixels are found anew in each round and have no ranks; a
         round of whole images stays together; a lightweight head knows no difficulty.
         """
-        selection = self.project.selection()
+        selection = self.project.rounds.selection()
         version = selection.partition if selection else None
         if selection is None or version is None:
             return False
         if Budget.parse(selection.budget).unit == "images":
             return False
         query = systems.resolve(settings)
-        asked = self.project.partition_settings(version)["partition"]
+        asked = self.project.outputs.partition_settings(version)["partition"]
         if query.partition.found_by_scores or query.partition.name != asked:
             return False
         if not query.for_lightweight_head:
@@ -102,11 +102,13 @@ class PoolRanking:
 
     def _with_regions(self, version: int) -> tuple[str, ...]:
         """Return the images of the pool that have such regions."""
-        pool = self.project.images()
+        pool = self.project.images.names()
         if version == self._version and pool == self._pool:
             return self._images
         self._pool = pool
-        return tuple(each for each in pool if self.project.has_regions(each, version))
+        return tuple(
+            each for each in pool if self.project.outputs.has_regions(each, version)
+        )
 
     def waiting(self, first: Sequence[str], live: Live) -> list[str]:
         """Return the images that the newest head has not seen, some of them first."""
@@ -130,14 +132,14 @@ class PoolRanking:
     def score(self, image: str, live: Live) -> None:
         """Let the head see an image, and pool what it says over the regions."""
         query = self.query
-        region_map = self.project.read_regions(image, self._version)
-        pixels = self.project.read_image(image)
+        region_map = self.project.outputs.read_regions(image, self._version)
+        pixels = self.project.images.read(image)
         _, seen = glance(live.network, pixels, query, self._prediction)
         rng = np.random.default_rng([query.seed, live.learnt])
         measured = pooled(seen, region_map, query, rng)
         if image not in self._bounds:
             self._bounds[image] = regions.bounds(region_map).astype(np.int32)
-        labels = self.project.read_labels(image)
+        labels = self.project.labels.read(image)
         self._rows[image] = candidates_of(
             self._images.index(image),
             region_map,
@@ -156,8 +158,8 @@ class PoolRanking:
 
     def best(self) -> tuple[Region, ...]:
         """Choose as the query says, from all that was scored: the best first."""
-        number = self.project.latest_round
-        count = self.project.states(number).count("open") + SPARE
+        number = self.project.rounds.latest
+        count = self.project.rounds.states(number).count("open") + SPARE
         rows = joined(self._rows.values())
         candidates = still_open(self.project, self._images, self._version, rows)
         query = replace(self.query, budget=Budget(count, "regions"))
@@ -173,8 +175,8 @@ class PoolRanking:
 
     def describe(self, image: str, live: Live) -> None:
         """Take note of what the regions of an image look like."""
-        region_map = self.project.read_regions(image, self._version)
-        pixels = self.project.read_image(image)
+        region_map = self.project.outputs.read_regions(image, self._version)
+        pixels = self.project.images.read(image)
         looks = encoded(live.network, pixels, region_map, self._prediction)
         self._looks[image] = looks.astype(np.float16)
         self._sizes[image] = regions.count_pixels(region_map).astype(np.int32)

@@ -7,13 +7,13 @@ figure's numbers stand in a table as well.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from napari_alseg.files import writing
 from napari_alseg.report import published
 from napari_alseg.report.figure import ComparisonFigure, figures_of
 from napari_alseg.report.groups import Comparison, Costs, MeanOverSeeds, RunGroup
 from napari_alseg.report.markup import bullets, plain, table, to_html
 from napari_alseg.report.published import Published
 from napari_alseg.simulation.summary import or_none, percent
-from napari_alseg.store import writing
 
 HIDDEN = ("seed", "after.seed")
 """Settings that stand in a column of their own, or in none."""

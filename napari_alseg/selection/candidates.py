@@ -81,14 +81,14 @@ def survey(
         Of the region maps.
     measure : callable
     """
-    asked = project.asked_regions(version)
-    labelled = set(project.labelled())
+    asked = project.rounds.asked_regions(version)
+    labelled = set(project.labels.labelled())
     rows: list[Candidates] = []
     for done, index in enumerate(scored, 1):
         image = images[index]
-        region_map = project.read_regions(image, version)
+        region_map = project.outputs.read_regions(image, version)
         measured = measure(image, region_map)
-        labels = project.read_labels(image) if image in labelled else None
+        labels = project.labels.read(image) if image in labelled else None
         closed = asked.get(image, ())
         bounds = regions.bounds(region_map)
         rows.append(candidates_of(index, region_map, bounds, measured, labels, closed))
@@ -138,9 +138,9 @@ def candidates_of(
 
 def open_images(project: Project, images: Sequence[str]) -> Mask:
     """Return which images of the pool may be asked as a whole; bool (n,)."""
-    closed = project.closed_regions(("image",))
-    known = project.labelled_pixels()
-    shapes = [project.info(image).shape for image in images]
+    closed = project.rounds.closed_regions(("image",))
+    known = project.labels.pixels()
+    shapes = [project.images.info(image).shape for image in images]
     return np.array(
         [
             image not in closed and known[image] < KNOWN_SHARE * rows * columns
@@ -163,8 +163,8 @@ def still_open(
     it has no label for is void.
     """
     place = {image: index for index, image in enumerate(images)}
-    done = [place[i] for i in project.closed_regions(("image",)) if i in place]
-    asked = project.asked_regions(version)
+    done = [place[i] for i in project.rounds.closed_regions(("image",)) if i in place]
+    asked = project.rounds.asked_regions(version)
     codes = [place[i] << 32 | r for i in asked if i in place for r in asked[i]]
     of_rows = candidates.image.astype(np.int64) << 32 | candidates.region
     closed = np.isin(of_rows, codes) | np.isin(candidates.image, done)

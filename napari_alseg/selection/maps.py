@@ -101,7 +101,7 @@ def draw_maps(
     **about
         What else is said of the maps; see `write_maps`.
     """
-    pixels = project.read_image(image)
+    pixels = project.images.read(image)
     prediction = predicted(network, pixels, acquisitions, settings, query)
     scores = {
         each.name: each.score(prediction, query).cpu().numpy() for each in acquisitions
@@ -124,10 +124,10 @@ def write_maps(
     best = prediction.probability.max(0).indices  # argmax takes eight times as long
     labels = to_labels(best.to(torch.uint8)).cpu().numpy()
     number = project.weights.latest_round or 0
-    project.write_prediction(image, labels, number)
+    project.outputs.write_prediction(image, labels, number)
     for name, score in scores.items():
         values = systems.acquisition(name).values(query) | about
-        project.write_map(image, name, score, number, values)
+        project.outputs.write_map(image, name, score, number, values)
 
 
 def see(
@@ -139,7 +139,7 @@ def see(
     **about: Any,
 ) -> Seen:
     """Look at an image the way a query wants it; keep its map (`write_maps`)."""
-    prediction, seen = glance(network, project.read_image(image), query, settings)
+    prediction, seen = glance(network, project.images.read(image), query, settings)
     scores = {}
     if isinstance(seen.score, np.ndarray):
         scores = {query.acquisition.name: seen.score}

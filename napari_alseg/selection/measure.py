@@ -41,7 +41,7 @@ def by_looks(project: Project) -> Measure:
     """Describe each region by colour, texture and place, without any network."""
 
     def measure(image: str, region_map: RegionMap) -> Measured:
-        features = regions.describe(project.read_image(image), region_map)
+        features = regions.describe(project.images.read(image), region_map)
         return _measured(np.zeros(len(features)), features=features)
 
     return measure
@@ -57,7 +57,7 @@ def by_encoder(
     """Describe each region by what a frozen encoder says of it, before any head."""
 
     def measure(image: str, region_map: RegionMap) -> Measured:
-        looks = encoded(network, project.read_image(image), region_map, settings)
+        looks = encoded(network, project.images.read(image), region_map, settings)
         return _measured(np.zeros(len(looks)), features=looks)
 
     return measure

@@ -12,12 +12,14 @@ def make_regions(project: Project, images: Sequence[str], query: Query) -> Task[
     """Make the region map of each image that has none yet; return their version."""
     partition = query.partition
     taken = {name: query.values[name] for name in partition.settings}
-    version = project.partition_version({"partition": partition.name, **taken})
-    missing = [image for image in images if not project.has_regions(image, version)]
+    version = project.outputs.partition_version({"partition": partition.name, **taken})
+    missing = [
+        image for image in images if not project.outputs.has_regions(image, version)
+    ]
     maps = regions.of_many(
-        partition.maker(query.values), (project.read_image(image) for image in missing)
+        partition.maker(query.values), (project.images.read(image) for image in missing)
     )
     for done, (image, region_map) in enumerate(zip(missing, maps, strict=True), 1):
-        project.write_regions(image, version, region_map)
+        project.outputs.write_regions(image, version, region_map)
         yield Progress(done, len(missing), "finding regions")
     return version

@@ -41,15 +41,15 @@ def blocked_centres(project: Project, query: Query) -> Callable[[str], Mask]:
     were answered or skipped. Labelled pixels are no centres either, nor is any pixel
     of an image that was answered or skipped as a whole.
     """
-    closed = project.closed_regions(CLOSING)
-    labelled = set(project.labelled())
+    closed = project.rounds.closed_regions(CLOSING)
+    labelled = set(project.labels.labelled())
     reach = block_radius(query) - window_radius(query)
 
     def blocked(image: str) -> Mask:
-        shape = project.info(image).shape
+        shape = project.images.info(image).shape
         mask = np.zeros(shape, bool)
         if image in labelled:
-            mask |= project.read_labels(image) > 0
+            mask |= project.labels.read(image) > 0
         for bounds, _ in closed.get(image, ()):
             top, left = (
                 max(bounds.row_start - reach, 0),
@@ -86,7 +86,7 @@ def survey_windows(
         seen = look(image)
         score = seen.score
         if not isinstance(score, np.ndarray):
-            score = rng.random(project.info(image).shape)
+            score = rng.random(project.images.info(image).shape)
         centres, _ = regions.choose_windows(
             score, radius, count, blocked(image), block_radius(query)
         )
@@ -106,7 +106,9 @@ def _proposals(
     area = (2 * window_radius(query) + 1) ** 2
     match query.budget.unit:
         case "%":
-            pool = sum(int(np.prod(project.info(image).shape)) for image in images)
+            pool = sum(
+                int(np.prod(project.images.info(image).shape)) for image in images
+            )
             total = query.budget.amount / 100 * pool / area
         case "px/image":
             total = query.budget.amount * len(images) / area
@@ -130,7 +132,7 @@ def _window_rows(
     assert isinstance(seen.score, np.ndarray)
     row, column = centres.T
     window_map = regions.windows(seen.score.shape, centres, radius)
-    free = np.where(project.read_labels(image) == 0, window_map, 0)
+    free = np.where(project.labels.read(image) == 0, window_map, 0)
     pixels = np.bincount(free.ravel(), minlength=len(centres) + 1)[1:]
     terms = np.array([term[row, column] for term in seen.terms], np.float32)
     looks = np.empty((len(centres), 0), np.float32)
@@ -163,7 +165,7 @@ def look_without_network(project: Project) -> Callable[[str], Seen]:
     """Give pixels no score, and describe them by their colours."""
 
     def look(image: str) -> Seen:
-        pixels = project.read_image(image)
+        pixels = project.images.read(image)
         colours = pixels.transpose(2, 0, 1).astype(np.float32) / 255
         nothing = np.empty((0, *pixels.shape[:2]), np.float32)
         return Seen(None, (), nothing, colours)
@@ -203,8 +205,8 @@ def keep_windows(
     for index, rows in by_image.items():
         image = images[index]
         centres = candidates.centre[rows]
-        shape = project.info(image).shape
+        shape = project.images.info(image).shape
         window_map = regions.windows(shape, centres, window_radius(query))
-        project.write_regions(image, version, window_map)
+        project.outputs.write_regions(image, version, window_map)
         ids[rows] = np.arange(1, len(rows) + 1)
     return candidates._replace(region=ids)

@@ -134,8 +134,8 @@ def refuse_masks_without_class(
         Saying which of the two.
     """
     for images, labels, what in (
-        (project.images(), truth, "is learnt from"),
-        (project.images("test"), project.read_labels, "measures"),
+        (project.images.names(), truth, "is learnt from"),
+        (project.images.names("test"), project.labels.read, "measures"),
     ):
         if not any(labels(image).any() for image in images):
             raise BadValue(

@@ -157,8 +157,8 @@ def truth_of(
         If the data set has not the images that the project was made of.
     """
     masks = list(_planes_of_masks(dataset / "train"))
-    images = project.images()
-    if [Path(project.info(image).source).name for image in images] != [
+    images = project.images.names()
+    if [Path(project.images.info(image).source).name for image in images] != [
         source for source, _, _ in masks
     ]:
         raise BadValue(

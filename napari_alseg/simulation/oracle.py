@@ -78,7 +78,7 @@ class Oracle:
             positions[region.image, region.partition].append(position)
         for (image, partition), of_image in positions.items():
             truth = self._truth(image)
-            region_map = project.read_regions(image, partition)
+            region_map = project.outputs.read_regions(image, partition)
             for position in of_image:
                 region = selection.regions[position]
                 yield position, *_cut(region, region_map, truth)

@@ -150,17 +150,17 @@ def _drawn(project: Project, seed: int, first: int) -> list[str]:
     """Return the images not asked of yet, in random order."""
     taken = {
         image
-        for number in project.rounds
+        for number in project.rounds.numbers
         if number <= first
         for image in asked_selection(project, number).images
     }
-    pool = project.images()
+    pool = project.images.names()
     order = np.random.default_rng(seed).permutation(len(pool))
     return [pool[place] for place in order if pool[place] not in taken]
 
 
 def asked_selection(project: Project, number: int) -> Selection:
     """Return what a round that was asked asked."""
-    selection = project.selection(number)
+    selection = project.rounds.selection(number)
     assert selection is not None
     return selection

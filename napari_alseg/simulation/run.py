@@ -6,7 +6,6 @@ found, one `SimulationRound` a round. All costs are counted from the first round
 """
 
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -16,8 +15,8 @@ from typing import Any, Literal
 
 from napari_alseg import __version__
 from napari_alseg.errors import BadValue, NewerFormat
+from napari_alseg.files import write_whole, writing
 from napari_alseg.settings import Answers, Protocol, Schedule
-from napari_alseg.store import writing
 
 FORMAT = 3
 """Of ``run.json``; format 2 also said whether results of its system were published."""
@@ -285,12 +284,7 @@ def write_run(run: SimulationRun, out: Path) -> None:
     """Write ``run.json``, wholly or not at all."""
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        partial = out / f"{FILE}.tmp"
-        with partial.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(run.to_json(), indent=1) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(out / FILE)
+        write_whole(out / FILE, json.dumps(run.to_json(), indent=1) + "\n")
 
 
 # --- by flat name ---------------------------------------------------------------------

@@ -210,7 +210,7 @@ def _do_stages(
 
 
 def _pool(project: Project) -> Pool:
-    shapes = [project.info(image).shape for image in project.images()]
+    shapes = [project.images.info(image).shape for image in project.images.names()]
     return Pool(len(shapes), sum(rows * columns for rows, columns in shapes))
 
 

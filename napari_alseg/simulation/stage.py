@@ -26,9 +26,6 @@ from napari_alseg.tasks.query import query
 from napari_alseg.tasks.retrain import retrain
 from napari_alseg.training.job import measure_scores
 
-LEARNT = "learnt"
-"""Metric of a round that has learnt: where its encoder started."""
-
 
 def do_stage(
     stage: SimulationStage,
@@ -44,11 +41,11 @@ def do_stage(
     exact = stage.kind == "initial"
     oracle = Oracle(truth, "exact" if exact else inputs.simulation.answers)
     answers = _answered(project, selection, oracle)
-    if LEARNT not in project.metrics(stage.round):
+    if project.rounds.metrics(stage.round).learnt is None:
         yield from _learn(stage, inputs, project, run.settings)
     scores = yield from _final_scores(project, inputs.prediction)
     row = _row(project, stage, run, answers, scores)
-    weights = project.metrics(stage.round)[LEARNT]
+    weights = project.rounds.metrics(stage.round).learnt or ""
     return replace(run, weights=weights, rounds=(*run.rounds, row))
 
 
@@ -65,7 +62,7 @@ def _asked(
     """
     if stage.query is None:
         return None
-    if stage.round in project.rounds:
+    if stage.round in project.rounds.numbers:
         return asked_selection(project, stage.round)
     return (
         yield from query(project, stage.query, prediction, among=stage.among, live=live)
@@ -80,12 +77,14 @@ def _answered(
         return None
     answers = oracle.answers(project, selection)
     number = selection.round
-    states = project.states(number)
+    states = project.rounds.states(number)
     still_open = {at for at, state in enumerate(states) if state == "open"}
     patches = answers.patches
-    project.answer_all(number, {at: patches[at] for at in patches if at in still_open})
+    project.labels.answer_all(
+        number, {at: patches[at] for at in patches if at in still_open}
+    )
     for position in answers.skipped:
-        project.skip(number, position)
+        project.labels.skip(number, position)
     return answers
 
 
@@ -108,7 +107,7 @@ def _learn(
 
 def _stopped(project: Project, stage: SimulationStage) -> bool:
     """Whether this stage's training was stopped on its way."""
-    unfinished = project.weights.read_aside("unfinished")
+    unfinished = project.weights.read_checkpoint("training")
     return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
 
 
@@ -139,7 +138,9 @@ def _row(
     scores: Scores,
 ) -> SimulationRound:
     """Return the costs and scores of a stage."""
-    asked = [asked_selection(project, n) for n in project.rounds if n <= stage.round]
+    asked = [
+        asked_selection(project, n) for n in project.rounds.numbers if n <= stage.round
+    ]
     pixels = sum(selection.pixels for selection in asked)
     before = run.last.clicks if run.rounds else 0
     return SimulationRound(
@@ -158,9 +159,9 @@ def _row(
 
 
 def _seconds(project: Project, number: int) -> Seconds:
-    recorded = project.metrics(number)
+    recorded = project.rounds.metrics(number)
     return Seconds(
-        score=recorded.get("score_seconds", 0.0),
-        choose=recorded.get("choose_seconds", 0.0),
-        train=recorded.get("train_seconds", 0.0),
+        score=recorded.score_seconds or 0.0,
+        choose=recorded.choose_seconds or 0.0,
+        train=recorded.train_seconds or 0.0,
     )

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from napari_alseg.files import writing
 from napari_alseg.simulation.run import SimulationRound, SimulationRun
-from napari_alseg.store import writing
 
 COLUMNS = ("round", "pixels", "share", "regions", "images", "clicks", "mIoU")
 

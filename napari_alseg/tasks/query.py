@@ -92,7 +92,7 @@ def query(
     query = resolve(check(settings))
     prediction = check(prediction or PredictionSettings())
     images = _pool(project, among)
-    number = project.latest_round + 1
+    number = project.rounds.latest + 1
     network, following = yield from _network(project, query, prediction, live)
     rng = np.random.default_rng([query.seed, number])
     look = _Look(project, images, query, number, prediction, rng, network, following)
@@ -106,18 +106,20 @@ def query(
     if query.partition.found_by_scores:
         candidates = keep_windows(project, images, query, version, candidates, picked)
     if network is not None and query.acquisition.of != "regions":
-        project.write_ranking(number, _ranking(asked, candidates))
+        project.rounds.write_ranking(number, _ranking(asked, candidates))
     selection = selection_of(asked, version, candidates, picked)
-    project.ask(selection)
-    project.record(number, "query", query.record())
-    project.record(number, "score_seconds", scored - start)
-    project.record(number, "choose_seconds", perf_counter() - scored)
+    project.rounds.ask(selection, query.record())
+    project.rounds.record(
+        number,
+        score_seconds=scored - start,
+        choose_seconds=perf_counter() - scored,
+    )
     return selection
 
 
 def _pool(project: Project, among: Collection[str] | None) -> tuple[str, ...]:
     """Return the images that are asked of."""
-    images = project.images()
+    images = project.images.names()
     if not images:
         raise NothingToAsk(f"{project.path.name} holds no images; make a new project")
     if among is None:
@@ -171,7 +173,7 @@ class _Look(NamedTuple):
     @property
     def pixels(self) -> int:
         """Of all images."""
-        shapes = (self.project.info(image).shape for image in self.images)
+        shapes = (self.project.images.info(image).shape for image in self.images)
         return sum(rows * columns for rows, columns in shapes)
 
 
@@ -229,7 +231,7 @@ def _measure_windows(
     candidates = yield from survey_windows(
         project, images, scored, query, see_image, look.rng
     )
-    version = project.partition_version(
+    version = project.outputs.partition_version(
         {
             "partition": query.partition.name,
             "window": window_radius(query),
@@ -241,7 +243,7 @@ def _measure_windows(
 
 def _refuse_all_closed(project: Project, images: Collection[str]) -> None:
     """Say that nothing is open since images were closed as a whole, if so."""
-    if set(images) <= project.closed_regions(("image",)).keys():
+    if set(images) <= project.rounds.closed_regions(("image",)).keys():
         raise NothingToAsk(
             "every image of the pool was answered or skipped as a whole: undo a "
             "skipped one to be asked it again"

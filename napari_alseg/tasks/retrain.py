@@ -102,11 +102,13 @@ def _plan(
 ) -> Plan:
     """Return the plan of a new training, its recipe that of the system if none."""
     if training.recipe is None:
-        named = systems.recipe_after(project.selection()).name
+        named = systems.recipe_after(project.rounds.selection()).name
         training = replace(training, recipe=named)
     if systems.recipe(str(training.recipe)).teaches_difficulty:
         network = replace(network, difficulty=True)
-    return Plan(project.latest_round, project.sequence, seed, network, training, terms)
+    return Plan(
+        project.rounds.latest, project.labels.sequence, seed, network, training, terms
+    )
 
 
 def _where_to_begin(
@@ -114,7 +116,7 @@ def _where_to_begin(
 ) -> tuple[Plan, Checkpoint | None, float]:
     """Return the plan, the checkpoint to go on from, and the seconds spent before."""
     wanted = resume or begin
-    checkpoint = project.weights.read_aside("unfinished") if wanted else None
+    checkpoint = project.weights.read_checkpoint("training") if wanted else None
     if begin and checkpoint is None:
         raise NothingToLearn(
             f"there is no training to go on with from {begin:.0%}; begin one at 0"

@@ -48,7 +48,7 @@ class PseudoExamples(Examples):
 
     def _read(self, image: str) -> Example:
         known = super()._read(image)
-        labels = self._project.read_pseudo_labels(image)
+        labels = self._project.outputs.read_pseudo_labels(image)
         if labels is None:
             return Example(known.image, np.full_like(known.targets, IGNORE))
         targets = pseudo.where_unlabelled(to_targets(labels), known.targets)
@@ -87,8 +87,8 @@ def learn_rectified(
     labelled = learner.examples(learner.labelled, plan.training.spread)
     unlabelled = _unlabelled(learner)
     if checkpoint is None:
-        project.weights.clear_aside("unfinished")
-        project.clear_pseudo_labels()
+        project.weights.clear_checkpoint("training")
+        project.outputs.clear_pseudo_labels()
         stage = _Stage(1, None, (), None)
         state: Checkpoint | None = None
     else:
@@ -106,7 +106,7 @@ def learn_rectified(
     if stage.teacher is not None:
         yield from _write_weights(learner, stage, labelled, unlabelled)
     report = yield from learner.report(net, curve)
-    project.weights.clear_aside("unfinished")
+    project.weights.clear_checkpoint("training")
     return report
 
 
@@ -134,10 +134,12 @@ def _unlabelled(learner: Learner) -> tuple[str, ...]:
     def open_share(image: str) -> float:
         if image not in some:
             return 1.0
-        return float((project.labels_at(image, plan.sequence) == 0).mean())
+        return float((project.labels.at(image, plan.sequence) == 0).mean())
 
     return tuple(
-        image for image in project.images() if open_share(image) >= LEAST_UNLABELLED
+        image
+        for image in project.images.names()
+        if open_share(image) >= LEAST_UNLABELLED
     )
 
 
@@ -189,7 +191,7 @@ def _training(
     """
     training = learner.plan.training
     images = (learner.labelled, stage.reliable, unlabelled)[stage.number - 1]
-    more = len(learner.project.images()) / len(images)
+    more = len(learner.project.images.names()) / len(images)
     return replace(
         training,
         epochs=min(ceil(training.epochs * more), MOST_EPOCHS),
@@ -262,11 +264,11 @@ def _write_pseudo_labels(
 ) -> Task[None]:
     project, plan = learner.project, learner.plan
     for done, image in enumerate(images, 1):
-        pixels = project.read_image(image)
+        pixels = project.images.read(image)
         targets, _ = pseudo.pseudo_labels(net, pixels, learner.prediction)
-        known = to_targets(project.labels_at(image, plan.sequence))
+        known = to_targets(project.labels.at(image, plan.sequence))
         labels = to_labels(pseudo.where_unlabelled(targets, known))
-        project.write_pseudo_labels(image, labels, plan.round)
+        project.outputs.write_pseudo_labels(image, labels, plan.round)
         yield Progress(done, len(images), "giving pseudo labels")
 
 
@@ -322,7 +324,7 @@ def _write_weights(
         weight = pseudo.rectification(
             stage.teacher, example, labelled[other], learner.prediction, never
         )
-        project.write_map(image, PSEUDO_WEIGHT, weight, plan.round)
+        project.outputs.write_map(image, PSEUDO_WEIGHT, weight, plan.round)
         yield Progress(index + 1, len(unlabelled), "weighing pseudo labels")
 
 

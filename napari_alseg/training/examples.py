@@ -49,8 +49,8 @@ class Examples(Sequence[Example]):
             return example
 
     def _read(self, image: str) -> Example:
-        targets = to_targets(self._project.labels_at(image, self._sequence))
-        pixels = self._project.read_image(image)
+        targets = to_targets(self._project.labels.at(image, self._sequence))
+        pixels = self._project.images.read(image)
         if self._spread:
             classes = len(self._project.classes)
             how = asdict(SpreadSettings())

@@ -50,9 +50,9 @@ class Learner:
         self.prediction = prediction
         self.live = live or LiveSettings()
         self._begun = perf_counter() - spent  # seconds before it was stopped count
-        self.labelled = project.labelled(plan.sequence)
+        self.labelled = project.labels.labelled(plan.sequence)
         """Images of the pool with a label at the moment of the plan."""
-        self.validation = self.examples(project.images("validation"))
+        self.validation = self.examples(project.images.names("validation"))
 
     def examples(self, images: Sequence[str], spread: bool = False) -> Examples:
         """Return images with their labels at the moment of the plan."""
@@ -91,15 +91,15 @@ class Learner:
         arrays, metadata = segmentation.state(net), segmentation.metadata(net)
         metadata |= {"sequence": self.plan.sequence, **about}
         self.project.weights.commit(number, arrays, metadata)
-        self.project.record(number, "train_seconds", self._seconds())
-        self.project.record(number, "curve", [list(_row(point)) for point in curve])
+        self.project.rounds.record(number, train_seconds=self._seconds())
+        self.project.rounds.record(number, curve=[list(_row(point)) for point in curve])
 
     def save_checkpoint(
         self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
     ) -> None:
         """Keep what is needed to go on."""
         whole = {"plan": self.plan.metadata(), "seconds": self._seconds(), **metadata}
-        self.project.weights.write_aside("unfinished", arrays, whole)
+        self.project.weights.write_checkpoint("training", arrays, whole)
 
     def _seconds(self) -> float:
         return perf_counter() - self._begun
@@ -109,9 +109,9 @@ class Learner:
         number, project = self.plan.round, self.project
         scores = yield from measure_scores(project, net, "validation", self.prediction)
         if scores is not None:
-            project.record(number, "miou", scores.mean)
-            project.record(number, "iou", list(scores.iou))
-        project.record(number, "learnt", net.weights_source)
+            project.rounds.record(number, miou=scores.mean)
+            project.rounds.record(number, iou=list(scores.iou))
+        project.rounds.record(number, learnt=net.weights_source)
         return Report(number, tuple(curve), net.weights_source, scores)
 
 
@@ -134,10 +134,10 @@ def measure_scores(
     prediction: PredictionSettings | None = None,
 ) -> Task[metrics.Scores | None]:
     """Return IoU on the labelled pixels of a split; None if it has none."""
-    images = project.images(split)
+    images = project.images.names(split)
     if not images:
         return None
-    examples = Examples(project, images, project.sequence)
+    examples = Examples(project, images, project.labels.sequence)
     confusion = yield from segmentation.evaluate(
         network, examples, prediction or PredictionSettings()
     )

@@ -24,7 +24,7 @@ def learn_live(
         plan.training.device,
         anew=True,
     )
-    learner.project.weights.clear_aside("unfinished")
+    learner.project.weights.clear_checkpoint("training")
     yield from live.read_labels(plan.sequence)
     loss = yield from live.learn()
     curve = [CurvePoint(settings.first_steps, 1, loss, None)]

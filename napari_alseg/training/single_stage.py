@@ -29,8 +29,8 @@ def learn_once(
         arrays, metadata = checkpoint
         run.load_checkpoint(arrays, metadata["run"])
     else:
-        project.weights.clear_aside("unfinished")
-        project.clear_pseudo_labels()  # they are what another training took for true
+        project.weights.clear_checkpoint("training")
+        project.outputs.clear_pseudo_labels()  # another training took them for true
 
     def save_checkpoint() -> None:
         arrays, metadata = run.checkpoint()
@@ -49,7 +49,7 @@ def learn_once(
     save_checkpoint()  # measuring may be stopped, too
     report = yield from learner.report(net, run.curve)
     if run.ended:
-        project.weights.clear_aside("unfinished")
+        project.weights.clear_checkpoint("training")
     return report
 
 
@@ -57,17 +57,17 @@ def _objective(learner: Learner, leaves_source: bool) -> Objective[Any]:
     """Return what the labels of the project and its source images teach."""
     project, training = learner.project, learner.plan.training
     recipe = learner.recipe
-    source = learner.examples(project.images("source"))
+    source = learner.examples(project.images.names("source"))
     more: dict[str, Any] = {}
     if recipe.adapts and training.source_free:
         if len(source) and not leaves_source:
             recipe = RECIPES["partial"]
             examples = source
         else:
-            examples = learner.examples(project.images(), training.spread)
+            examples = learner.examples(project.images.names(), training.spread)
     elif recipe.adapts:
         # All of the target counts, labelled or not.
-        examples = learner.examples(project.images(), training.spread)
+        examples = learner.examples(project.images.names(), training.spread)
         more["source"] = source
     elif learner.labelled:
         examples = learner.examples(learner.labelled, training.spread)
@@ -107,5 +107,5 @@ def worth_keeping(project: Project, curve: Sequence[CurvePoint]) -> bool:
         return True
     measured = [point.miou for point in curve[1:] if point.miou is not None]
     if measured:
-        return max(measured) >= float(project.metrics(latest).get("miou", 0.0))
+        return max(measured) >= (project.rounds.metrics(latest).miou or 0.0)
     return curve[-1].epoch > 0 and curve[0].miou is None

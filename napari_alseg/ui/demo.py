@@ -37,11 +37,11 @@ def sample_project(path: Path) -> dict[str, LabelMap]:
     drawn = list(scenes(POOL + VALIDATION, shape=SHAPE))
     with Project.create(path, CLASSES) as project:
         for scene in drawn[POOL:]:
-            project.add_image(
+            project.images.add(
                 scene.name, scene.image, split="validation", labels=scene.labels
             )
         return {
-            project.add_image(scene.name, scene.image): scene.labels
+            project.images.add(scene.name, scene.image): scene.labels
             for scene in drawn[:POOL]
         }
 
@@ -103,7 +103,9 @@ class Demonstration:
     def _dominant_class(self) -> int:
         region = self.labelling.region
         assert region is not None
-        region_map = self.labelling.project.read_regions(region.image, region.partition)
+        region_map = self.labelling.project.outputs.read_regions(
+            region.image, region.partition
+        )
         inside = self.truth[region.image][region_map == region.region]
         return int(np.bincount(inside).argmax())
 
@@ -127,14 +129,14 @@ class Demonstration:
 
     def report(self, first: Selection, second: Selection) -> None:
         """Print regions, pixels and mIoU before and after learning."""
-        recorded = self.labelling.project.metrics(first.round)
-        curve = recorded["curve"]
-        cost = self.labelling.project.cost()
+        recorded = self.labelling.project.rounds.metrics(first.round)
+        curve = recorded.curve
+        cost = self.labelling.project.rounds.cost()
         print(f"round {first.round}: asked {len(first.regions)} regions", end=" ")
         print(f"in {len(first.images)} images, typical of what the encoder sees")
         print(f"answered {cost.regions} regions, {cost.pixels} pixels")
         print(f"mIoU on {VALIDATION} validation images: ", end="")
-        print(f"{curve[0][3]:.1%} before learning, {recorded['miou']:.1%} after")
+        print(f"{curve[0][3]:.1%} before learning, {recorded.miou:.1%} after")
         print(f"round {second.round}: asked {len(second.regions)} regions", end=" ")
         print(f"in {len(second.images)} images by {second.system}")
         print(f"screenshots: {self.out}")

@@ -242,7 +242,7 @@ class ActiveLearningDock(QWidget):
         self.looking.open(self.labelling)
         self.living.open(self.labelling)
         self.keyboard.active = True
-        if self.project.images():
+        if self.project.images.names():
             self.labelling.show_round()
         self._refresh()
 
@@ -253,10 +253,10 @@ class ActiveLearningDock(QWidget):
         if learning := self.project.settings.get("learning"):
             with suppress(TypeError, BadValue):  # of a version with other settings
                 self.round_panel.set_learning(**learning)
-        selection = self.project.selection()
+        selection = self.project.rounds.selection()
         if selection is None:
             return
-        asked = self.project.metrics(selection.round).get("query", {})
+        asked = self.project.rounds.metrics(selection.round).query
         usual = {"system": selection.system, "budget": selection.budget}
         settings = QuerySettings(**usual | asked)  # of an older version lack these
         self.round_panel.set_value(settings)
@@ -524,7 +524,7 @@ class ActiveLearningDock(QWidget):
         """Show a round that was asked, also by a task that was stopped too late."""
         if self.labelling is None or self.project is None:
             return
-        if self.labelling.round not in self.project.rounds[-1:]:
+        if self.labelling.round not in self.project.rounds.numbers[-1:]:
             self.looking.offer()
             self.looking.set_maps_visible(False)
             self.labelling.show_round()
@@ -572,7 +572,7 @@ class ActiveLearningDock(QWidget):
         if self.project is not None and self.labelling is not None:
             self.round_panel.training.set_project(
                 recipe_after(self.labelling.selection),
-                len(self.project.images("source")),
+                len(self.project.images.names("source")),
             )
 
     def _show_next_step(self) -> Situation:
@@ -588,15 +588,17 @@ class ActiveLearningDock(QWidget):
         states = self.labelling.states()
         return Situation(
             project=True,
-            images=len(self.project.images()),
+            images=len(self.project.images.names()),
             task="" if task == "Look" else task,
             asked=len(states),
             open=states.count("open"),
             marked=self.labelling.marked,
             next_image=self.labelling.next_image,
             painting=self.labelling.painting,
-            labelled=bool(self.project.labelled() or self.project.images("source")),
-            learned=self.project.weights.latest_round == self.project.latest_round,
+            labelled=bool(
+                self.project.labels.labelled() or self.project.images.names("source")
+            ),
+            learned=self.project.weights.latest_round == self.project.rounds.latest,
             unfinished=unfinished(self.project),
             exhausted=self._exhausted,
             read_only=self.project.read_only,
@@ -669,27 +671,27 @@ class ActiveLearningDock(QWidget):
 def unfinished(project: Project) -> bool:
     """Whether a training of the latest round was stopped and can go on."""
     try:
-        metadata = project.weights.aside_metadata("unfinished")
+        metadata = project.weights.checkpoint_metadata("training")
     except WeightsMismatch:
         return False  # damaged: only a new training helps
     return metadata is not None and metadata.get("plan", {}).get("round") == (
-        project.latest_round
+        project.rounds.latest
     )
 
 
 def facts(project: Project) -> ProjectFacts:
     """Return what the panel says of a project, its intensity rule included."""
-    images = project.images()
-    kinds = sorted({project.info(image).dtype for image in images})
+    images = project.images.names()
+    kinds = sorted({project.images.info(image).dtype for image in images})
     window = (
         "8 bits as they are"
         if kinds == ["uint8"]
         else f"{', '.join(kinds)}; each channel within its window"
     )
-    source = len(project.images("source"))
+    source = len(project.images.names("source"))
     text = (
         f"{project.path.name}: {len(images)} images, {len(project.classes)} classes, "
-        f"{len(project.images('validation'))} for validation"
+        f"{len(project.images.names('validation'))} for validation"
         f"{f', {source} source images' if source else ''}. Intensities: {window}."
     )
     return ProjectFacts(project.path.name, images, text)

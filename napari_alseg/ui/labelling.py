@@ -134,7 +134,7 @@ class Labelling(QObject):
         if self.round is None:
             return None
         if self._selection is None or self._selection.round != self.round:
-            self._selection = self.project.selection(self.round)
+            self._selection = self.project.rounds.selection(self.round)
         return self._selection
 
     @property
@@ -147,7 +147,7 @@ class Labelling(QObject):
 
     def states(self) -> tuple[str, ...]:
         """Return 'open', 'answered' or 'skipped' for each region of the round."""
-        return () if self.round is None else self.project.states(self.round)
+        return () if self.round is None else self.project.rounds.states(self.round)
 
     @property
     def ranking(self) -> Ranking | None:
@@ -155,7 +155,7 @@ class Labelling(QObject):
         if self.round is None:
             return None
         if self._ranking is None or self._ranking[0] != self.round:
-            self._ranking = self.round, self.project.read_ranking(self.round)
+            self._ranking = self.round, self.project.rounds.read_ranking(self.round)
         return self._ranking[1]
 
     @property
@@ -166,9 +166,9 @@ class Labelling(QObject):
         if version is None or not self.image:
             return None
         if self._regions is None or self._regions[:2] != (self.image, version):
-            if not self.project.has_regions(self.image, version):
+            if not self.project.outputs.has_regions(self.image, version):
                 return None
-            region_map = self.project.read_regions(self.image, version)
+            region_map = self.project.outputs.read_regions(self.image, version)
             self._regions = self.image, version, region_map
         return self._regions[2]
 
@@ -218,7 +218,7 @@ class Labelling(QObject):
             return found
         wanted = {("prediction", ""), *(("map", name) for name in self.shown.names)}
         missing = wanted - {entry.key for entry in found}
-        shape = self.project.info(self.image).shape
+        shape = self.project.images.info(self.image).shape
         return found + [
             layers.blank_layer(layer, self.image, shape)
             for layer in layers.ours(self.viewer)
@@ -293,13 +293,13 @@ class Labelling(QObject):
 
     def show_round(self) -> None:
         """Go to the first open region of the latest round."""
-        rounds = self.project.rounds
+        rounds = self.project.rounds.numbers
         self.round = rounds[-1] if rounds else None
         self.position = self.lit = None
         self.similar = ()
         self.step(1)
         if self.position is None:
-            self.show(self.image or self.project.images()[0])
+            self.show(self.image or self.project.images.names()[0])
         self.round_shown.emit()
 
     def _outlines(self) -> list[layers.LayerData]:
@@ -389,7 +389,7 @@ class Labelling(QObject):
         selection = self.selection
         if selection is None or self.project.read_only:
             return
-        free = set(self.project.replaceable(selection.round)) - {self.position}
+        free = set(self.project.rounds.replaceable(selection.round)) - {self.position}
         kept = {
             (region.image, region.region)
             for at, region in enumerate(selection.regions)
@@ -407,7 +407,7 @@ class Labelling(QObject):
             if each != selection.regions[at]
         }
         if changed:
-            self.project.reask(selection.round, changed)
+            self.project.rounds.reask(selection.round, changed)
             self._selection = None
             self._redraw_outlines()
 
@@ -456,18 +456,18 @@ class Labelling(QObject):
         """
         selection, position = self.selection, self._open_position()
         if selection is not None and position is not None:
-            self.project.skip(selection.round, position)
+            self.project.labels.skip(selection.round, position)
             self._after_change()
 
     def undo(self) -> None:
         """Take back the latest answer, stroke or skip, also of an earlier session."""
         self.save_strokes()
-        self._show_event(self.project.undo())
+        self._show_event(self.project.labels.undo())
 
     def redo(self) -> None:
         """Do again what was taken back last."""
         self.save_strokes()
-        self._show_event(self.project.redo())
+        self._show_event(self.project.labels.redo())
 
     def save_strokes(self) -> None:
         """Write what was painted since the last write, as one stroke.
@@ -485,7 +485,7 @@ class Labelling(QObject):
             return
         bounds = Bounds(rows.min(), columns.min(), rows.max() + 1, columns.max() + 1)
         bounds = Bounds(*(int(edge) for edge in bounds))
-        self.project.stroke(self.image, bounds, painted[bounds.slices])
+        self.project.labels.stroke(self.image, bounds, painted[bounds.slices])
         saved[bounds.slices] = painted[bounds.slices]
         self.changed.emit()
 
@@ -528,7 +528,7 @@ class Labelling(QObject):
         assert selection is not None and position is not None
         self.save_strokes()
         seconds = max(0.0, self._moment() - (self.frames.painted or self._began))
-        self.project.answer(selection.round, position, label, seconds=seconds)
+        self.project.labels.answer(selection.round, position, label, seconds=seconds)
         self._after_change()
 
     def _after_change(self) -> None:
@@ -555,7 +555,7 @@ class Labelling(QObject):
         if self._layer is not None and self._layer not in self.viewer.layers:
             self.show(self.image)  # the user took the layer away
         elif self._layer is not None:
-            self._saved = self.project.read_labels(self.image)
+            self._saved = self.project.labels.read(self.image)
             self._layer.data[...] = self._saved
             self._layer.refresh()
 

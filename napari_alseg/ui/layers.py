@@ -117,7 +117,7 @@ def annotation_layer(project: "Project", image: str) -> LayerData:
             "class": ["unlabelled", *(entry.name for entry in project.classes)],
         },
     }
-    return LayerData(project.read_labels(image), attributes, "labels")
+    return LayerData(project.labels.read(image), attributes, "labels")
 
 
 def map_layer(

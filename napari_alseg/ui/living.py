@@ -102,7 +102,7 @@ class Living(QObject):
     def open(self, labelling: Labelling) -> None:
         """Follow what is done in a project from now on."""
         self._labelling = labelling
-        self.waiting = not labelling.project.labelled()
+        self.waiting = not labelling.project.labels.labelled()
         labelling.changed.connect(self.request_soon)
         labelling.image_shown.connect(self.request_soon)
         labelling.round_shown.connect(self._on_round_shown)
@@ -146,9 +146,11 @@ class Living(QObject):
         labelling = self._labelling
         if labelling is None or not self.on:
             return
-        if not labelling.image or not (labelling.round or labelling.project.labelled()):
+        if not labelling.image or not (
+            labelling.round or labelling.project.labels.labelled()
+        ):
             return
-        self._sequence = labelling.project.sequence
+        self._sequence = labelling.project.labels.sequence
         task = self._task()
         if task in WRITING:
             self.panel.set_map(f"Map: waits for {task}.")
@@ -161,7 +163,7 @@ class Living(QObject):
             self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")
-        if not self._heard and labelling.project.labelled():
+        if not self._heard and labelling.project.labels.labelled():
             self._set_waiting(False)  # nobody knows before the child has said so
         self._number += 1
         if self._similar_to is not None and self._similar_to[0] != labelling.image:

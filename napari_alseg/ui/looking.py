@@ -150,11 +150,11 @@ class Looking(QObject):
     def _acquisition(self) -> str:
         """Name of the acquisition that the latest round was asked by, or the next."""
         labelling = self._labelling
-        selection = labelling.project.selection() if labelling else None
+        selection = labelling.project.rounds.selection() if labelling else None
         if labelling is None or selection is None:
             query = self._query()
             return query.acquisition or systems.system(query.system).acquisition
-        asked = labelling.project.metrics(selection.round).get("query", {})
+        asked = labelling.project.rounds.metrics(selection.round).query
         usual = systems.system(selection.system).acquisition
         return str(asked.get("acquisition", usual))
 

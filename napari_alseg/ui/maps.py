@@ -52,18 +52,18 @@ def map_layers(
     """
     found = []
     for name in shown.names:
-        score = project.read_map(image, name)
+        score = project.outputs.read_map(image, name)
         if score is None:
             continue
         if shown.by_region and region_map is not None:
             score = mean_of_regions(score, region_map)
         found.append(layers.map_layer(image, name, score, shown.maps))
-    prediction = project.read_prediction(image)
+    prediction = project.outputs.read_prediction(image)
     if prediction is not None:
         found.append(
             layers.prediction_layer(project, image, prediction, shown.prediction)
         )
-    pseudo = project.read_pseudo_labels(image)
+    pseudo = project.outputs.read_pseudo_labels(image)
     if pseudo is not None:
         found.append(layers.pseudo_layer(project, image, pseudo, shown.pseudo))
     return found
@@ -118,7 +118,7 @@ def missing(
     return {
         name: values
         for name, values in wanted.items()
-        if not project.has_fresh_map(image, name, values)
+        if not project.outputs.has_fresh_map(image, name, values)
     }
 
 

@@ -26,11 +26,11 @@ def image_layers(
     composite : bool
         One layer whatever the channels: as networks see them.
     """
-    info = project.info(image)
+    info = project.images.info(image)
     if composite and len(info.channels) > 1:
-        return [_layer(info, 0, project.read_image(image), rgb=True)]
+        return [_layer(info, 0, project.images.read(image), rgb=True)]
     if info.colour:
-        shown = project.read_shown(image)
+        shown = project.images.read_shown(image)
         first = _layer(info, 0, np.ascontiguousarray(shown[..., :3]), rgb=True)
         return [first, *_channels(project, info, start=3)]
     return _channels(project, info, start=0)
@@ -40,7 +40,7 @@ def _channels(project: "Project", info: "ImageInfo", start: int) -> list[LayerDa
     """Return one layer a channel, each in its own numbers and window."""
     if start >= len(info.channels):
         return []
-    pixels = project.read_original(info.id)
+    pixels = project.images.read_original(info.id)
     return [
         _layer(info, at, np.ascontiguousarray(pixels[..., at]))
         for at in range(start, len(info.channels))

@@ -141,7 +141,7 @@ def is_spread(project: "Project", selection: Selection) -> bool:
     """Whether a round asked a spread, which has no scores, for want of a network."""
     if selection.partition is None:
         return False
-    partition = project.partition_settings(selection.partition)["partition"]
+    partition = project.outputs.partition_settings(selection.partition)["partition"]
     return (
         not systems.acquisition(_acquisition(project, selection)).by_chance
         and not systems.PARTITIONS[partition].found_by_scores
@@ -150,13 +150,13 @@ def is_spread(project: "Project", selection: Selection) -> bool:
 
 
 def _acquisition(project: "Project", selection: Selection) -> str:
-    name = project.metrics(selection.round).get("query", {}).get("acquisition")
+    name = project.rounds.metrics(selection.round).query.get("acquisition")
     return str(name or systems.system(selection.system).acquisition)
 
 
 def _learnt_before(project: "Project", selection: Selection) -> bool:
     return any(
-        "train_seconds" in project.metrics(number)
+        project.rounds.metrics(number).train_seconds is not None
         for number in range(selection.round)  # round 0: labels that were there already
     )
 

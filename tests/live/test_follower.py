@@ -98,31 +98,34 @@ def test_the_end_is_heard_behind_any_request():
 
 def test_before_two_classes_are_known_it_says_which_are(asked):
     said = told(
-        asked, request(1), lambda: asked.answer(1, 0, 3), request(2, similar_to=None)
+        asked,
+        request(1),
+        lambda: asked.labels.answer(1, 0, 3),
+        request(2, similar_to=None),
     )
     assert [each.kind for each in news_of(said)] == ["waiting", "waiting"]
     assert [each.classes for each in news_of(said)] == [(), (2,)]
-    assert news_of(said)[1].sequence == asked.sequence
-    assert asked.read_prediction("scene-00") is None
-    assert asked.weights.aside_metadata("live") is None
+    assert news_of(said)[1].sequence == asked.labels.sequence
+    assert asked.outputs.read_prediction("scene-00") is None
+    assert asked.weights.checkpoint_metadata("live") is None
 
 
 def test_the_second_class_draws_the_prediction_and_the_maps(asked):
-    asked.answer(1, 0, 1)
+    asked.labels.answer(1, 0, 1)
 
     def second():
-        asked.answer(1, 1, 2)
+        asked.labels.answer(1, 1, 2)
 
     maps = ("entropy", "margin")
     said = told(asked, request(1, maps=maps), second, request(2, "scene-02", maps=maps))
     (looked, *_) = news_of(said, "looked")
     assert (looked.number, looked.image) == (2, "scene-02")
-    assert looked.sequence == asked.sequence
+    assert looked.sequence == asked.labels.sequence
     assert set(looked.seconds) == {"labels", "learn", "look"}
-    assert asked.read_prediction("scene-02").min() >= 1
-    assert asked.read_prediction("scene-00") is None
+    assert asked.outputs.read_prediction("scene-02").min() >= 1
+    assert asked.outputs.read_prediction("scene-00") is None
     for name in maps:
-        scores = asked.read_map("scene-02", name)
+        scores = asked.outputs.read_map("scene-02", name)
         assert scores.shape == (48, 64)
         assert scores.std() > 0
 
@@ -144,13 +147,13 @@ def test_an_answer_changes_the_maps(answered):
     drawn = []
 
     def remember():
-        drawn.append(answered.read_map("scene-00", "entropy"))
+        drawn.append(answered.outputs.read_map("scene-00", "entropy"))
 
     told(
         answered,
         request(1),
         remember,
-        lambda: answered.answer(1, 6, 2),
+        lambda: answered.labels.answer(1, 6, 2),
         request(2),
         remember,
     )
@@ -174,7 +177,7 @@ def test_other_parameters_of_a_map_draw_it_again(answered):
     for radius in (1, 9):
         query = replace(QUERY, acquisition="impurity", radius=radius)
         list(keeper.at_once(request(1, maps=("impurity",), query=query)))
-        drawn.append(answered.read_map("scene-00", "impurity"))
+        drawn.append(answered.outputs.read_map("scene-00", "impurity"))
     assert not np.array_equal(*drawn)
 
 
@@ -182,7 +185,7 @@ def test_live_maps_are_not_taken_for_those_of_a_whole_network(answered, truth):
     training = retrain(answered, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION)
     finish(training)
     told(answered, request(1))
-    assert not answered.has_fresh_map("scene-00", "entropy")
+    assert not answered.outputs.has_fresh_map("scene-00", "entropy")
 
 
 @pytest.fixture
@@ -190,14 +193,14 @@ def many(answered, monkeypatch):
     """The project with labels in more images than can be read at once."""
     monkeypatch.setattr(module, "READ_SECONDS", 0.0)
     monkeypatch.setattr(module, "CATCH_UP_SECONDS", 0.0)
-    for image in answered.images():
+    for image in answered.images.names():
         labels = np.repeat(np.uint8([[1, 2]]), [2, 2], axis=1).repeat(4, 0)
-        answered.stroke(image, Bounds(0, 0, 4, 4), labels)
+        answered.labels.stroke(image, Bounds(0, 0, 4, 4), labels)
     return answered
 
 
 def test_a_first_map_does_not_wait_for_all_labels(many):
-    count = len(many.images())
+    count = len(many.images.names())
     said = news_of(told(many, request(1)), "looked")
     left = [each.left for each in said]
     assert left[:count] == list(range(count - 1, -1, -1))
@@ -209,7 +212,7 @@ def test_an_answer_is_learnt_before_labels_that_were_left_for_later(many, monkey
     list(keeper.at_once(request(1)))
     monkeypatch.setattr(module, "READ_SECONDS", np.inf)
     waiting = tuple(keeper.live.unread)
-    many.stroke(waiting[0], Bounds(8, 8, 9, 9), np.uint8([[3]]))
+    many.labels.stroke(waiting[0], Bounds(8, 8, 9, 9), np.uint8([[3]]))
     list(keeper.at_once(request(2)))
     assert tuple(keeper.live.unread) == waiting[1:]
     assert 2 in keeper.live.classes
@@ -219,12 +222,12 @@ def test_what_others_have_written_over_is_drawn_again(answered):
     label = np.full((48, 64), 3, np.uint8)
 
     def overwrite():
-        answered.write_prediction("scene-00", label, 0)
+        answered.outputs.write_prediction("scene-00", label, 0)
 
     told(answered, request(1), overwrite, request(2))
-    assert np.array_equal(answered.read_prediction("scene-00"), label)
+    assert np.array_equal(answered.outputs.read_prediction("scene-00"), label)
     told(answered, request(1), overwrite, request(2, others=1))
-    assert not np.array_equal(answered.read_prediction("scene-00"), label)
+    assert not np.array_equal(answered.outputs.read_prediction("scene-00"), label)
 
 
 def test_while_another_task_is_at_work_nothing_is_done(answered):
@@ -263,8 +266,8 @@ def test_images_to_come_are_drawn_before_they_are_shown(answered):
         "scene-03",
     ]
     for image in ("scene-02", "scene-03"):
-        assert answered.read_map(image, "entropy") is not None
-    assert answered.read_map("scene-01", "entropy") is None
+        assert answered.outputs.read_map(image, "entropy") is not None
+    assert answered.outputs.read_map("scene-01", "entropy") is None
 
 
 def test_a_new_head_learns_all_labels_while_nothing_happens(answered):
@@ -285,7 +288,7 @@ def test_answers_that_come_while_a_new_head_learns_are_learnt_on_top(answered):
     list(keeper.at_once(request(1)))
     first = next(keeper.meanwhile(request(1)))
     assert (first.done, first.total) == (20, QUICK.first_steps)
-    answered.answer(1, 6, 2)
+    answered.labels.answer(1, 6, 2)
     list(keeper.at_once(request(2)))
     resumed = [
         (each.done, each.total)
@@ -299,7 +302,7 @@ def test_learning_on_top_that_is_interrupted_is_made_good(answered):
     keeper = follower(answered)
     list(keeper.at_once(request(1)))
     next(keeper.meanwhile(request(1)))
-    answered.answer(1, 6, 2)
+    answered.labels.answer(1, 6, 2)
     list(keeper.at_once(request(2)))
     for progress in keeper.meanwhile(request(2)):
         if progress.total == QUICK.steps:  # the new head learns the answer
@@ -316,7 +319,7 @@ def test_the_pool_is_ranked_and_only_what_is_open_is_told(answered):
     ranked = news_of(said, "ranked")[-1]
     assert ranked.fresh == 1
     assert ranked.number == 1
-    closed = {(r.image, r.region) for r in answered.selection(1).regions[:6]}
+    closed = {(r.image, r.region) for r in answered.rounds.selection(1).regions[:6]}
     assert len(ranked.regions) >= 6
     assert closed.isdisjoint((r.image, r.region) for r in ranked.regions)
 
@@ -361,12 +364,12 @@ def test_a_request_interrupts_what_is_done_meanwhile(answered, monkeypatch):
 
 
 def test_similar_regions_are_told_with_one_class_and_with_two(asked):
-    region = asked.selection(1).regions[8]
+    region = asked.rounds.selection(1).regions[8]
     wanted = request(1, region.image, similar_to=region.region)
 
     def answer():
-        asked.answer(1, 0, 1)
-        asked.answer(1, 1, 2)
+        asked.labels.answer(1, 0, 1)
+        asked.labels.answer(1, 1, 2)
 
     first, second = news_of(
         told(asked, wanted, answer, replace(wanted, number=2)), "similar"
@@ -380,7 +383,7 @@ def test_similar_regions_are_told_with_one_class_and_with_two(asked):
 
 def test_without_a_round_nothing_is_similar_or_ranked(project):
     labels = np.array([[1, 1], [2, 2]], np.uint8)
-    project.stroke("scene-00", Bounds(0, 0, 2, 2), labels)
+    project.labels.stroke("scene-00", Bounds(0, 0, 2, 2), labels)
     said = told(project, request(1, similar_to=3, rank=True))
     assert {each.kind for each in news_of(said)} == {"looked", "similar"}
     assert news_of(said, "similar")[0].regions == ()
@@ -415,7 +418,7 @@ def test_a_map_that_was_drawn_over_is_drawn_again(answered):
     drawn = []
     for number, query in enumerate((near, far, near)):
         list(keeper.at_once(request(number, maps=("ripu",), query=query)))
-        drawn.append(answered.read_map("scene-00", "ripu"))
+        drawn.append(answered.outputs.read_map("scene-00", "ripu"))
     np.testing.assert_array_equal(drawn[0], drawn[2])
     assert not np.array_equal(drawn[0], drawn[1])
 
@@ -423,8 +426,8 @@ def test_a_map_that_was_drawn_over_is_drawn_again(answered):
 def test_what_takes_long_to_draw_is_not_drawn_ahead(answered, monkeypatch):
     monkeypatch.setattr(module, "SLOW_SECONDS", 0.0)
     told(answered, request(1, coming=("scene-02",)))
-    assert answered.read_map("scene-00", "entropy") is not None
-    assert answered.read_map("scene-02", "entropy") is None
+    assert answered.outputs.read_map("scene-00", "entropy") is not None
+    assert answered.outputs.read_map("scene-02", "entropy") is None
 
 
 # --- the end, and the next beginning --------------------------------------------------
@@ -432,7 +435,10 @@ def test_what_takes_long_to_draw_is_not_drawn_ahead(answered, monkeypatch):
 
 def test_the_end_keeps_the_head_and_the_next_start_takes_it_up(answered):
     said = told(answered, request(1))
-    assert answered.weights.aside_metadata("live")["sequence"] == answered.sequence
+    assert (
+        answered.weights.checkpoint_metadata("live")["sequence"]
+        == answered.labels.sequence
+    )
     messages = {each.message for each in said if isinstance(each, Progress)}
     assert "looking at the pool" in messages
     again = told(answered, request(1))
@@ -447,12 +453,15 @@ def test_a_task_that_is_stopped_keeps_the_head(answered):
         if isinstance(each, LiveUpdate):
             break
     task.close()
-    assert answered.weights.aside_metadata("live")["sequence"] == answered.sequence
+    assert (
+        answered.weights.checkpoint_metadata("live")["sequence"]
+        == answered.labels.sequence
+    )
 
 
 def test_a_task_that_is_ended_before_any_request_keeps_nothing(answered):
     assert told(answered) == []
-    assert answered.weights.aside_metadata("live") is None
+    assert answered.weights.checkpoint_metadata("live") is None
 
 
 def test_a_whole_network_that_learns_is_a_new_beginning(answered):
@@ -464,12 +473,12 @@ def test_a_whole_network_that_learns_is_a_new_beginning(answered):
     said = told(
         answered,
         request(1, rank=True),
-        lambda: kept.append(answered.weights.aside_metadata("live")["base"]),
+        lambda: kept.append(answered.weights.checkpoint_metadata("live")["base"]),
         learn,
         request(2, rank=True),
     )
     assert kept == [None]
-    assert answered.weights.aside_metadata("live")["base"][0] == 1
+    assert answered.weights.checkpoint_metadata("live")["base"][0] == 1
     assert {each.number for each in news_of(said, "looked")} == {1, 2}
     fresh = [each.fresh for each in news_of(said, "ranked")]
     assert fresh == [1, 1, 1, 1]  # by the head of each request, and by its settled one

@@ -58,10 +58,10 @@ def test_without_labels_it_knows_nothing(project):
 def test_two_classes_are_something_to_tell_apart(project):
     ask(project)
     live = start(project)
-    project.answer(1, 0, 1)
-    assert finish(live.read_labels()) == (project.selection(1).regions[0].image,)
+    project.labels.answer(1, 0, 1)
+    assert finish(live.read_labels()) == (project.rounds.selection(1).regions[0].image,)
     assert (live.classes, live.ready) == ((0,), False)
-    project.answer(1, 11, 3)
+    project.labels.answer(1, 11, 3)
     finish(live.read_labels())
     assert (live.classes, live.ready) == ((0, 2), True)
     assert live.count == 2 * QUICK.samples
@@ -69,34 +69,34 @@ def test_two_classes_are_something_to_tell_apart(project):
 
 def test_only_images_with_new_labels_are_read_again(answered):
     live = start(answered)
-    assert set(finish(live.read_labels())) == set(answered.labelled())
+    assert set(finish(live.read_labels())) == set(answered.labels.labelled())
     assert finish(live.read_labels()) == ()
-    name = answered.images()[2]
-    answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
+    name = answered.images.names()[2]
+    answered.labels.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
     assert finish(live.read_labels()) == (name,)
-    assert live.sequence == answered.sequence
+    assert live.sequence == answered.labels.sequence
 
 
 def test_an_answer_taken_back_is_forgotten(project):
     ask(project)
     live = start(project)
-    project.answer(1, 0, 1)
+    project.labels.answer(1, 0, 1)
     finish(live.read_labels())
-    project.answer(1, 1, 2)
+    project.labels.answer(1, 1, 2)
     finish(live.read_labels())
-    project.undo()
+    project.labels.undo()
     finish(live.read_labels())
     assert (live.classes, live.count) == ((0,), QUICK.samples)
-    project.undo()
+    project.labels.undo()
     finish(live.read_labels())
     assert (live.classes, live.count) == ((), 0)
 
 
 def test_labels_count_up_to_an_event(project):
     ask(project)
-    before = project.sequence
+    before = project.labels.sequence
     for position, label in enumerate((1, 2, 3)):
-        project.answer(1, position, label)
+        project.labels.answer(1, position, label)
     live = start(project)
     for sequence in (2, 3, 1):
         finish(live.read_labels(before + sequence))
@@ -106,8 +106,8 @@ def test_labels_count_up_to_an_event(project):
 def test_labels_of_validation_images_are_not_learnt(project):
     ask(project)
     live = start(project)
-    name = project.images("validation")[0]
-    project.stroke(name, Bounds(0, 0, 2, 2), np.full((2, 2), 4, np.uint8))
+    name = project.images.names("validation")[0]
+    project.labels.stroke(name, Bounds(0, 0, 2, 2), np.full((2, 2), 4, np.uint8))
     assert finish(live.read_labels()) == ()
     assert live.count == 0
 
@@ -115,27 +115,27 @@ def test_labels_of_validation_images_are_not_learnt(project):
 def test_samples_of_many_labels_stay_within_the_limit_and_keep_every_class(
     project, truth
 ):
-    for image in project.images():
+    for image in project.images.names():
         labels = truth[image]
-        project.stroke(image, Bounds(0, 0, *labels.shape), labels)
+        project.labels.stroke(image, Bounds(0, 0, *labels.shape), labels)
     live = start(project, replace(QUICK, samples=100, most_samples=100))
     finish(live.read_labels())
     assert 50 < live.count <= 100
-    present = np.unique([truth[image] for image in project.images()])
+    present = np.unique([truth[image] for image in project.images.names()])
     assert live.classes == tuple((present[present > 0] - 1).tolist())
 
 
 def test_beyond_the_limit_every_image_keeps_a_share_and_the_newest_counts(project):
     live = start(project, replace(QUICK, most_samples=100))
-    for label, image in enumerate(project.images(), 1):
+    for label, image in enumerate(project.images.names(), 1):
         labels = np.full((48, 64), 1 + label % 2, np.uint8)
-        project.stroke(image, Bounds(0, 0, *labels.shape), labels)
+        project.labels.stroke(image, Bounds(0, 0, *labels.shape), labels)
     finish(live.read_labels())
     assert 90 < live.count <= 100
     counts = np.bincount(live._owner, minlength=4)
     assert counts.min() > 5
-    image = project.images()[0]
-    project.stroke(image, Bounds(0, 0, 1, 1), np.uint8([[4]]))
+    image = project.images.names()[0]
+    project.labels.stroke(image, Bounds(0, 0, 1, 1), np.uint8([[4]]))
     finish(live.read_labels())
     assert 3 in live.classes
     assert live.count <= 100
@@ -149,11 +149,11 @@ def test_it_learns_what_was_answered(answered, truth):
     finish(live.read_labels())
     finish(live.learn())
     right = []
-    for image in answered.labelled():
-        pixels = answered.read_image(image)
+    for image in answered.labels.labelled():
+        pixels = answered.images.read(image)
         found = segmentation.predict(live.network, pixels, TINY_PREDICTION)
         said = 1 + found.probability.argmax(0).numpy()
-        labelled = answered.read_labels(image) > 0
+        labelled = answered.labels.read(image) > 0
         right.append((said == truth[image])[labelled].mean())
     assert np.mean(right) > 0.7
 
@@ -217,8 +217,8 @@ def test_a_head_that_was_kept_is_taken_up_without_a_look_at_the_pool(answered):
         np.testing.assert_array_equal(array, states[1][name])
     assert (again.count, again.classes) == (first.count, first.classes)
     assert finish(again.read_labels()) == ()
-    name = answered.images()[2]
-    answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
+    name = answered.images.names()[2]
+    answered.labels.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
     assert finish(again.read_labels()) == (name,)
 
 
@@ -226,12 +226,12 @@ def test_labels_that_were_not_read_yet_are_not_forgotten(answered):
     live = start(answered)
     reading = live.read_labels()
     next(reading)
-    (first,) = set(answered.labelled()) - live.unread.keys()
+    (first,) = set(answered.labels.labelled()) - live.unread.keys()
     assert live.behind
     live.keep()
     again = start(answered)
     assert again.behind
-    assert {*finish(again.read_labels()), first} == set(answered.labelled())
+    assert {*finish(again.read_labels()), first} == set(answered.labels.labelled())
     everything = start(answered, anew=True)
     finish(everything.read_labels())
     assert again.count == everything.count
@@ -240,12 +240,12 @@ def test_labels_that_were_not_read_yet_are_not_forgotten(answered):
 def test_the_latest_change_is_read_first(answered):
     live = start(answered)
     finish(live.read_labels())
-    names = answered.images()[:3]
+    names = answered.images.names()[:3]
     for name in names:
-        answered.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
+        answered.labels.stroke(name, Bounds(0, 0, 4, 4), np.full((4, 4), 2, np.uint8))
     reading = live.read_labels()
     next(reading)
-    answered.stroke(names[0], Bounds(0, 0, 4, 4), np.full((4, 4), 3, np.uint8))
+    answered.labels.stroke(names[0], Bounds(0, 0, 4, 4), np.full((4, 4), 3, np.uint8))
     assert finish(live.read_labels()) == (names[0], names[1])
     assert not live.unread
 
@@ -293,9 +293,9 @@ def test_another_training_of_the_same_round_is_a_new_encoder(answered):
 
 
 def test_a_network_that_learnt_before_any_round_gives_its_encoder(project, truth):
-    for image in project.images():
+    for image in project.images.names():
         labels = truth[image]
-        project.stroke(image, Bounds(0, 0, *labels.shape), labels)
+        project.labels.stroke(image, Bounds(0, 0, *labels.shape), labels)
     finish(retrain(project, TINY_LIVE, TINY_TRAINING, TINY_PREDICTION))
     live = start(project)
     assert live.base[0] == 0
@@ -305,16 +305,16 @@ def test_a_network_that_learnt_before_any_round_gives_its_encoder(project, truth
 @pytest.mark.parametrize("damage", ["cut", "other"])
 def test_a_kept_head_that_cannot_be_read_is_forgotten(answered, damage):
     kept(answered)
-    file = answered.path / "weights" / "live.safetensors"
+    file = answered.path / "weights" / "checkpoint-live.safetensors"
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:1000])
     else:
-        arrays, metadata = answered.weights.read_aside("live")
+        arrays, metadata = answered.weights.read_checkpoint("live")
         arrays.pop("samples.owner")
-        answered.weights.write_aside("live", arrays, metadata)
+        answered.weights.write_checkpoint("live", arrays, metadata)
     live = start(answered)
     assert (live.learnt, live.count) == (0, 0)
-    assert answered.weights.aside_metadata("live") is None
+    assert answered.weights.checkpoint_metadata("live") is None
     finish(live.read_labels())
     assert live.ready
 
@@ -335,16 +335,16 @@ def test_the_recipe_makes_a_lightweight_head_the_network_of_the_round(answered, 
         "live/" + TINY_LIVE.network,
         None,
     )
-    assert metadata["sequence"] == answered.sequence
+    assert metadata["sequence"] == answered.labels.sequence
     assert report.scores is not None
-    assert answered.metrics(1)["miou"] == report.scores.mean
-    image = answered.images()[0]
+    assert answered.rounds.metrics(1).miou == report.scores.mean
+    image = answered.images.names()[0]
     looking = look(answered, image, ["entropy"], prediction=TINY_PREDICTION)
     assert finish(looking) == image
-    assert answered.has_fresh_map(image, "entropy")
+    assert answered.outputs.has_fresh_map(image, "entropy")
     second = ask(answered, system="live")
     assert len(second.regions) == 12
-    assert answered.read_ranking(2) is not None
+    assert answered.rounds.read_ranking(2) is not None
 
 
 def test_the_system_called_live_learns_so_by_itself(project, truth):
@@ -398,15 +398,17 @@ def test_without_two_classes_typical_regions_are_asked(project):
     assert len(asked.regions) == 8
     assert len(asked.images) > 1
     assert {region.score for region in asked.regions} == {0.0}
-    assert project.read_ranking(1) is None
+    assert project.rounds.read_ranking(1) is None
 
 
 def test_with_two_classes_a_lightweight_head_scores_the_pool(answered):
     asked = ask(answered, "5 regions", "entropy", live=TINY_LIVE)
-    ranking = answered.read_ranking(2)
+    ranking = answered.rounds.read_ranking(2)
     assert ranking is not None
     assert len(np.unique(ranking.score)) > 20
-    seen = {(region.image, region.region) for region in answered.selection(1).regions}
+    seen = {
+        (region.image, region.region) for region in answered.rounds.selection(1).regions
+    }
     assert seen.isdisjoint((region.image, region.region) for region in asked.regions)
     assert max(region.score for region in asked.regions) == pytest.approx(
         ranking.score[ranking.open].max()
@@ -433,7 +435,7 @@ def test_an_empty_project_has_nothing_to_ask_live(tmp_path):
 def test_what_it_says_of_an_image_does_not_change_by_itself(answered):
     live = finish(up_to_date(answered, TINY_LIVE, TINY_PREDICTION))
     assert (live.ready, live.learnt) == (True, 1)
-    pixels = answered.read_image(answered.images()[0])
+    pixels = answered.images.read(answered.images.names()[0])
     first, second = (
         segmentation.predict(live.network, pixels, TINY_PREDICTION).probability
         for _ in range(2)
@@ -450,7 +452,7 @@ def test_maps_that_live_left_are_not_taken_for_those_of_the_network(
     given = {} if system == "ripu-ra" else TINY_REGIONS
     settings = QuerySettings(system, "6 regions", **given)
     finish(query(answered, settings, TINY_PREDICTION, live=TINY_LIVE))
-    image = answered.images()[0]
+    image = answered.images.names()[0]
     values = systems.acquisition(name).values(systems.resolve(settings))
-    assert answered.read_map(image, name) is not None
-    assert not answered.has_fresh_map(image, name, values)
+    assert answered.outputs.read_map(image, name) is not None
+    assert not answered.outputs.has_fresh_map(image, name, values)

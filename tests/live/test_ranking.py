@@ -74,20 +74,20 @@ def test_a_round_of_whole_images_is_not_scattered(project):
 
 def test_after_undos_there_are_enough_for_the_whole_queue(answered, live):
     for _ in range(4):
-        answered.undo()
+        answered.labels.undo()
     assert live.ready
     ranking = PoolRanking(answered, TINY_PREDICTION)
     assert ranking.begin(QUERY)
     score_all(ranking, live)
     best = keys(ranking.best())
-    states = answered.states(1)
+    states = answered.rounds.states(1)
     undone = {
         (each.image, each.region)
-        for at, each in enumerate(answered.selection(1).regions)
-        if states[at] == "open" and at not in answered.replaceable(1)
+        for at, each in enumerate(answered.rounds.selection(1).regions)
+        if states[at] == "open" and at not in answered.rounds.replaceable(1)
     }
     assert len(undone) == 4
-    assert len(best - undone) >= len(answered.replaceable(1))
+    assert len(best - undone) >= len(answered.rounds.replaceable(1))
 
 
 # --- in which order -------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_an_image_without_regions_of_this_kind_is_not_waited_for(
     pool, live, asked, drawn
 ):
     score_all(pool, live)
-    asked.add_image("late", drawn[0].image)
+    asked.images.add("late", drawn[0].image)
     assert pool.begin(QUERY)
     assert pool.waiting((), live) == []
     assert pool.fresh(live) == 1
@@ -143,7 +143,7 @@ def test_an_image_without_regions_of_this_kind_is_not_waited_for(
 def test_the_best_are_the_highest_of_those_that_nobody_has_closed(pool, live, asked):
     score_all(pool, live)
     best = pool.best()
-    regions = asked.selection(1).regions
+    regions = asked.rounds.selection(1).regions
     assert len(best) == 6 + SPARE
     assert keys(best).isdisjoint(keys(regions[:6]))
     request = QuerySettings("entropy", f"{len(best)} regions", **TINY_REGIONS)
@@ -155,19 +155,22 @@ def test_the_best_are_the_highest_of_those_that_nobody_has_closed(pool, live, as
 def test_what_is_answered_after_the_ranking_is_left_out(pool, live, asked):
     score_all(pool, live)
     best = pool.best()
-    asked.reask(1, {6: best[0], 7: best[1]})
+    asked.rounds.reask(1, {6: best[0], 7: best[1]})
     assert keys(best[:2]) <= keys(pool.best())  # open ones may stay
-    asked.answer(1, 6, 1)
-    asked.skip(1, 7)
+    asked.labels.answer(1, 6, 1)
+    asked.labels.skip(1, 7)
     assert keys(best[:2]).isdisjoint(keys(pool.best()))
 
 
 def test_what_is_painted_by_more_than_half_is_left_out(pool, live, asked):
-    image, version = asked.images()[0], asked.selection(1).regions[0].partition
-    shape = asked.info(image).shape
-    asked.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
+    image, version = (
+        asked.images.names()[0],
+        asked.rounds.selection(1).regions[0].partition,
+    )
+    shape = asked.images.info(image).shape
+    asked.labels.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
     score_all(pool, live)
-    assert asked.has_regions(image, version)
+    assert asked.outputs.has_regions(image, version)
     assert image not in {region.image for region in pool.best()}
 
 
@@ -182,9 +185,9 @@ def test_a_few_of_each_image_if_the_query_says_so(pool, live):
 
 
 def test_where_all_is_labelled_nothing_is_best(pool, live, asked):
-    for image in asked.images():
-        shape = asked.info(image).shape
-        asked.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
+    for image in asked.images.names():
+        shape = asked.images.info(image).shape
+        asked.labels.stroke(image, Bounds(0, 0, *shape), np.ones(shape, np.uint8))
     score_all(pool, live)
     assert pool.best() == ()
 
@@ -192,7 +195,9 @@ def test_where_all_is_labelled_nothing_is_best(pool, live, asked):
 def test_a_region_says_where_it_is_and_what_it_would_cost(pool, live, asked):
     score_all(pool, live)
     for region in pool.best():
-        own = asked.read_regions(region.image, region.partition) == region.region
+        own = (
+            asked.outputs.read_regions(region.image, region.partition) == region.region
+        )
         rows, columns = np.nonzero(own)
         assert region.pixels == own.sum()
         assert region.bounds.shape == (np.ptp(rows) + 1, np.ptp(columns) + 1)
@@ -206,7 +211,7 @@ def test_similar_regions_come_in_falling_similarity_without_the_region_itself(
 ):
     describe_all(pool, live)
     assert pool.not_described() == []
-    region = asked.selection(1).regions[8]
+    region = asked.rounds.selection(1).regions[8]
     found = pool.similar(region.image, region.region)
     assert len(found) == SIMILAR
     assert (region.image, region.region) not in keys(found)
@@ -221,22 +226,25 @@ def test_in_a_small_pool_all_but_the_region_itself_are_similar(
 ):
     monkeypatch.setattr("napari_alseg.live.ranking.SIMILAR", 10_000)
     describe_all(pool, live)
-    region = asked.selection(1).regions[8]
+    region = asked.rounds.selection(1).regions[8]
     found = pool.similar(region.image, region.region)
     total = sum(
-        asked.read_regions(image, region.partition).max() for image in asked.images()
+        asked.outputs.read_regions(image, region.partition).max()
+        for image in asked.images.names()
     )
     assert len(found) == total - 1
     assert all(np.isfinite(each.score) for each in found)
 
 
 def test_a_copy_of_an_image_is_the_most_similar(asked, live, drawn):
-    twin = asked.add_image("twin", drawn[0].image)
+    twin = asked.images.add("twin", drawn[0].image)
     region = next(
-        each for each in asked.selection(1).regions if each.image == drawn[0].name
+        each
+        for each in asked.rounds.selection(1).regions
+        if each.image == drawn[0].name
     )
-    region_map = asked.read_regions(region.image, region.partition)
-    asked.write_regions(twin, region.partition, region_map)
+    region_map = asked.outputs.read_regions(region.image, region.partition)
+    asked.outputs.write_regions(twin, region.partition, region_map)
     pool = PoolRanking(asked, TINY_PREDICTION)
     pool.begin(QUERY)
     describe_all(pool, live)
@@ -247,8 +255,8 @@ def test_a_copy_of_an_image_is_the_most_similar(asked, live, drawn):
 
 
 def test_what_is_not_described_or_not_there_is_like_nothing(pool, live, asked):
-    region = asked.selection(1).regions[8]
-    assert set(pool.not_described()) == set(asked.images())
+    region = asked.rounds.selection(1).regions[8]
+    assert set(pool.not_described()) == set(asked.images.names())
     assert pool.similar(region.image, region.region) == ()
     describe_all(pool, live)
     assert pool.similar(region.image, 9999) == ()
@@ -260,4 +268,4 @@ def test_regions_are_described_before_two_classes_are_known(asked, pool):
     assert pool.not_described() == []
     assert pool.fresh(live) == 0
     pool.clear()
-    assert set(pool.not_described()) == set(asked.images())
+    assert set(pool.not_described()) == set(asked.images.names())

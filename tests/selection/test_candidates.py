@@ -57,7 +57,7 @@ def learnt(project, truth, monkeypatch):
     settings = QuerySettings("random", "6 regions", **TINY_REGIONS)
     selection = finish(query(project, settings))
     answers = Oracle(truth.__getitem__).answers(project, selection)
-    project.answer_all(1, answers.patches)
+    project.labels.answer_all(1, answers.patches)
     monkeypatch.setattr("napari_alseg.tasks.query.trained_network", network_of)
     return project
 
@@ -106,7 +106,7 @@ def test_a_budget_in_pixels_is_never_exceeded_by_what_is_revealed(
         return
     asked = ask(learnt, system, budget, **SMALL.get(system, {}))
     answers = Oracle(truth.__getitem__).answers(learnt, asked)
-    learnt.answer_all(2, answers.patches)
+    learnt.labels.answer_all(2, answers.patches)
     allowed = 0.03 * 4 * 48 * 64 if budget == "3%" else 4 * 60
     assert 0.6 * allowed < answers.pixels <= allowed
     assert asked.pixels == answers.pixels
@@ -128,24 +128,24 @@ def test_the_same_is_asked_for_any_batch_and_tile(learnt, tmp_path, system):
 
 @pytest.mark.parametrize("system", NAMES)
 def test_what_was_answered_is_not_asked_again(learnt, truth, system):
-    seen = learnt.selection(1)
-    taken = {name: learnt.read_labels(name) > 0 for name in learnt.images()}
+    seen = learnt.rounds.selection(1)
+    taken = {name: learnt.labels.read(name) > 0 for name in learnt.images.names()}
     for number in (2, 3):
         try:
             asked = ask(learnt, system)
         except NothingToAsk:
             break
         for region in asked.regions:
-            chosen = learnt.read_regions(region.image, region.partition)
+            chosen = learnt.outputs.read_regions(region.image, region.partition)
             inside = chosen == region.region
             known = taken[region.image][inside].mean()
             assert known < KNOWN_SHARE
             assert region.pixels == (~taken[region.image][inside]).sum()
-        learnt.answer_all(
+        learnt.labels.answer_all(
             number, Oracle(truth.__getitem__).answers(learnt, asked).patches
         )
-        taken = {name: learnt.read_labels(name) > 0 for name in learnt.images()}
-    assert seen == learnt.selection(1)
+        taken = {name: learnt.labels.read(name) > 0 for name in learnt.images.names()}
+    assert seen == learnt.rounds.selection(1)
 
 
 @pytest.mark.parametrize("system", NAMES)
@@ -166,7 +166,7 @@ def test_only_what_is_declared_is_computed(learnt, system, monkeypatch):
     )
     assert all(needs == declared for needs in wanted)
     share = query.values.get("pool_share", 1)
-    assert len(wanted) == (len(learnt.images()) * share if declared else 0)
+    assert len(wanted) == (len(learnt.images.names()) * share if declared else 0)
 
 
 @pytest.mark.parametrize("system", NAMES)
@@ -183,11 +183,11 @@ def test_windows_never_overlap_also_across_rounds(learnt, truth):
     seen = np.zeros((48, 64), int)
     for number in (2, 3, 4):
         asked = ask(learnt, "ripu-ra", "40 regions")
-        learnt.answer_all(
+        learnt.labels.answer_all(
             number, Oracle(truth.__getitem__).answers(learnt, asked).patches
         )
         for region in asked.regions:
-            if region.image == learnt.images()[0]:
+            if region.image == learnt.images.names()[0]:
                 seen[region.bounds.slices] += 1
                 assert max(region.bounds.shape) <= 3
     assert seen.max() == 1
@@ -197,10 +197,10 @@ def test_pixels_keep_their_distance_also_across_rounds(learnt, truth):
     centres = []
     for number in (2, 3):
         asked = ask(learnt, "ripu-pa", "16 regions", exclusion=6, radius=4)
-        learnt.answer_all(
+        learnt.labels.answer_all(
             number, Oracle(truth.__getitem__).answers(learnt, asked).patches
         )
-        first = learnt.images()[0]
+        first = learnt.images.names()[0]
         centres += [r.bounds[:2] for r in asked.regions if r.image == first]
     away = [
         max(abs(a[0] - b[0]), abs(a[1] - b[1]))
@@ -221,7 +221,7 @@ def test_windows_left_open_return_to_the_pool(learnt):
 def test_a_window_scores_as_its_centre(learnt):
     region = ask(learnt, "ripu-ra", window=2, radius=1).regions[0]
     row, column = region.bounds.row_start + 2, region.bounds.column_start + 2
-    score = learnt.read_map(region.image, "ripu")
+    score = learnt.outputs.read_map(region.image, "ripu")
     if region.bounds.shape == (5, 5):
         assert region.score == pytest.approx(score[row, column], abs=1e-3)
     assert region.bounds.shape[0] * region.bounds.shape[1] == region.pixels
@@ -229,7 +229,9 @@ def test_a_window_scores_as_its_centre(learnt):
 
 def test_each_image_gets_its_equal_share_of_windows(learnt):
     asked = ask(learnt, "ripu-ra", "40 regions")
-    counts = [sum(r.image == name for r in asked.regions) for name in learnt.images()]
+    counts = [
+        sum(r.image == name for r in asked.regions) for name in learnt.images.names()
+    ]
     assert counts == [10, 10, 10, 10]
     few = ask(learnt, "ripu-ra", "3 regions")
     assert len(few.images) == 3
@@ -247,7 +249,7 @@ def test_what_is_labelled_while_windows_are_found_is_not_asked(learnt, monkeypat
     def label_meanwhile(*arguments):
         result = yield from found(*arguments)
         for position in range(len(first.regions)):
-            learnt.answer(2, position, 1)
+            learnt.labels.answer(2, position, 1)
         return result
 
     monkeypatch.setattr("napari_alseg.tasks.query.survey_windows", label_meanwhile)
@@ -276,7 +278,7 @@ def test_pooling_changes_a_region_s_score(learnt, tmp_path):
 
 def test_a_score_and_diversity_together_stay_on_the_shortlist(learnt):
     asked = ask(learnt, "entropy", "4 regions", choice="diverse")
-    ranking = learnt.read_ranking(2)
+    ranking = learnt.rounds.read_ranking(2)
     for region in asked.regions:
         rank, _ = ranking.rank(ranking.row(region.image, region.region))
         assert rank <= 4 * SHORTLIST
@@ -292,7 +294,7 @@ def test_a_share_of_the_pool_is_drawn_anew_each_round(learnt):
 
 def test_a_share_of_the_pool_holds_as_many_images_as_are_asked(project, truth):
     """DEAL draws half of the pool; what is labelled already is no choice."""
-    untouched = set(project.images())
+    untouched = set(project.images.names())
     for number, images in enumerate((1, 3), 1):
         asked = ask(project, "random", f"{images} images", partition="image",
                     pool_share=0.25, region_size=None)  # fmt: skip
@@ -300,19 +302,21 @@ def test_a_share_of_the_pool_holds_as_many_images_as_are_asked(project, truth):
         assert set(asked.images) <= untouched
         untouched -= set(asked.images)
         answers = Oracle(truth.__getitem__).answers(project, asked)
-        project.answer_all(number, answers.patches)
+        project.labels.answer_all(number, answers.patches)
     assert not untouched
 
 
 def test_the_ranking_holds_score_terms_and_classes_of_each_region(learnt):
     asked = ask(learnt, "entropy-edge")
-    ranking = learnt.read_ranking(2)
+    ranking = learnt.rounds.read_ranking(2)
     region = max(asked.regions, key=lambda region: region.score)
     row = ranking.row(region.image, region.region)
-    inside = learnt.read_regions(region.image, region.partition) == region.region
+    inside = (
+        learnt.outputs.read_regions(region.image, region.partition) == region.region
+    )
     seen = segmentation.predict(
         network_of(learnt, TINY_PREDICTION),
-        learnt.read_image(region.image),
+        learnt.images.read(region.image),
         TINY_PREDICTION,
     ).probability.numpy()
     np.testing.assert_allclose(
@@ -322,7 +326,8 @@ def test_the_ranking_holds_score_terms_and_classes_of_each_region(learnt):
     assert list(ranking.terms) == ["entropy"]
     assert ranking.terms["entropy"][row] <= ranking.score[row] + 1e-6
     total = sum(
-        learnt.read_regions(name, region.partition).max() for name in learnt.images()
+        learnt.outputs.read_regions(name, region.partition).max()
+        for name in learnt.images.names()
     )
     assert len(ranking.score) == total
     assert not ranking.open.all()  # six are answered
@@ -331,12 +336,12 @@ def test_the_ranking_holds_score_terms_and_classes_of_each_region(learnt):
 def test_no_ranking_without_scores(learnt):
     for number, system in enumerate(("random", "coreset"), 2):
         ask(learnt, system)
-        assert learnt.read_ranking(number) is None
+        assert learnt.rounds.read_ranking(number) is None
 
 
 def test_a_round_remembers_how_it_was_asked(learnt):
     ask(learnt, "ripu-ra", radius=4)
-    asked = learnt.metrics(2)["query"]
+    asked = learnt.rounds.metrics(2).query
     assert asked["radius"] == 4 and asked["partition"] == "windows"
     assert systems.resolve(QuerySettings(**asked)).record() == asked
 
@@ -350,26 +355,26 @@ def test_all_maps_of_an_image_come_from_one_prediction(learnt, monkeypatch):
     monkeypatch.setattr(
         segmentation, "predict", lambda *a, **k: calls.append(a) or predict(*a, **k)
     )
-    image = learnt.images()[0]
+    image = learnt.images.names()[0]
     finish(look(learnt, image, systems.maps(), prediction=TINY_PREDICTION))
-    assert learnt.map_names(image) == tuple(sorted(systems.maps()))
+    assert learnt.outputs.map_names(image) == tuple(sorted(systems.maps()))
     assert len(calls) == 1
 
 
 def test_a_map_follows_the_parameters_of_the_query(learnt):
-    image = learnt.images()[0]
+    image = learnt.images.names()[0]
     query = QuerySettings("ripu-ra", radius=5)
     learnt.weights.commit(1, {"a": np.zeros(1, np.float32)}, {})
     finish(look(learnt, image, ["ripu"], query, TINY_PREDICTION))
-    assert learnt.has_fresh_map(image, "ripu", {"radius": 5})
-    wide = learnt.read_map(image, "ripu")
+    assert learnt.outputs.has_fresh_map(image, "ripu", {"radius": 5})
+    wide = learnt.outputs.read_map(image, "ripu")
     finish(look(learnt, image, ["ripu"], prediction=TINY_PREDICTION))
-    assert not np.array_equal(wide, learnt.read_map(image, "ripu"))
+    assert not np.array_equal(wide, learnt.outputs.read_map(image, "ripu"))
 
 
 def test_what_gives_no_map_is_refused(learnt):
     with pytest.raises(BadValue, match="no map; maps are entropy"):
-        finish(look(learnt, learnt.images()[0], ["random"]))
+        finish(look(learnt, learnt.images.names()[0], ["random"]))
 
 
 @pytest.mark.parametrize("choice", ["top", "class-quota", "class-stratified"])
@@ -386,10 +391,10 @@ def test_an_image_that_is_done_is_not_asked_again_in_parts(learnt, partition):
     for position in (0, 1):
         half = np.zeros((48, 64), np.uint8)
         half[:, :32] = 1
-        learnt.answer_all(done.round, {position: half})
-    learnt.skip(done.round, 2)
+        learnt.labels.answer_all(done.round, {position: half})
+    learnt.labels.skip(done.round, 2)
     again = ask(learnt, "entropy", "400 regions", partition=partition)
-    assert set(again.images) == set(learnt.images()) - {first, second, skipped}
+    assert set(again.images) == set(learnt.images.names()) - {first, second, skipped}
 
 
 def test_a_core_set_of_images_compares_images():

@@ -19,7 +19,9 @@ from napari_alseg.store import Project
 def test_images_and_masks_are_resized_alike(dataset, tmp_path):
     simulated(dataset, tmp_path / "run", size="32x48", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert {project.info(image).shape for image in project.images()} == {(32, 48)}
+        assert {
+            project.images.info(image).shape for image in project.images.names()
+        } == {(32, 48)}
 
 
 def test_resizing_makes_an_image_neither_darker_nor_brighter(rng):

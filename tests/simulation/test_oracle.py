@@ -8,7 +8,7 @@ from napari_alseg.simulation.oracle import Oracle, dominant
 
 
 def inside_of(project, region):
-    regions = project.read_regions(region.image, region.partition)
+    regions = project.outputs.read_regions(region.image, region.partition)
     return (regions == region.region)[region.bounds.slices]
 
 
@@ -68,7 +68,7 @@ def test_a_region_mostly_without_class_is_skipped(project, truth):
 def test_one_class_is_given_to_ignored_pixels_too(project):
     truth = np.zeros((48, 64), np.uint8)
     truth[:24] = 3
-    project.write_regions("scene-00", 1, np.ones((48, 64), np.int32))
+    project.outputs.write_regions("scene-00", 1, np.ones((48, 64), np.int32))
     whole = Region("scene-00", 1, 1, 0.0, 48 * 64, Bounds(0, 0, 48, 64))
     asked = Selection(1, "random", "1 image", (whole,))
     answers = Oracle(lambda image: truth, "dominant").answers(project, asked)

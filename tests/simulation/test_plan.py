@@ -37,9 +37,9 @@ def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
     assert [row.fraction for row in run.rounds] == [0.5, 0.75]
     assert [row.images for row in run.rounds] == [2, 3]
     other = simulated(dataset, tmp_path / "other", seed=1, **settings, **deal)
-    assert other.rounds[0].fraction == 0.5
+    assert other.rounds.numbers[0].fraction == 0.5
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert len(project.labelled()) == 3
+        assert len(project.labels.labelled()) == 3
 
 
 def test_images_join_round_by_round(dataset, tmp_path):
@@ -57,7 +57,7 @@ def test_images_join_round_by_round(dataset, tmp_path):
     assert fractions[0] == 0.25
     assert all(0.08 < fraction <= 0.125 for fraction in fractions[1:])
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        joined = [project.selection(number).images for number in (1, 2, 3)]
+        joined = [project.rounds.selection(number).images for number in (1, 2, 3)]
     assert len({image for (image,) in joined}) == 3
 
 
@@ -96,7 +96,7 @@ def to_training(task, out, number):
     for progress in task:
         if progress.message == "learning":
             with Project.open(out / "project.alseg", "read") as project:
-                if project.rounds[-1] == number:
+                if project.rounds.numbers[-1] == number:
                     return
 
 

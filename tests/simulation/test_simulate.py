@@ -33,6 +33,8 @@ from napari_alseg.simulation.run import (
 )
 from napari_alseg.simulation.simulate import parse_seeds, simulate_seeds
 from napari_alseg.store import Project
+from napari_alseg.store.labels import Labels
+from napari_alseg.store.rounds import Rounds
 from napari_alseg.systems import resolve
 
 
@@ -73,22 +75,26 @@ def test_full_labels_everything_in_one_round(dataset, tmp_path):
     assert row.fraction == 1
     assert row.images == 4
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert all(project.read_labels(image).all() for image in project.images())
+        assert all(project.labels.read(image).all() for image in project.images.names())
 
 
 def test_with_a_test_split_val_chooses_and_test_measures(dataset, tmp_path):
     shutil.copytree(dataset / "val", dataset / "test")
     simulated(dataset, tmp_path / "run", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert len(project.images("validation")) == len(project.images("test")) == 2
-        assert "miou" in project.metrics(1)
+        assert (
+            len(project.images.names("validation"))
+            == len(project.images.names("test"))
+            == 2
+        )
+        assert project.rounds.metrics(1).miou is not None
 
 
 def test_without_a_test_split_learning_never_sees_val(dataset, tmp_path):
     simulated(dataset, tmp_path / "run", rounds=1)
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert project.images("validation") == ()
-        assert len(project.images("test")) == 2
+        assert project.images.names("validation") == ()
+        assert len(project.images.names("test")) == 2
 
 
 def test_bad_input_is_refused(dataset, tmp_path):
@@ -134,7 +140,9 @@ def test_a_published_system_runs_from_end_to_end(
     query = resolve(QuerySettings(system, **parameters))
     assert run.settings.asking == query.parts | query.values
     with Project.open(out / "project.alseg", "read") as project:
-        revealed = sum(selection.pixels for selection in map(project.selection, (1, 2)))
+        revealed = sum(
+            selection.pixels for selection in map(project.rounds.selection, (1, 2))
+        )
         assert second.pixels == revealed
         assert project.weights.read()[1]["difficulty"] == system.startswith("deal")
 
@@ -205,10 +213,10 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
         raise Killed
 
     def before(name):
-        def record(self, round, metric, value):
-            if metric == name:
+        def record(self, round, **values):
+            if name in values:
                 raise Killed
-            whole_record(self, round, metric, value)
+            whole_record(self, round, **values)
 
         return record
 
@@ -217,14 +225,14 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
             raise Killed
         whole_write(run, folder)
 
-    whole_answer, whole_record = Project.answer_all, Project.record
+    whole_answer, whole_record = Labels.answer_all, Rounds.record
     whole_write = simulation_module.write_run
     for place, name, replacement in [
         (simulation_module, "create_simulation", killed),  # nothing is imported
-        (Project, "record", before("query")),  # asked
+        (Rounds, "record", before("query")),  # asked
         (Oracle, "answers", killed),
-        (Project, "answer_all", half),
-        (Project, "record", before("learnt")),  # learnt, but nothing says so
+        (Labels, "answer_all", half),
+        (Rounds, "record", before("learnt")),  # learnt, but nothing says so
         (stage, "measure_scores", killed),
         (simulation_module, "write_run", once),  # measured, but not written
     ]:
@@ -358,6 +366,9 @@ def test_a_run_begins_after_another(dataset, tmp_path):
     assert start.pixels < end.pixels
     assert start.clicks < end.clicks
     with Project.open(tmp_path / "second" / "project.alseg", "read") as project:
-        assert [project.selection(n).system for n in (1, 2)] == ["random", "entropy"]
+        assert [project.rounds.selection(n).system for n in (1, 2)] == [
+            "random",
+            "entropy",
+        ]
     assert weights(tmp_path / "first").keys() == {1}
     assert simulated(dataset, tmp_path / "second", resume=True, **after) == run

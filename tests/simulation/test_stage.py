@@ -18,9 +18,9 @@ def test_one_class_a_region_is_one_click_a_region(dataset, tmp_path):
     (row,) = run.rounds
     assert row.clicks == row.regions > 0
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        for region in project.selection(1).regions:
-            regions = project.read_regions(region.image, region.partition)
-            labels = project.read_labels(region.image)[regions == region.region]
+        for region in project.rounds.selection(1).regions:
+            regions = project.outputs.read_regions(region.image, region.partition)
+            labels = project.labels.read(region.image)[regions == region.region]
             assert len(set(labels.tolist())) == 1
 
 
@@ -29,9 +29,9 @@ def test_exact_pixels_cost_a_click_a_piece(dataset, tmp_path):
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         spent = 0
         for row in run.rounds:
-            for region in project.selection(row.round).regions:
-                own = project.read_regions(region.image, region.partition)
-                labels = project.read_labels(region.image)
+            for region in project.rounds.selection(row.round).regions:
+                own = project.outputs.read_regions(region.image, region.partition)
+                labels = project.labels.read(region.image)
                 labels[own != region.region] = 0
                 spent += clicks(labels[region.bounds.slices])
             assert row.clicks == spent
@@ -48,9 +48,9 @@ def test_a_region_without_truth_is_skipped_and_costs_all_the_same(dataset, tmp_p
     (row,) = run.rounds
     assert row.clicks == row.regions
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        states = project.states(1)
+        states = project.rounds.states(1)
         assert {"answered", "skipped"} == set(states)
-        assert project.cost().regions == states.count("answered") < row.regions
+        assert project.rounds.cost().regions == states.count("answered") < row.regions
 
 
 def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_path):
@@ -61,11 +61,13 @@ def test_initial_images_are_labelled_exactly_whatever_the_answers(dataset, tmp_p
     assert initial.clicks > 2
     assert asked.clicks - initial.clicks == asked.regions - 2
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        for image in project.selection(1).images:
-            labels = project.read_labels(image)
+        for image in project.rounds.selection(1).images:
+            labels = project.labels.read(image)
             assert labels.all()
             assert len(np.unique(labels)) > 1
-        assert set(project.selection(2).images).isdisjoint(project.selection(1).images)
+        assert set(project.rounds.selection(2).images).isdisjoint(
+            project.rounds.selection(1).images
+        )
 
 
 def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
@@ -84,8 +86,8 @@ def test_a_source_is_learnt_first_and_never_asked(dataset, source, tmp_path):
     assert first.pixels == first.clicks == first.images == 0
     assert asked.pixels > 0
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
-        assert len(project.images("source")) == 4
-        assert set(project.selection(1).images) <= set(project.images())
+        assert len(project.images.names("source")) == 4
+        assert set(project.rounds.selection(1).images) <= set(project.images.names())
     assert set(weights(tmp_path / "run")) == {0, 1}
 
 

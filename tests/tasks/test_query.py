@@ -35,13 +35,13 @@ def test_a_round_is_asked_answered_learnt_and_asked_again(project, truth):
     assert seen.isdisjoint((r.image, r.region) for r in second.regions)
     assert [second.round, project.weights.latest_round] == [2, 1]
     assert report.scores is not None
-    assert project.metrics(1)["miou"] == report.scores.mean
+    assert project.rounds.metrics(1).miou == report.scores.mean
 
 
 def test_the_first_round_spreads_over_images_and_looks_at_no_label(project, truth):
     asked = ask(project, "12 regions")
     assert len(asked.images) >= 3
-    assert project.labelled() == ()
+    assert project.labels.labelled() == ()
 
 
 def test_scored_regions_come_in_falling_score_within_an_image(project, truth):
@@ -58,8 +58,10 @@ def test_a_region_s_score_is_the_mean_of_its_map(project, truth):
     answer(project, ask(project), truth)
     learn(project)
     region = ask(project).regions[0]
-    inside = project.read_regions(region.image, region.partition) == region.region
-    score = project.read_map(region.image, "entropy")
+    inside = (
+        project.outputs.read_regions(region.image, region.partition) == region.region
+    )
+    score = project.outputs.read_map(region.image, "entropy")
     assert region.score == pytest.approx(score[inside].mean(), abs=1e-3)
     assert region.pixels == inside.sum()
     rows, columns = np.nonzero(inside)
@@ -86,7 +88,9 @@ def test_the_same_seed_asks_the_same(tmp_path, project_path, system):
 )
 def test_budgets_are_kept(project, budget, count):
     asked = ask(project, budget)
-    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    pool = sum(
+        np.prod(project.images.info(image).shape) for image in project.images.names()
+    )
     if budget == "2 images":
         assert len(asked.images) == 2
         assert asked.pixels == pool / 2
@@ -97,22 +101,24 @@ def test_budgets_are_kept(project, budget, count):
 
 
 def test_full_asks_everything(project):
-    pool = sum(np.prod(project.info(image).shape) for image in project.images())
+    pool = sum(
+        np.prod(project.images.info(image).shape) for image in project.images.names()
+    )
     assert ask(project, system="full").pixels == pool
 
 
 def test_what_is_skipped_or_labelled_is_not_asked_again(project, truth):
     asked = ask(project, system="full")
-    project.skip(1, 0)
+    project.labels.skip(1, 0)
     for position in range(1, len(asked.regions)):
-        project.answer(1, position, 1)
+        project.labels.answer(1, position, 1)
     with pytest.raises(NothingToAsk, match="every region"):
         ask(project)
 
 
 def test_images_that_are_done_as_a_whole_are_named_so(project, truth):
     """No smaller region of them is ever asked."""
-    count = f"{len(project.images())} images"
+    count = f"{len(project.images.names())} images"
     images = {"partition": "image", "region_size": None}
     answer(project, ask(project, count, "random", **images), truth)
     with pytest.raises(NothingToAsk, match="as a whole: undo a skipped one"):
@@ -150,15 +156,15 @@ def test_nothing_is_learnt_from_no_label(project):
 
 
 def test_looking_needs_a_network_and_writes_map_and_prediction(project, truth):
-    image = project.images()[0]
+    image = project.images.names()[0]
     with pytest.raises(NothingToLearn):
         finish(look(project, image, ["margin"], prediction=TINY_PREDICTION))
     answer(project, ask(project), truth)
     learn(project)
     finish(look(project, image, ["margin"], prediction=TINY_PREDICTION))
-    assert project.map_names(image) == ("margin",)
-    assert project.read_prediction(image).max() <= len(project.classes)
-    assert project.read_prediction(image).min() >= 1
+    assert project.outputs.map_names(image) == ("margin",)
+    assert project.outputs.read_prediction(image).max() <= len(project.classes)
+    assert project.outputs.read_prediction(image).min() >= 1
 
 
 def test_a_stopped_training_keeps_its_best(project, truth):
@@ -187,7 +193,7 @@ def test_weights_of_other_classes_are_refused(tmp_path, project, truth, drawn):
     learn(project)
     arrays, metadata = project.weights.read()
     with Project.create(tmp_path / "other.alseg", default_classes(["a", "b"])) as other:
-        other.add_image("a", drawn[0].image)
+        other.images.add("a", drawn[0].image)
         ask(other)
         other.weights.commit(1, arrays, metadata)
         with pytest.raises(WeightsMismatch):
@@ -214,7 +220,7 @@ def test_a_training_that_fails_leaves_the_good_weights(project, truth, monkeypat
 def test_a_training_stopped_early_does_not_replace_a_better_one(project, truth):
     answer(project, ask(project), truth)
     learn(project)
-    project.record(1, "miou", 0.99)
+    project.rounds.record(1, miou=0.99)
     before, _ = project.weights.read()
     task = retrain(project, TINY_NETWORK, TINY_TRAINING)
     while next(task).done < 1:
@@ -238,14 +244,14 @@ def test_a_training_stopped_after_a_moment_replaces_no_earlier_network(
     task.close()
     assert project.weights.latest_round == 1
     # It can be gone on with.
-    assert project.weights.aside_metadata("unfinished") is not None
+    assert project.weights.checkpoint_metadata("training") is not None
 
 
 def test_a_share_of_the_pool_that_is_all_done_is_no_end(project, truth):
     """Chance draws half of the images; with one left it finds it all the same."""
-    *done, left = project.images()
+    *done, left = project.images.names()
     for image in done:
-        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+        project.labels.stroke(image, Bounds(0, 0, 48, 64), truth[image])
     for seed in range(4):
         asked = ask(project, "1 regions", seed=seed, pool_share=0.25)
         assert [region.image for region in asked.regions] == [left]
@@ -257,7 +263,7 @@ def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):
     with pytest.raises(StopIteration) as end:
         while True:
             if next(task).message == "scoring the pool":
-                project.answer(1, 0, 2)
+                project.labels.answer(1, 0, 2)
     region = first.regions[0]
     asked = {(r.image, r.region) for r in end.value.value.regions}
     assert (region.image, region.region) not in asked
@@ -266,8 +272,8 @@ def test_what_is_answered_while_the_pool_is_scored_is_not_asked_again(project):
 def test_validation_without_any_truth_gives_no_score(project, truth, drawn):
     blank = np.zeros_like(drawn[0].labels)
     with Project.create(project.path.parent / "b.alseg", project.classes) as other:
-        other.add_image("a", drawn[0].image, labels=drawn[0].labels)
-        other.add_image("v", drawn[1].image, split="validation", labels=blank)
+        other.images.add("a", drawn[0].image, labels=drawn[0].labels)
+        other.images.add("v", drawn[1].image, split="validation", labels=blank)
         assert learn(other).scores is None
 
 
@@ -278,7 +284,7 @@ def test_a_system_of_deal_learns_where_the_network_errs(project, truth):
     again = ask(project, "1 images", "deal-ds", region_size=None)
     assert len(again.regions) == 1
     assert 0 < again.regions[0].score < 1
-    score = project.read_map(again.images[0], "difficulty")
+    score = project.outputs.read_map(again.images[0], "difficulty")
     assert again.regions[0].score == pytest.approx(score.mean(), abs=1e-3)
 
 

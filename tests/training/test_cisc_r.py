@@ -23,9 +23,9 @@ RECTIFIED = replace(TINY_TRAINING, recipe="rectified")
 @pytest.fixture
 def labelled(project, truth):
     """A project with two images labelled, one of them in part."""
-    whole, part, *_ = project.images()
-    project.stroke(whole, Bounds(0, 0, 48, 64), truth[whole])
-    project.stroke(part, Bounds(0, 0, 48, 32), truth[part][:, :32])
+    whole, part, *_ = project.images.names()
+    project.labels.stroke(whole, Bounds(0, 0, 48, 64), truth[whole])
+    project.labels.stroke(part, Bounds(0, 0, 48, 32), truth[part][:, :32])
     return project
 
 
@@ -38,24 +38,24 @@ def equal(first: dict, second: dict) -> bool:
 
 
 def test_pseudo_labels_fill_what_no_person_labelled(labelled):
-    before = {image: labelled.read_labels(image) for image in labelled.images()}
-    events, cost = labelled.sequence, labelled.cost()
+    before = {image: labelled.labels.read(image) for image in labelled.images.names()}
+    events, cost = labelled.labels.sequence, labelled.rounds.cost()
     report = learn(labelled)
     assert report.scores is not None
     assert labelled.weights.latest_round == 0
-    whole, part, *rest = labelled.images()
-    assert labelled.read_pseudo_labels(whole) is None
-    pseudo = labelled.read_pseudo_labels(part)
+    whole, part, *rest = labelled.images.names()
+    assert labelled.outputs.read_pseudo_labels(whole) is None
+    pseudo = labelled.outputs.read_pseudo_labels(part)
     assert (pseudo[:, :32] == 0).all()
     assert (pseudo[:, 32:] > 0).all()
     for image in rest:
-        assert (labelled.read_pseudo_labels(image) > 0).all()
-        weight = labelled.read_map(image, PSEUDO_WEIGHT)
+        assert (labelled.outputs.read_pseudo_labels(image) > 0).all()
+        weight = labelled.outputs.read_map(image, PSEUDO_WEIGHT)
         assert weight.min() >= 0
         assert weight.max() <= 1
     for image, labels in before.items():
-        assert np.array_equal(labels, labelled.read_labels(image))
-    assert (events, cost) == (labelled.sequence, labelled.cost())
+        assert np.array_equal(labels, labelled.labels.read(image))
+    assert (events, cost) == (labelled.labels.sequence, labelled.rounds.cost())
 
 
 def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkeypatch):
@@ -70,7 +70,7 @@ def test_three_networks_are_taught_and_half_of_the_images_first(labelled, monkey
     learn(labelled)
     assert [number for number, _ in taught] == [1, 2, 3]
     assert len(taught[1][1]) == 1  # half of three, rounded down
-    assert set(taught[1][1]) < set(labelled.images()[1:])
+    assert set(taught[1][1]) < set(labelled.images.names()[1:])
 
 
 def test_classes_that_never_pair_rectify_nothing(labelled, monkeypatch):
@@ -83,12 +83,12 @@ def test_classes_that_never_pair_rectify_nothing(labelled, monkeypatch):
 
     monkeypatch.setattr(pairs, "classes_held", spy)
     names = [entry.name for entry in labelled.classes]
-    *_, image = labelled.images()
+    *_, image = labelled.images.names()
     learn(labelled)
-    assert labelled.read_map(image, PSEUDO_WEIGHT).min() < 1
+    assert labelled.outputs.read_map(image, PSEUDO_WEIGHT).min() < 1
     asked.clear()
     learn(labelled, recipe=RecipeSettings(never=", ".join(names)))
-    assert labelled.read_map(image, PSEUDO_WEIGHT).min() == 1
+    assert labelled.outputs.read_map(image, PSEUDO_WEIGHT).min() == 1
     known = [never for never in asked if never]
     assert known == [list(range(len(names)))] * 2  # of both lists of labelled images
     with pytest.raises(UnknownName, match=f"unknown class '{names[0]}x'"):
@@ -98,27 +98,29 @@ def test_classes_that_never_pair_rectify_nothing(labelled, monkeypatch):
 def test_another_training_takes_the_pseudo_labels_away(labelled):
     learn(labelled)
     learn(labelled, replace(TINY_TRAINING, recipe="partial"))
-    image = labelled.images()[-1]
-    assert labelled.read_pseudo_labels(image) is None
-    assert PSEUDO_WEIGHT not in labelled.map_names(image)
+    image = labelled.images.names()[-1]
+    assert labelled.outputs.read_pseudo_labels(image) is None
+    assert PSEUDO_WEIGHT not in labelled.outputs.map_names(image)
 
 
 def test_where_all_is_labelled_the_first_stage_is_all(project, truth):
-    for image in project.images():
-        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    for image in project.images.names():
+        project.labels.stroke(image, Bounds(0, 0, 48, 64), truth[image])
     report = learn(project)
     assert report.curve[-1].step == 4
-    assert all(project.read_pseudo_labels(i) is None for i in project.images())
+    assert all(
+        project.outputs.read_pseudo_labels(i) is None for i in project.images.names()
+    )
 
 
 def test_void_in_an_image_that_is_labelled_as_a_whole_gets_no_pseudo_labels(
     labelled, truth
 ):
-    part = labelled.images()[1]
+    part = labelled.images.names()[1]
     nearly = np.where(np.arange(64) < 60, truth[part], 0).astype(np.uint8)
-    labelled.stroke(part, Bounds(0, 0, 48, 64), nearly)
+    labelled.labels.stroke(part, Bounds(0, 0, 48, 64), nearly)
     learn(labelled)
-    assert labelled.read_pseudo_labels(part) is None
+    assert labelled.outputs.read_pseudo_labels(part) is None
 
 
 def test_without_a_label_there_is_nothing_to_learn(project):
@@ -135,10 +137,12 @@ def test_the_system_of_its_name_uses_it(project, truth):
     settings = QuerySettings("cisc-r", "1 images")
     asked = finish(query(project, settings, TINY_PREDICTION))
     (region,) = asked.regions
-    project.answer_all(asked.round, {0: truth[region.image]})
+    project.labels.answer_all(asked.round, {0: truth[region.image]})
     learn(project, TINY_TRAINING)
-    others = [image for image in project.images() if image != region.image]
-    assert all((project.read_pseudo_labels(image) > 0).all() for image in others)
+    others = [image for image in project.images.names() if image != region.image]
+    assert all(
+        (project.outputs.read_pseudo_labels(image) > 0).all() for image in others
+    )
 
 
 @pytest.mark.parametrize("place", ["(1 of 3)", "giving", "(2 of 3)", "(3 of 3)"])
@@ -146,18 +150,20 @@ def test_stopped_anywhere_it_goes_on_exactly(labelled, place, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.fitting.run.PAUSE", 0.0)
     learn(labelled)
     whole, _ = labelled.weights.read()
-    pseudo = {i: labelled.read_pseudo_labels(i) for i in labelled.images()[1:]}
+    pseudo = {
+        i: labelled.outputs.read_pseudo_labels(i) for i in labelled.images.names()[1:]
+    }
     task = retrain(labelled, TINY_NETWORK, RECTIFIED, TINY_PREDICTION)
     for progress in task:
         if place in progress.message and progress.done > 0:
             break
     task.close()
-    assert labelled.weights.aside_metadata("unfinished") is not None
+    assert labelled.weights.checkpoint_metadata("training") is not None
     learn(labelled, resume=True)
     found, _ = labelled.weights.read()
     assert equal(whole, found)
     for image, labels in pseudo.items():
-        assert np.array_equal(labels, labelled.read_pseudo_labels(image))
+        assert np.array_equal(labels, labelled.outputs.read_pseudo_labels(image))
 
 
 def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch):
@@ -167,7 +173,7 @@ def test_stopped_in_a_later_stage_the_stage_before_is_kept(labelled, monkeypatch
         if "(2 of 3)" in progress.message and progress.done > 0:
             break
     task.close()
-    arrays, metadata = labelled.weights.read_aside("unfinished")
+    arrays, metadata = labelled.weights.read_checkpoint("training")
     kept, _ = labelled.weights.read()
     teacher = {
         name.removeprefix("teacher/"): each
@@ -191,7 +197,7 @@ def test_a_stage_is_on_disk_before_the_next_one_begins(labelled):
         if "giving" in progress.message:
             break
     # Nobody has stopped it, it might crash.
-    assert labelled.weights.aside_metadata("unfinished")["stage"] == 1
+    assert labelled.weights.checkpoint_metadata("training")["stage"] == 1
     task.close()
 
 
@@ -222,7 +228,7 @@ def test_stopped_while_weighing_nothing_is_learnt_again(labelled, monkeypatch):
     monkeypatch.setattr(TrainingRun, "_step", lambda *_: pytest.fail("it learnt again"))
     assert learn(labelled, resume=True).scores is not None
     assert equal(whole, labelled.weights.read()[0])
-    assert labelled.weights.aside_metadata("unfinished") is None
+    assert labelled.weights.checkpoint_metadata("training") is None
 
 
 def test_looks_are_as_far_apart_as_steps_are_many(labelled, monkeypatch):
@@ -250,7 +256,7 @@ def test_a_single_stage_has_all_the_time(project, truth, monkeypatch):
             made.append(settings.minutes)
 
     monkeypatch.setattr(cisc_r, "TrainingRun", Spy)
-    for image in project.images():
-        project.stroke(image, Bounds(0, 0, 48, 64), truth[image])
+    for image in project.images.names():
+        project.labels.stroke(image, Bounds(0, 0, 48, 64), truth[image])
     learn(project, replace(RECTIFIED, minutes=3.0))
     assert made == [3.0]

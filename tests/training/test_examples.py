@@ -11,15 +11,15 @@ from napari_alseg.training.examples import Examples
 
 def test_examples_ignore_what_has_no_label(project, truth):
     answer(project, ask(project, "12 regions"), truth)
-    images = project.labelled()
-    examples = Examples(project, images, project.sequence)
+    images = project.labels.labelled()
+    examples = Examples(project, images, project.labels.sequence)
     assert all((examples[i].targets == IGNORE).any() for i in range(len(images)))
 
 
 def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
     answer(project, ask(project), truth)
-    sequence = project.sequence
-    images = project.labelled()
+    sequence = project.labels.sequence
+    images = project.labels.labelled()
     late = ask(project)
     examples = Examples(project, images, sequence)
     before = [examples[i].targets.copy() for i in range(len(images))]
@@ -30,9 +30,9 @@ def test_labels_given_while_learning_are_not_learnt_this_time(project, truth):
 
 def test_examples_keep_no_more_than_they_may(project, truth, monkeypatch):
     answer(project, ask(project, system="full"), truth)
-    one = project.read_image(project.images()[0]).size // 3 * 4
+    one = project.images.read(project.images.names()[0]).size // 3 * 4
     monkeypatch.setattr(module, "CACHED_BYTES", 2 * one)
-    examples = Examples(project, project.images(), project.sequence)
+    examples = Examples(project, project.images.names(), project.labels.sequence)
     for _ in range(2):
         for index in range(len(examples)):
             assert examples[index].image.shape == (48, 64, 3)
@@ -43,16 +43,16 @@ def test_labels_spread_for_learning_only(project, truth, monkeypatch):
     noisy = SpreadSettings(colour=30.0)
     monkeypatch.setattr(module, "SpreadSettings", lambda: noisy)
     answer(project, ask(project, "20 regions"), truth)
-    images, sequence = project.labelled(), project.sequence
+    images, sequence = project.labels.labelled(), project.labels.sequence
     given = Examples(project, images, sequence)
     handed_on = Examples(project, images, sequence, spread=True)
-    before = {image: project.read_labels(image) for image in images}
+    before = {image: project.labels.read(image) for image in images}
     more = 0
     for plain, wide in zip(given, handed_on, strict=True):
         known = plain.targets != IGNORE
         assert (wide.targets[known] == plain.targets[known]).all()
         more += (wide.targets != IGNORE).sum() - known.sum()
     assert more > 0
-    assert all((project.read_labels(i) == before[i]).all() for i in images)
+    assert all((project.labels.read(i) == before[i]).all() for i in images)
     learn(project, replace(TINY_TRAINING, spread=True))
-    assert all((project.read_labels(i) == before[i]).all() for i in images)
+    assert all((project.labels.read(i) == before[i]).all() for i in images)

@@ -39,7 +39,7 @@ def with_source(project, drawn):
     """A project with two source images, all labelled."""
     for scene in drawn[:2]:
         brighter = (scene.image // 2 + 100).astype(np.uint8)
-        project.add_image(
+        project.images.add(
             f"source {scene.name}", brighter, split="source", labels=scene.labels
         )
     return project
@@ -47,7 +47,9 @@ def with_source(project, drawn):
 
 def label_a_little_more(project):
     corner = Bounds(0, 0, 2, 2)
-    project.stroke(project.images()[0], corner, np.full((2, 2), 6, np.uint8))
+    project.labels.stroke(
+        project.images.names()[0], corner, np.full((2, 2), 6, np.uint8)
+    )
 
 
 def weights(project) -> dict:
@@ -70,7 +72,9 @@ def test_every_recipe_learns_predicts_and_asks_again(answered, recipe):
     assert np.isfinite(report.curve[-1].loss)
     network = trained_network(answered, TINY_PREDICTION)
     assert (network.difficulty is not None) == (recipe == "difficulty")
-    found = predict(network, answered.read_image(answered.images()[0]), TINY_PREDICTION)
+    found = predict(
+        network, answered.images.read(answered.images.names()[0]), TINY_PREDICTION
+    )
     assert found.probability.isfinite().all()
     assert len(ask(answered).regions) == 6
 
@@ -156,7 +160,7 @@ def test_a_disk_that_is_full_at_the_end_does_not_take_the_network(
     def full(*_):
         raise CannotWrite("No space left on device")
 
-    monkeypatch.setattr(Weights, "write_aside", full)
+    monkeypatch.setattr(Weights, "write_checkpoint", full)
     with pytest.raises(CannotWrite):
         learn(answered)
     assert answered.weights.latest_round == 1
@@ -168,11 +172,11 @@ def test_a_stopped_training_goes_on_exactly(answered, step, monkeypatch):
     learn(answered)
     whole = weights(answered)
     stop_after(answered, step)
-    assert answered.weights.aside_metadata("unfinished") is not None
+    assert answered.weights.checkpoint_metadata("training") is not None
     report = learn(answered, resume=True)
     assert equal(whole, weights(answered))
     assert report.curve[-1].step == 4
-    assert answered.weights.aside_metadata("unfinished") is None
+    assert answered.weights.checkpoint_metadata("training") is None
 
 
 def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
@@ -183,7 +187,7 @@ def test_going_on_uses_the_labels_and_settings_it_was_begun_with(
     whole = weights(answered)
     stop_after(answered, 2)
     for position in range(3):
-        answered.answer(1, position, 1)  # another answer than before
+        answered.labels.answer(1, position, 1)  # another answer than before
     learn(answered, replace(TINY_TRAINING, epochs=7), resume=True)
     assert equal(whole, weights(answered))
 
@@ -192,7 +196,7 @@ def test_learning_anew_forgets_the_unfinished(answered, monkeypatch):
     monkeypatch.setattr("napari_alseg.segmentation.fitting.run.PAUSE", 0.0)
     stop_after(answered, 1)
     learn(answered)
-    assert answered.weights.aside_metadata("unfinished") is None
+    assert answered.weights.checkpoint_metadata("training") is None
 
 
 def test_what_was_stopped_before_the_next_round_is_not_gone_on_with(
@@ -226,8 +230,8 @@ def test_a_plan_survives_json():
 def test_a_training_may_ask_on_its_way(answered, truth):
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    assert answered.weights.aside_metadata("unfinished") is not None
-    half = answered.weights.read_aside("unfinished")[1]["run"]["step"]
+    assert answered.weights.checkpoint_metadata("training") is not None
+    half = answered.weights.read_checkpoint("training")[1]["run"]["step"]
     answer(answered, ask(answered), truth)
     report = learn(answered, training, part=(0.5, 1.0))
     assert report.round == 2
@@ -235,7 +239,7 @@ def test_a_training_may_ask_on_its_way(answered, truth):
     assert [point.step for point in report.curve] == sorted(
         point.step for point in report.curve
     )
-    assert answered.weights.aside_metadata("unfinished") is None
+    assert answered.weights.checkpoint_metadata("training") is None
 
 
 def test_there_is_no_second_half_without_a_first(answered):
@@ -279,20 +283,20 @@ def seen_by(project, monkeypatch, training) -> tuple[list[str], list[str]]:
 def test_adaptation_sees_all_of_both_domains(with_source, monkeypatch):
     training = replace(TINY_TRAINING, recipe="adaptation")
     target, source = seen_by(with_source, monkeypatch, training)
-    assert target == list(with_source.images())
-    assert source == list(with_source.images("source"))
+    assert target == list(with_source.images.names())
+    assert source == list(with_source.images.names("source"))
     assert len(source) == 2
 
 
 def test_source_free_sees_the_source_only_first(with_source, truth, monkeypatch):
     training = replace(TINY_TRAINING, recipe="adaptation", source_free=True)
     target, source = seen_by(with_source, monkeypatch, training)
-    assert (target, source) == (list(with_source.images("source")), [])
+    assert (target, source) == (list(with_source.images.names("source")), [])
     first = weights(with_source)
     answer(with_source, ask(with_source), truth)
     still = replace(training, learning_rate=1e-7, epochs=1)
     target, source = seen_by(with_source, monkeypatch, still)
-    assert (target, source) == (list(with_source.images()), [])
+    assert (target, source) == (list(with_source.images.names()), [])
     name = "body.segmentation_head.0.weight"
     np.testing.assert_allclose(weights(with_source)[name], first[name], atol=1e-5)
 
@@ -303,7 +307,7 @@ def test_other_recipes_leave_the_source_once_the_target_is_labelled(
     answer(with_source, ask(with_source), truth)
     training = replace(TINY_TRAINING, recipe="partial")
     target, source = seen_by(with_source, monkeypatch, training)
-    assert (target, source) == (list(with_source.labelled()), [])
+    assert (target, source) == (list(with_source.labels.labelled()), [])
 
 
 # --- class balance --------------------------------------------------------------------
@@ -336,16 +340,16 @@ def test_a_later_part_can_be_resumed_and_done_once_more(answered, truth, monkeyp
     monkeypatch.setattr("napari_alseg.segmentation.fitting.run.PAUSE", 0.0)
     training = replace(TINY_TRAINING, epochs=4)
     learn(answered, training, part=(0.0, 0.5))
-    kept = answered.weights.read_aside("unfinished")
+    kept = answered.weights.read_checkpoint("training")
     answer(answered, ask(answered), truth)
     learn(answered, training, part=(0.5, 1.0))
     whole = weights(answered)
-    answered.weights.write_aside(
-        "unfinished", *kept
+    answered.weights.write_checkpoint(
+        "training", *kept
     )  # as if killed before the second part began
     learn(answered, training, part=(0.5, 1.0), resume=True)
     assert equal(whole, weights(answered))
-    answered.weights.write_aside("unfinished", *kept)
+    answered.weights.write_checkpoint("training", *kept)
     task = retrain(answered, TINY_NETWORK, training, TINY_PREDICTION, part=(0.5, 1.0))
     for progress in task:
         if progress.message == "learning" and progress.done == 6:
@@ -383,7 +387,7 @@ def test_stopped_in_the_last_measurement_nothing_is_learnt_again(
     report = learn(answered, part=(0.5, 1.0), resume=True)
     assert report.scores is not None
     assert equal(whole, weights(answered))
-    assert answered.weights.aside_metadata("unfinished") is None
+    assert answered.weights.checkpoint_metadata("training") is None
 
 
 def test_seconds_before_a_stop_count(answered, monkeypatch):
@@ -392,12 +396,12 @@ def test_seconds_before_a_stop_count(answered, monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr(job, "perf_counter", lambda: next(clock))
     learn(answered)
-    at_once = answered.metrics(1)["train_seconds"]
+    at_once = answered.rounds.metrics(1).train_seconds
     stop_after(answered, 2)
-    before = answered.weights.read_aside("unfinished")[1]["seconds"]
+    before = answered.weights.read_checkpoint("training")[1]["seconds"]
     learn(answered, resume=True)
     assert before > 0
-    assert answered.metrics(1)["train_seconds"] == at_once + before
+    assert answered.rounds.metrics(1).train_seconds == at_once + before
 
 
 def test_a_branch_that_nothing_teaches_is_refused(answered):

@@ -149,7 +149,7 @@ def asked_path(project_path):
     with Project.open(project_path) as project:
         ask(project)
         score = np.linspace(0, 1, 48 * 64, dtype=np.float32).reshape(48, 64)
-        project.write_map(project.images()[0], "entropy", score, 0)
+        project.outputs.write_map(project.images.names()[0], "entropy", score, 0)
     return project_path
 
 

@@ -195,7 +195,7 @@ def test_a_new_project_from_a_folder_is_made_and_opened(dock, dataset, tmp_path,
     dock.new_project(wanted)
     wait_idle(qtbot, dock)
     assert dock.project.path == wanted.path
-    assert len(dock.project.images()) == 4
+    assert len(dock.project.images.names()) == 4
 
 
 def test_a_new_project_from_the_open_layers(dock, tmp_path, qtbot):
@@ -206,8 +206,8 @@ def test_a_new_project_from_the_open_layers(dock, tmp_path, qtbot):
     )
     dock.new_project(wanted)
     wait_idle(qtbot, dock)
-    assert sorted(dock.project.images()) == ["colour", "grey"]
-    assert dock.project.info("grey").shape == (20, 30)
+    assert sorted(dock.project.images.names()) == ["colour", "grey"]
+    assert dock.project.images.info("grey").shape == (20, 30)
     assert "within its window" in dock.project_panel._text.text()
 
 
@@ -216,8 +216,8 @@ def test_moving_between_grey_and_colour_images_keeps_one_layer_a_role(
 ):
     path = tmp_path / "mixed.alseg"
     with Project.create(path, CLASSES) as project:
-        project.add_image("grey", rng.integers(0, 5000, (20, 30, 1)).astype(np.uint16))
-        project.add_image("colour", rng.integers(0, 255, (40, 30, 3)).astype(np.uint8))
+        project.images.add("grey", rng.integers(0, 5000, (20, 30, 1)).astype(np.uint16))
+        project.images.add("colour", rng.integers(0, 255, (40, 30, 3)).astype(np.uint8))
     dock.open_project(path)
     for image in ("colour", "grey", "colour"):
         dock.show_image(image)
@@ -231,7 +231,7 @@ def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
     own = dock.viewer.add_image(np.zeros((5, 5)), name="mine")
     annotation = layers.find(dock.viewer, "annotation")
     annotation.opacity = 0.2
-    dock.show_image(dock.project.images()[1])
+    dock.show_image(dock.project.images.names()[1])
     assert own in dock.viewer.layers
     assert layers.find(dock.viewer, "annotation").opacity == 0.2
     dock.close_project()
@@ -239,7 +239,7 @@ def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
 
 
 def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(hands, dock, labelling):
-    dock.show_image(dock.project.images()[0])
+    dock.show_image(dock.project.images.names()[0])
     hands.toggle(button(dock.maps_panel, "maps"))
     layer = layers.find(dock.viewer, "map", "entropy")
     assert layer.visible
@@ -295,13 +295,13 @@ def test_projects_are_not_changed_under_a_running_task(
 def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
     hands, dock, worker, labelling, qtbot
 ):
-    names = dock.project.images()
+    names = dock.project.images.names()
     image = names[(names.index(labelling.image) + 1) % len(names)]
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
-    assert dock.project.has_fresh_map(image, "entropy")
+    dock.project.outputs.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
+    assert dock.project.outputs.has_fresh_map(image, "entropy")
     dock.project.weights.commit(1, {"a": np.ones(1)}, {})
-    assert not dock.project.has_fresh_map(image, "entropy")
+    assert not dock.project.outputs.has_fresh_map(image, "entropy")
     hands.key("PgDown")
     assert labelling.image == image
     wait_idle(qtbot, dock)
@@ -310,8 +310,8 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
 
 def stopped(dock, round):
     """Leave what a stopped training leaves."""
-    dock.project.weights.write_aside(
-        "unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}}
+    dock.project.weights.write_checkpoint(
+        "training", {"w": np.zeros(2)}, {"plan": {"round": round}}
     )
 
 
@@ -340,7 +340,7 @@ def test_a_stopped_training_can_go_on(hands, dock, worker, labelling, learn, qtb
     ended = held(worker)
     hands.press_button(dock.round_panel, "Go on learning")
     assert "Go on labelling" in dock.next_step.text()
-    dock.project.weights.clear_aside("unfinished")
+    dock.project.weights.clear_checkpoint("training")
     ended.set()
     wait_idle(qtbot, dock)
     task, arguments = worker.asked[-1]
@@ -356,7 +356,9 @@ def test_a_training_of_another_round_or_a_damaged_one_does_not_go_on(
     stopped(dock, 0)
     ask()
     assert not goes_on(dock)
-    (dock.project.path / "weights" / "unfinished.safetensors").write_bytes(b"x")
+    (dock.project.path / "weights" / "checkpoint-training.safetensors").write_bytes(
+        b"x"
+    )
     ask()
     assert not goes_on(dock)
 
@@ -427,11 +429,11 @@ def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
 
     with Project.open(project_path) as project:
         for scene in drawn[:2]:
-            project.add_image("far", scene.image, split="source", labels=scene.labels)
+            project.images.add("far", scene.image, split="source", labels=scene.labels)
         ask(project, "1 regions", "ripu-ra", region_size=None)
     dock.open_project(project_path)
     assert "for validation, 2 source images." in dock.project_panel._text.text()
-    assert set(dock.project.images("source")).isdisjoint(
+    assert set(dock.project.images.names("source")).isdisjoint(
         dock.project_panel._images.itemText(i)
         for i in range(dock.project_panel._images.count())
     )
@@ -452,7 +454,7 @@ def test_a_new_project_with_source_images(dock, dataset, tmp_path, qtbot):
     )
     dock.new_project(wanted)
     wait_idle(qtbot, dock)
-    assert len(dock.project.images("source")) == 2
+    assert len(dock.project.images.names("source")) == 2
     assert "2 source images" in dock.project_panel._text.text()
     assert dock.next_step.text().startswith("Press Learn to use the labels")
 
@@ -565,7 +567,7 @@ def answer_all(hands, dock, truth):
     labelling = dock.labelling
     while (region := labelling.region) and "open" in labelling.states():
         inside = (
-            labelling.project.read_regions(region.image, region.partition)
+            labelling.project.outputs.read_regions(region.image, region.partition)
             == region.region
         )
         label = int(np.bincount(truth[region.image][inside]).argmax())
@@ -595,7 +597,7 @@ def test_a_published_system_goes_its_rounds_in_the_window(
     assert shown_errors == []
     assert dock.project.weights.rounds == (1, 2)
     assert shown in dock.viewer.layers
-    pseudo = map(dock.project.read_pseudo_labels, dock.project.images())
+    pseudo = map(dock.project.outputs.read_pseudo_labels, dock.project.images.names())
     assert any(labels is not None for labels in pseudo) == (system == "cisc-r")
 
 

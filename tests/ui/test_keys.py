@@ -33,7 +33,7 @@ def test_a_class_key_answers_the_region_and_goes_on(hands, labelling):
     hands.key("3")
     assert labelling.states()[0] == "answered"
     assert labelling.position == 1
-    labels = labelling.project.read_labels(region.image)
+    labels = labelling.project.labels.read(region.image)
     assert (labels == 3).sum() == region.pixels
 
 
@@ -88,7 +88,7 @@ def test_seconds_run_from_the_frame_to_the_key(hands, labelling):
     hands.wait_painted()
     hands.qtbot.wait(300)
     hands.freeze("1")
-    seconds = labelling.project.cost().seconds
+    seconds = labelling.project.rounds.cost().seconds
     assert 0.2 < seconds < 5
 
 
@@ -256,7 +256,7 @@ def test_on_an_image_without_open_regions_it_says_where_they_are(
     hands, dock, labelling
 ):
     here = {region.image for region in labelling.selection.regions}
-    for _ in dock.project.images():
+    for _ in dock.project.images.names():
         hands.key("PgDown")
         if labelling.image != labelling.region.image:
             break

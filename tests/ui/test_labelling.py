@@ -20,11 +20,11 @@ def inner_pixel(labelling, region):
 def on_disk(labelling):
     """The labels another process would read."""
     with Project.open(labelling.project.path, "read") as project:
-        return project.read_labels(labelling.image)
+        return project.labels.read(labelling.image)
 
 
 def inside(labelling, region):
-    return labelling.project.read_regions(region.image, region.partition) == (
+    return labelling.project.outputs.read_regions(region.image, region.partition) == (
         region.region
     )
 
@@ -42,7 +42,7 @@ def test_a_class_key_fills_the_region_on_disk_and_goes_on(hands, labelling):
     region, image = labelling.region, labelling.image
     hands.key("3")
     with Project.open(labelling.project.path, "read") as project:
-        labels = project.read_labels(image)
+        labels = project.labels.read(image)
     assert (labels[inside(labelling, region)] == 3).all()
     assert (labels != 0).sum() == region.pixels
     assert labelling.states()[0] == "answered"
@@ -75,8 +75,8 @@ def test_a_stroke_is_on_disk_at_once(hands, labelling):
 def test_a_change_that_no_event_tells_of_is_saved_before_moving_on(labelling):
     image = labelling.image
     layers.find(labelling.viewer, "annotation").data[7, 7] = 2
-    labelling.show(labelling.project.images()[-1])
-    assert labelling.project.read_labels(image)[7, 7] == 2
+    labelling.show(labelling.project.images.names()[-1])
+    assert labelling.project.labels.read(image)[7, 7] == 2
 
 
 def test_undo_takes_back_and_redo_brings_back(hands, labelling):
@@ -102,7 +102,7 @@ def test_a_skipped_region_stays_blank_and_is_left(hands, labelling):
     hands.key("S")
     assert labelling.states()[0] == "skipped"
     assert labelling.position == 1
-    assert labelling.project.labelled() == ()
+    assert labelling.project.labels.labelled() == ()
 
 
 def test_done_as_painted_keeps_the_painted_labels(hands, labelling):
@@ -113,7 +113,7 @@ def test_done_as_painted_keeps_the_painted_labels(hands, labelling):
     hands.click_pixel(*pixel)
     hands.key("W")
     assert labelling.states()[0] == "answered"
-    labels = labelling.project.read_labels(image)
+    labels = labelling.project.labels.read(image)
     assert labels[pixel] == 5
     assert (labels != 0).sum() == 1
 
@@ -145,12 +145,12 @@ def test_without_an_open_region_a_class_key_picks_the_brush(hands, labelling):
 
 
 def test_closing_gives_the_keys_back(hands, dock, labelling, asked_path):
-    layer, before = annotation(labelling), labelling.project.sequence
+    layer, before = annotation(labelling), labelling.project.labels.sequence
     dock.close_project()
     hands.key("1", "S", "Ctrl+Z", "H")
     with Project.open(asked_path, "read") as project:
-        assert set(project.states(1)) == {"open"}
-        assert project.sequence == before
+        assert set(project.rounds.states(1)) == {"open"}
+        assert project.labels.sequence == before
     hands.key("Ctrl+G")  # napari's own
     assert dock.viewer.canvas.grid.enabled
     assert not layer.editable
@@ -159,11 +159,11 @@ def test_closing_gives_the_keys_back(hands, dock, labelling, asked_path):
 @pytest.mark.parametrize("by_region", [False, True])
 def test_the_map_of_the_image_is_a_layer(labelling, by_region):
     labelling.set_shown(Shown(("entropy",), maps=True, by_region=by_region))
-    labelling.show(labelling.project.images()[0])
+    labelling.show(labelling.project.images.names()[0])
     layer = layers.find(labelling.viewer, "map", "entropy")
     assert layer.data.shape == (48, 64)
     assert (len(np.unique(layer.data)) < 100) == by_region
-    labelling.show(labelling.project.images()[1])
+    labelling.show(labelling.project.images.names()[1])
     assert layers.of_role(labelling.viewer, "map") == []
 
 
@@ -173,9 +173,9 @@ def test_a_read_only_project_can_be_looked_at(hands, dock, asked_path, monkeypat
         dock.open_project(asked_path)
         looking = dock.labelling
         assert not annotation(looking).editable
-        before = writer.sequence
+        before = writer.labels.sequence
         hands.key("1", "W", "S", "Ctrl+Z")
-        assert writer.sequence == before
+        assert writer.labels.sequence == before
         assert set(looking.states()) == {"open"}
         hands.key("D")
         assert looking.position == 1
@@ -188,8 +188,8 @@ def test_a_key_never_answers_a_round_that_is_not_on_screen(hands, labelling):
     with Project.open(labelling.project.path, "borrow") as child:
         ask(child)  # as the child process does while a person is labelling
     hands.key("3")
-    assert labelling.project.states(2).count("answered") == 0
-    assert labelling.project.states(1)[0] == "answered"
+    assert labelling.project.rounds.states(2).count("answered") == 0
+    assert labelling.project.rounds.states(1)[0] == "answered"
     labelling.show_round()
     assert labelling.round == 2
 

@@ -56,7 +56,7 @@ def say(living, dock, qtbot):
         number = about.pop("number", living._number)
         heard = []
         living.background.progressed.connect(heard.append)
-        sequence = about.pop("sequence", dock.labelling.project.sequence)
+        sequence = about.pop("sequence", dock.labelling.project.labels.sequence)
         living.background.worker.update.put(LiveUpdate(kind, number, sequence, **about))
         qtbot.waitUntil(lambda: bool(heard))
         living.background.progressed.disconnect(heard.append)
@@ -96,8 +96,8 @@ def others(labelling, count, image=None):
     selection, project = labelling.selection, labelling.project
     asked = {(each.image, each.region) for each in selection.regions}
     found = []
-    for name in project.images() if image is None else (image,):
-        region_map = project.read_regions(name, selection.regions[0].partition)
+    for name in project.images.names() if image is None else (image,):
+        region_map = project.outputs.read_regions(name, selection.regions[0].partition)
         boxes = regions.bounds(region_map)
         for index, box in enumerate(boxes):
             if (name, index + 1) not in asked:
@@ -114,8 +114,8 @@ def ids(labelling):
 
 
 def write_live_maps(project, image):
-    project.write_map(image, "entropy", np.eye(48, 64, dtype=np.float32), 0)
-    project.write_prediction(image, np.full((48, 64), 2, np.uint8), 0)
+    project.outputs.write_map(image, "entropy", np.eye(48, 64, dtype=np.float32), 0)
+    project.outputs.write_prediction(image, np.full((48, 64), 2, np.uint8), 0)
 
 
 # --- what is told ---------------------------------------------------------------------
@@ -262,7 +262,7 @@ def test_the_missing_class_is_named(dock, living, say):
 
 
 def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, living, say):
-    image = dock.project.images()[-1]
+    image = dock.project.images.names()[-1]
     dock.show_image(image)
     assert "two classes" in dock.maps_panel._note.text()
     write_live_maps(dock.project, image)
@@ -277,7 +277,7 @@ def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, living, say):
 
 def test_news_of_another_image_draw_nothing(dock, living, say):
     before = dock.live_panel.texts()
-    other = next(i for i in dock.project.images() if i != dock.labelling.image)
+    other = next(i for i in dock.project.images.names() if i != dock.labelling.image)
     write_live_maps(dock.project, dock.labelling.image)
     say("looked", image=other)
     assert layers.find(dock.viewer, "prediction") is None
@@ -329,7 +329,7 @@ def test_a_map_without_the_latest_label_is_not_said_to_know_all(
     settle(qtbot, living)
     assert told
     before = dock.live_panel.texts()[0]
-    sequence = dock.labelling.project.sequence
+    sequence = dock.labelling.project.labels.sequence
     say("looked", image=dock.labelling.image, sequence=sequence - 1)
     assert dock.live_panel.texts()[0] == before
     say("looked", image=dock.labelling.image, sequence=sequence)
@@ -488,8 +488,8 @@ def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
     everything = [*asked, *new[:3]]
     count = len(everything)
     ranking = Ranking(
-        project.images(),
-        np.array([project.images().index(e.image) for e in everything], np.int32),
+        project.images.names(),
+        np.array([project.images.names().index(e.image) for e in everything], np.int32),
         np.array([each.region for each in everything], np.int32),
         np.array([each.score for each in everything], np.float32)
         + 0.2 * (np.arange(count) == 6).astype(np.float32),
@@ -582,19 +582,19 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     hands.end()
     dock.shut_down()
     with Project.open(asked_path) as project:
-        assert project.weights.aside_metadata("live") is not None
+        assert project.weights.checkpoint_metadata("live") is not None
 
 
 def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):
     labelling = dock.labelling
-    first, second = labelling.project.images()[:2]
+    first, second = labelling.project.images.names()[:2]
     labelling.set_shown(Shown(names=("entropy",), maps=True))
     dock.show_image(first)
     say("looked", image=first)
     dock.show_image(second)
     layer = layers.find(dock.viewer, "map", "entropy")
     assert layer is not None
-    assert layer.data.shape == labelling.project.info(second).shape
+    assert layer.data.shape == labelling.project.images.info(second).shape
     assert not layer.data.any()
     dock.live_panel.set_on(False)
     dock.show_image(first)

@@ -26,10 +26,10 @@ def wait_idle(qtbot, dock):
 def ranked_path(asked_path):
     """A project whose round has a ranking: the score of a region is its id / 100."""
     with Project.open(asked_path) as project:
-        version = project.selection().regions[0].partition
-        names = project.images()
+        version = project.rounds.selection().regions[0].partition
+        names = project.images.names()
         ids = [
-            np.arange(1, project.read_regions(name, version).max() + 1)
+            np.arange(1, project.outputs.read_regions(name, version).max() + 1)
             for name in names
         ]
         region = np.concatenate(ids).astype(np.int32)
@@ -37,7 +37,7 @@ def ranked_path(asked_path):
             np.array([0.5, 0.3, 0.1, 0.1, 0, 0], np.float32), (len(region), 1)
         )
         score = (region / 100).astype(np.float32)
-        project.write_ranking(
+        project.rounds.write_ranking(
             1,
             Ranking(
                 names,
@@ -51,9 +51,9 @@ def ranked_path(asked_path):
                 {"impurity": score / 2},
             ),
         )
-        asked = enumerate(project.selection().regions)
+        asked = enumerate(project.rounds.selection().regions)
         scored = {at: replace(each, score=each.region / 100) for at, each in asked}
-        project.reask(1, scored)
+        project.rounds.reask(1, scored)
     return asked_path
 
 
@@ -89,7 +89,7 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
             for name in arguments["maps"]:
                 score = np.full((48, 64), 0.5, np.float32)
                 values = {"radius": 1} if name == "ripu" else {}
-                child.write_map(arguments["image"], name, score, 1, values)
+                child.outputs.write_map(arguments["image"], name, score, 1, values)
         return arguments["image"]
 
     worker.action = look
@@ -122,7 +122,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
         with Project.open(path, "borrow") as child:
             for name in arguments["maps"]:
                 score = np.zeros((48, 64), np.float32)
-                child.write_map(arguments["image"], name, score, 1)
+                child.outputs.write_map(arguments["image"], name, score, 1)
         return arguments["image"]
 
     worker.action = look
@@ -134,7 +134,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
 
 
 def test_side_by_side_and_back(hands, dock, labelling):
-    dock.show_image(dock.project.images()[0])
+    dock.show_image(dock.project.images.names()[0])
     before = [layer.name for layer in dock.viewer.layers]
     hands.key("H", "Shift+H")
     assert dock.viewer.canvas.grid.enabled
@@ -152,7 +152,7 @@ def test_side_by_side_and_back(hands, dock, labelling):
 
 
 def test_the_values_under_the_mouse_are_those_on_screen(hands, dock, ranked):
-    dock.show_image(dock.project.images()[0])
+    dock.show_image(dock.project.images.names()[0])
     hands.key("H")
     hands.move_to(20, 30)
     shown = under_mouse(dock)
@@ -179,11 +179,11 @@ def test_closing_leaves_no_callback_behind(dock, ranked):
 @pytest.fixture
 def taught(dock, labelling):
     """The open project, with pseudo labels of its first image."""
-    image = dock.project.images()[0]
+    image = dock.project.images.names()[0]
     labels = np.full((48, 64), 2, np.uint8)
-    dock.project.write_pseudo_labels(image, labels, 1)
+    dock.project.outputs.write_pseudo_labels(image, labels, 1)
     weight = np.full((48, 64), 0.25, np.float32)
-    dock.project.write_map(image, "pseudo-weight", weight, 1)
+    dock.project.outputs.write_map(image, "pseudo-weight", weight, 1)
     dock.show_image(image)
     return image
 
@@ -204,11 +204,11 @@ def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(
     colour = layer.colormap.map(np.array([2]))[0, :3]
     wanted = np.array(dock.project.classes[1].colour) / 255
     np.testing.assert_allclose(colour, wanted, atol=1e-6)
-    before = dock.project.read_labels(taught).copy()
-    dock.project.write_pseudo_labels(taught, np.full((48, 64), 3, np.uint8), 1)
+    before = dock.project.labels.read(taught).copy()
+    dock.project.outputs.write_pseudo_labels(taught, np.full((48, 64), 3, np.uint8), 1)
     dock.show_image(taught)
     assert layer.data.max() == 3 and not layer.editable
-    np.testing.assert_array_equal(dock.project.read_labels(taught), before)
+    np.testing.assert_array_equal(dock.project.labels.read(taught), before)
 
 
 def test_pseudo_labels_come_and_go_with_the_image(hands, dock, worker, taught):
@@ -240,7 +240,7 @@ def test_pseudo_labels_come_and_go_with_the_image(hands, dock, worker, taught):
     hands.key("PgUp")
     assert layers.find(dock.viewer, "pseudo").visible
     assert maps_on_screen(dock) == {"pseudo-weight"}
-    dock.project.clear_pseudo_labels()
+    dock.project.outputs.clear_pseudo_labels()
     dock.show_image(taught)
     assert layers.find(dock.viewer, "pseudo") is None
     assert worker.asked == []  # no look could make them
@@ -260,7 +260,7 @@ def test_after_learning_from_unlabelled_images_their_labels_are_shown(
 
     def learn(task, path, arguments):
         with Project.open(path, "borrow") as child:
-            child.write_pseudo_labels(image, np.full((48, 64), 4, np.uint8), 1)
+            child.outputs.write_pseudo_labels(image, np.full((48, 64), 4, np.uint8), 1)
         return "done"
 
     worker.action = learn
@@ -269,7 +269,7 @@ def test_after_learning_from_unlabelled_images_their_labels_are_shown(
         hands.press_button(dock.round_panel, "Learn")
         wait_idle(qtbot, dock)
         assert layers.find(dock.viewer, "pseudo").visible
-    worker.action = lambda *_: dock.project.clear_pseudo_labels()
+    worker.action = lambda *_: dock.project.outputs.clear_pseudo_labels()
     hands.press_button(dock.round_panel, "Learn")
     wait_idle(qtbot, dock)
     assert layers.find(dock.viewer, "pseudo") is None
@@ -289,7 +289,7 @@ def limit(dock, which):
 
 
 def test_a_typed_range_lights_exactly_its_regions(hands, dock, ranked):
-    dock.show_image(dock.project.images()[0])
+    dock.show_image(dock.project.images.names()[0])
     hands.key("Shift+R")
     hands.enter(limit(dock, "Lowest"), "0.03")
     hands.enter(limit(dock, "Highest"), "0.06")
@@ -304,7 +304,7 @@ def test_a_typed_range_lights_exactly_its_regions(hands, dock, ranked):
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_scores_that_are_all_but_level_have_a_histogram(dock, ranked, kind):
-    ranking = dock.project.read_ranking(1)
+    ranking = dock.project.rounds.read_ranking(1)
     scores = np.full(len(ranking.score), 0.3, kind)
     scores[::2] = np.nextafter(kind(0.3), kind(1))
     dock.scores_panel.set_ranking(replace(ranking, score=scores))
@@ -325,7 +325,7 @@ def test_without_a_ranking_the_panel_says_why(hands, dock, labelling):
 
 def test_why_gives_score_rank_terms_and_classes(hands, dock, ranked):
     why, region = dock.why_panel.value(), ranked.region
-    ranking = dock.project.read_ranking(1)
+    ranking = dock.project.rounds.read_ranking(1)
     row = ranking.row(region.image, region.region)
     assert why.score == pytest.approx(region.region / 100)
     assert (why.rank, why.among) == ranking.rank(row)
@@ -350,8 +350,8 @@ def test_an_image_without_windows_can_be_shown(dock, project_path):
 
     with Project.open(project_path) as project:
         asked = ask(project, "1 regions", "ripu-ra", region_size=None)
-        other = next(i for i in project.images() if i not in asked.images)
-        project.write_map(other, "ripu", np.eye(48, 64, dtype=np.float32), 0)
+        other = next(i for i in project.images.names() if i not in asked.images)
+        project.outputs.write_map(other, "ripu", np.eye(48, 64, dtype=np.float32), 0)
     dock.open_project(project_path)
     dock.show_image(other)
     dock.maps_panel.set_value(Shown(("ripu",), maps=True, by_region=True))

@@ -196,7 +196,7 @@ def test_a_project_is_made_by_the_dialog_and_opened(qtbot, dock, asked_for, fold
     press(qtbot, asked_for, "Create")
     qtbot.waitUntil(lambda: dock.project is not None)
     assert dock.project.path == folders / "images.alseg"
-    assert dock.project.images() == ("a", "b")
+    assert dock.project.images.names() == ("a", "b")
 
 
 def test_what_breaks_while_it_is_made_comes_back_with_all_that_was_typed(

@@ -12,7 +12,7 @@ def show(tmp_path, rng):
     def layers(count, composite=False, dtype=np.uint16, **more):
         image = rng.integers(0, 200, (6, 7, count)).astype(dtype)
         with Project.create(tmp_path / "x.alseg", default_classes("ab")) as project:
-            project.add_image("i", image, **more)
+            project.images.add("i", image, **more)
             return image, image_layers(project, "i", composite)
 
     return layers

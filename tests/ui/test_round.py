@@ -92,7 +92,7 @@ def answer_by_brush(hands, dock):
     row = (region.bounds.row_start + region.bounds.row_stop) // 2
     column = region.bounds.column_start + 1
     hands.stroke((row, column), (row, column + 4))
-    labels = labelling.project.read_labels(region.image)
+    labels = labelling.project.labels.read(region.image)
     assert (labels[row, column : column + 5] == 5).all()
     hands.key("W")
     assert answered(dock) == before + 1
@@ -154,5 +154,5 @@ def test_a_whole_round_by_events_alone(hands, dock, project_path):
     ask_again_and_stop(hands, dock)
     hands.close()
     with Project.open(project_path) as project:
-        assert project.states(1).count("answered") >= 22
-        assert project.states(2).count("answered") == 1
+        assert project.rounds.states(1).count("answered") >= 22
+        assert project.rounds.states(2).count("answered") == 1

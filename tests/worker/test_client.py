@@ -44,8 +44,8 @@ def ask(worker, path, budget="6 regions"):
 
 def label_something(path):
     with Project.open(path) as project:
-        project.answer(1, 0, 2)
-        project.answer(1, 1, 3)
+        project.labels.answer(1, 0, 2)
+        project.labels.answer(1, 1, 3)
 
 
 def learn(worker, path, training=TINY_TRAINING):
@@ -135,7 +135,7 @@ def test_a_killed_child_is_one_error_and_loses_no_label(worker, project_path):
     with pytest.raises(TaskDied, match="every label is safe"):
         finish(task)
     with Project.open(project_path) as project:
-        assert project.states(1).count("answered") == 2
+        assert project.rounds.states(1).count("answered") == 2
     assert finish(ask(worker, project_path)).round == 2
 
 
