@@ -37,7 +37,7 @@ def test_images_are_labelled_in_full_before_the_first_round(dataset, tmp_path):
     assert [row.fraction for row in run.rounds] == [0.5, 0.75]
     assert [row.images for row in run.rounds] == [2, 3]
     other = simulated(dataset, tmp_path / "other", seed=1, **settings, **deal)
-    assert other.rounds.numbers[0].fraction == 0.5
+    assert other.rounds[0].fraction == 0.5
     with Project.open(tmp_path / "run" / "project.alseg", "read") as project:
         assert len(project.labels.labelled()) == 3
 
