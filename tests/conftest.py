@@ -141,3 +141,21 @@ def real_data() -> Path:
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def learnt(project, truth, monkeypatch):
+    """A project whose first round is answered and whose network is pointwise."""
+    from pointwise import network_of
+
+    from napari_alseg.simulation.oracle import Oracle
+    from napari_alseg.tasks.query import query
+
+    settings = QuerySettings("random", "6 regions", **TINY_REGIONS)
+    selection = finish(query(project, settings))
+    answers = Oracle(truth.__getitem__).answers(project, selection)
+    project.labels.answer_all(1, answers.patches)
+    for task in ("query", "look"):
+        name = f"napari_alseg.tasks.{task}.trained_network"
+        monkeypatch.setattr(name, network_of)
+    return project

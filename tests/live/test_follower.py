@@ -12,8 +12,7 @@ from napari_alseg.live import follower as module
 from napari_alseg.live.follower import Follower
 from napari_alseg.live.messages import LiveRequest, LiveUpdate
 from napari_alseg.settings import LiveSettings, QuerySettings
-from napari_alseg.tasks import follow as task
-from napari_alseg.tasks.follow import follow, newest_request
+from napari_alseg.tasks.follow import follow
 from napari_alseg.tasks.retrain import retrain
 
 QUICK = LiveSettings(first_steps=40, steps=20, batch_size=64)
@@ -79,20 +78,6 @@ def follower(project):
 # --- requests -------------------------------------------------------------------------
 
 
-def test_the_newest_request_takes_the_place_of_earlier_ones():
-    inbox = Script(request(1))
-    inbox.urgent = [request(2), request(3)]
-    assert newest_request(inbox, wait=True) == (request(3), False)
-    assert newest_request(inbox, wait=False) == (None, False)
-
-
-def test_the_end_is_heard_behind_any_request():
-    inbox = Script(request(1))
-    inbox.urgent = [request(2), None, request(3)]
-    assert newest_request(inbox, wait=True) == (None, True)
-    assert newest_request(Script(), wait=True) == (None, True)
-
-
 # --- at once --------------------------------------------------------------------------
 
 
@@ -128,19 +113,6 @@ def test_the_second_class_draws_the_prediction_and_the_maps(asked):
         scores = asked.outputs.read_map("scene-02", name)
         assert scores.shape == (48, 64)
         assert scores.std() > 0
-
-
-def test_freed_memory_is_given_back_now_and_then(answered, monkeypatch):
-    given = []
-    monkeypatch.setattr(task, "give_memory_back", lambda: given.append(True))
-    told(answered, *(request(number) for number in (49, 50, 51)))
-    assert given == [True]
-
-
-def test_giving_memory_back_works_on_any_system(monkeypatch):
-    task.give_memory_back()
-    monkeypatch.setattr(task.sys, "platform", "darwin")
-    task.give_memory_back()
 
 
 def test_an_answer_changes_the_maps(answered):

@@ -1,17 +1,18 @@
-"""What each row of a table promises, whoever adds one."""
-
 import numpy as np
 import pytest
 
-from napari_alseg import segmentation
 from napari_alseg.arrays import Scored
 from napari_alseg.errors import BadValue
-from napari_alseg.settings import RecipeSettings, default
-from napari_alseg.systems import CHOICES, PARTITIONS, RECIPES, Partition
+from napari_alseg.settings import default
+from napari_alseg.systems import CHOICES, PARTITIONS, Partition
 from napari_alseg.systems.parts import Choice
 
 COUNT = 30
+
+
 MAKES_REGIONS = [row for row in PARTITIONS.values() if not row.found_by_scores]
+
+
 VALUES = {"region_size": 40, "segment_size": 20, "rows": 3, "columns": 4}
 
 
@@ -21,28 +22,6 @@ def named(row):
 
 def values(row):
     return {name: VALUES.get(name, default(name)) for name in row.settings}
-
-
-# --- partitions -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("row", MAKES_REGIONS, ids=named)
-def test_a_partition_numbers_every_pixel_densely(row, drawn):
-    image = drawn[0].image
-    region_map = row.maker(values(row))(image)
-    assert region_map.dtype == np.int32
-    assert region_map.shape == image.shape[:2]
-    assert np.array_equal(np.unique(region_map), np.arange(1, region_map.max() + 1))
-    assert (region_map.max() == 1) == row.whole_images
-
-
-def test_a_partition_without_a_function_is_no_whole_image():
-    unknown = Partition("hexagons", "Six corners.")
-    with pytest.raises(BadValue, match="'hexagons' has no function"):
-        unknown.maker({})
-
-
-# --- choices --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -61,6 +40,22 @@ def scored(rng):
     )
 
 
+@pytest.mark.parametrize("row", MAKES_REGIONS, ids=named)
+def test_a_partition_numbers_every_pixel_densely(row, drawn):
+    image = drawn[0].image
+    region_map = row.maker(values(row))(image)
+    assert region_map.dtype == np.int32
+    assert region_map.shape == image.shape[:2]
+    assert np.array_equal(np.unique(region_map), np.arange(1, region_map.max() + 1))
+    assert (region_map.max() == 1) == row.whole_images
+
+
+def test_a_partition_without_a_function_is_no_whole_image():
+    unknown = Partition("hexagons", "Six corners.")
+    with pytest.raises(BadValue, match="'hexagons' has no function"):
+        unknown.maker({})
+
+
 @pytest.mark.parametrize("row", CHOICES.values(), ids=named)
 def test_a_choice_takes_different_rows_within_the_limit(row, scored):
     taken = row.choose(scored, 9, values(row), np.random.default_rng(0))
@@ -75,21 +70,3 @@ def test_a_choice_that_is_unknown_is_not_the_highest_scores(scored):
     row = Choice("lowest", "The lowest scores.", "lowest")
     with pytest.raises(AttributeError, match="lowest"):
         row.choose(scored, 9, {}, np.random.default_rng(0))
-
-
-# --- recipes --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("row", RECIPES.values(), ids=named)
-def test_a_recipe_has_a_task_and_terms_of_the_settings(row):
-    assert row.function
-    assert row.title
-    assert row.sentence.endswith(".")
-    assert set(row.terms) <= set(RecipeSettings.__dataclass_fields__)
-    if row.objective:
-        assert row.objective in segmentation.__all__
-
-
-def test_each_term_belongs_to_a_recipe():
-    taken = [name for row in RECIPES.values() for name in row.terms]
-    assert sorted(taken) == sorted(RecipeSettings.__dataclass_fields__)
