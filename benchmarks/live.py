@@ -114,11 +114,11 @@ class Session:
         self.application = QApplication.instance()
         self.updates: list[tuple[float, LiveUpdate]] = []
         self.begun = time.perf_counter()
-        self.dock.living.background.progressed.connect(self._hear)
+        self.dock.live.background.progressed.connect(self._hear)
         self.dock.open_project(path)
-        assert self.dock.labelling is not None
-        self.labelling = self.dock.labelling
-        self.labelling.set_shown(self.labelling.shown)
+        assert self.dock.annotator is not None
+        self.annotator = self.dock.annotator
+        self.annotator.set_shown(self.annotator.shown)
 
     def _hear(self, update: Any) -> None:
         if isinstance(update, LiveUpdate):
@@ -141,7 +141,7 @@ class Session:
     def do(self, action: Callable[[], object]) -> tuple[float, LiveUpdate]:
         """Do something, and wait until the map of what is shown knows it."""
         self.updates.clear()
-        number = self.dock.living._number
+        number = self.dock.live._number
         action()
         return self.wait(
             lambda update: (
@@ -180,22 +180,22 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
     """Answer regions in a window, and measure what follows."""
     found = Measured(labelled)
     session = Session(path)
-    dock, labelling = session.dock, session.labelling
+    dock, annotator = session.dock, session.annotator
     painted: list[float] = []
-    read_labels = labelling._read_labels
+    read_labels = annotator._read_labels
 
     def note() -> None:
         read_labels()
         painted.append(time.perf_counter())
 
-    labelling._read_labels = note  # type: ignore[method-assign]
+    annotator._read_labels = note  # type: ignore[method-assign]
     at, _ = session.wait(lambda update: update.kind in ("looked", "waiting"))
     found.start = at - session.begun
     steps: dict[str, list[float]] = {}
     for _ in range(answers):
-        assert labelling.selection is not None and labelling.position is not None
+        assert annotator.selection is not None and annotator.position is not None
         value = true_label(
-            labelling.project, truth, labelling.selection, labelling.position
+            annotator.project, truth, annotator.selection, annotator.position
         )
         painted.clear()
         begun = time.perf_counter()
@@ -219,7 +219,7 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         dock.undo()
         dock.redo()
     found.steps = {name: float(np.median(values)) for name, values in steps.items()}
-    child = psutil.Process(dock.living.background.worker.pid)
+    child = psutil.Process(dock.live.background.worker.pid)
     found.memory = child.memory_info().rss
     session.close()
     return found
@@ -233,20 +233,20 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     session = Session(path)
-    dock, labelling = session.dock, session.labelling
+    dock, annotator = session.dock, session.annotator
     session.wait(lambda update: update.kind in ("looked", "waiting"))
-    shown = labelling.project.images()[-1]
+    shown = annotator.project.images()[-1]
     figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.3))
     answered = 0
     for axis, moment in zip(axes, moments, strict=True):
         while answered < moment:
-            assert labelling.selection is not None and labelling.position is not None
+            assert annotator.selection is not None and annotator.position is not None
             value = true_label(
-                labelling.project, truth, labelling.selection, labelling.position
+                annotator.project, truth, annotator.selection, annotator.position
             )
             session.do(lambda value=value: dock.answer(value) if value else dock.skip())
             answered += bool(value)
-        position = labelling.position
+        position = annotator.position
         session.do(lambda: dock.show_image(shown))
         if moment > 1:  # until the head has settled, a moment later
             session.updates.clear()
@@ -263,7 +263,7 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
         axis.set_axis_off()
         axis.set_title(f"{moment} answer{'s' * (moment > 1)}")
         assert position is not None
-        labelling.go_to(position)
+        annotator.go_to(position)
     figure.tight_layout()
     figure.savefig(file, dpi=110)
     session.close()

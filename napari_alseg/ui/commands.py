@@ -5,16 +5,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
-from .keys import (
-    LIVE,
-    MAPS,
-    PREDICTION,
-    PSEUDO,
-    RANGE,
-    SIDE_BY_SIDE,
-    SIMILAR,
-    WHY,
-)
+from .keys import LIVE, MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, SIMILAR, WHY
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -116,39 +107,39 @@ def undo(viewer: "Viewer") -> None:
 
 def toggle_map(viewer: "Viewer") -> None:
     """Show the ticked maps, or hide them."""
-    open_dock(viewer).looking.press(MAPS)
+    open_dock(viewer).inspector.press(MAPS)
 
 
 def toggle_prediction(viewer: "Viewer") -> None:
     """Show what the network predicts, or hide it."""
-    open_dock(viewer).looking.press(PREDICTION)
+    open_dock(viewer).inspector.press(PREDICTION)
 
 
 def toggle_pseudo_labels(viewer: "Viewer") -> None:
     """Show the pseudo labels, or hide them."""
-    open_dock(viewer).looking.press(PSEUDO)
+    open_dock(viewer).inspector.press(PSEUDO)
 
 
 def toggle_side_by_side(viewer: "Viewer") -> None:
     """Show image and maps next to one another, or over one another."""
-    open_dock(viewer).looking.press(SIDE_BY_SIDE)
+    open_dock(viewer).inspector.press(SIDE_BY_SIDE)
 
 
 def toggle_range(viewer: "Viewer") -> None:
     """Light up the regions in a range of scores, or no longer."""
-    open_dock(viewer).looking.press(RANGE)
+    open_dock(viewer).inspector.press(RANGE)
 
 
 def why(viewer: "Viewer") -> None:
     """Say why the current region is asked, or no longer."""
-    open_dock(viewer).looking.press(WHY)
+    open_dock(viewer).inspector.press(WHY)
 
 
 def toggle_live(viewer: "Viewer") -> None:
     """Let maps and queue follow each answer, or no longer."""
-    open_dock(viewer).living.press(LIVE)
+    open_dock(viewer).live.press(LIVE)
 
 
 def toggle_similar(viewer: "Viewer") -> None:
     """Light up the regions that look like the current one, or no longer."""
-    open_dock(viewer).living.press(SIMILAR)
+    open_dock(viewer).live.press(SIMILAR)

@@ -62,9 +62,9 @@ class Demonstration:
     def __init__(
         self, dock: ActiveLearningDock, truth: dict[str, LabelMap], out: Path
     ) -> None:
-        assert dock.labelling is not None
+        assert dock.annotator is not None
         self.dock = dock
-        self.labelling = dock.labelling
+        self.annotator = dock.annotator
         self.truth = truth
         self.out = out
         self.error: Exception | None = None
@@ -80,10 +80,10 @@ class Demonstration:
         self.picture("3-learning")
         self.wait()
         self.picture("4-heat-map")
-        first = self.labelling.selection
+        first = self.annotator.selection
         self.ask()
         self.picture("5-asked-again")
-        second = self.labelling.selection
+        second = self.annotator.selection
         assert first is not None and second is not None
         self.report(first, second)
 
@@ -94,16 +94,16 @@ class Demonstration:
 
     def answer_round(self, picture_half_way: str) -> None:
         """Answer each open region with its most frequent true class."""
-        while (states := self.labelling.states()).count("open"):
+        while (states := self.annotator.states()).count("open"):
             self.dock.answer(self._dominant_class())
             QApplication.processEvents()
             if states.count("open") == len(states) // 2:
                 self.picture(picture_half_way)
 
     def _dominant_class(self) -> int:
-        region = self.labelling.region
+        region = self.annotator.region
         assert region is not None
-        region_map = self.labelling.project.read_regions(region.image, region.partition)
+        region_map = self.annotator.project.read_regions(region.image, region.partition)
         inside = self.truth[region.image][region_map == region.region]
         return int(np.bincount(inside).argmax())
 
@@ -127,9 +127,9 @@ class Demonstration:
 
     def report(self, first: Selection, second: Selection) -> None:
         """Print regions, pixels and mIoU before and after learning."""
-        recorded = self.labelling.project.metrics(first.round)
+        recorded = self.annotator.project.metrics(first.round)
         curve = recorded["curve"]
-        cost = self.labelling.project.cost()
+        cost = self.annotator.project.cost()
         print(f"round {first.round}: asked {len(first.regions)} regions", end=" ")
         print(f"in {len(first.images)} images, typical of what the encoder sees")
         print(f"answered {cost.regions} regions, {cost.pixels} pixels")

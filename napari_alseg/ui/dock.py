@@ -45,23 +45,23 @@ from napari_alseg.tasks.requests import (
 )
 from napari_alseg.worker.client import Worker
 
-from . import canvas
+from .annotator import Annotator
 from .background import Background
+from .canvas import frames
+from .canvas.open_layers import open_images
 from .drops import LEDGER, ProjectDrops, folder_of, is_project
-from .guidance import Live, Situation, next_step
+from .inspector import Inspector
 from .keyboard import Keyboard
-from .label_panel import LabelPanel
-from .labelling import Labelling
-from .live_panel import LivePanel
-from .living import Living
-from .looking import Looking
-from .maps_panel import MapsPanel
-from .new_project import NewProject, NewProjectDialog
-from .open_layers import open_images
-from .project_panel import ProjectFacts, ProjectPanel
-from .round_panel import LEARNING, RoundPanel
-from .scores_panel import ScoresPanel
-from .why_panel import WhyPanel
+from .live import Live
+from .panels.guidance import LiveState, Situation, next_step
+from .panels.label import LabelPanel
+from .panels.live import LivePanel
+from .panels.maps import MapsPanel
+from .panels.new_project import NewProject, NewProjectDialog
+from .panels.project import ProjectFacts, ProjectPanel
+from .panels.round import LEARNING, RoundPanel
+from .panels.scores import ScoresPanel
+from .panels.why import WhyPanel
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -92,12 +92,12 @@ class ActiveLearningDock(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.project: Project | None = None
-        self.labelling: Labelling | None = None
+        self.annotator: Annotator | None = None
         self.background = Background(worker or Worker(), self)
         self.keyboard = Keyboard(self, napari_viewer)
         self.setAcceptDrops(True)
         ProjectDrops(
-            canvas.widget(napari_viewer),
+            frames.widget(napari_viewer),
             lambda path: self.attempt(self.open_project, path),
             self,
         )
@@ -117,16 +117,16 @@ class ActiveLearningDock(QWidget):
         self.why_panel = WhyPanel()
         self.maps_panel = MapsPanel()
         self.scores_panel = ScoresPanel()
-        self.looking = Looking(
+        self.inspector = Inspector(
             self.maps_panel,
             self.scores_panel,
             self.why_panel,
             self.round_panel.value,
             self._may_start,
-            lambda: self.living.on,
+            lambda: self.live.on,
             self,
         )
-        self.living = Living(
+        self.live = Live(
             self.live_panel,
             live or Worker(),
             self.round_panel.value,
@@ -182,16 +182,16 @@ class ActiveLearningDock(QWidget):
         self.label_panel.skip_requested.connect(lambda: self._click(self.skip))
         self.label_panel.accept_requested.connect(lambda: self._click(self.accept))
         self.label_panel.undo_requested.connect(self.undo)
-        self.round_panel.asking.changed.connect(self.looking.look_soon)
-        self.maps_panel.changed.connect(lambda: self.attempt(self.looking.show_maps))
-        self.scores_panel.changed.connect(lambda: self.attempt(self.looking.light))
-        self.looking.look_requested.connect(self._on_look_requested)
-        self.maps_panel.changed.connect(self.living.request_soon)
-        self.round_panel.asking.changed.connect(self.living.request_soon)
+        self.round_panel.asking.changed.connect(self.inspector.look_soon)
+        self.maps_panel.changed.connect(lambda: self.attempt(self.inspector.show_maps))
+        self.scores_panel.changed.connect(lambda: self.attempt(self.inspector.light))
+        self.inspector.look_requested.connect(self._on_look_requested)
+        self.maps_panel.changed.connect(self.live.request_soon)
+        self.round_panel.asking.changed.connect(self.live.request_soon)
         self.maps_panel.changed.connect(self._show_next_step)
         self.live_panel.switched.connect(self._on_live_switched)
-        self.living.changed.connect(self._refresh)
-        self.living.failed.connect(self._on_live_failed)
+        self.live.changed.connect(self._refresh)
+        self.live.failed.connect(self._on_live_failed)
         self.background.started.connect(self._on_started)
         self.background.progressed.connect(self._on_progressed)
         self.background.finished.connect(self._on_finished)
@@ -225,25 +225,25 @@ class ActiveLearningDock(QWidget):
         self.close_project()
         self.project, self._exhausted = opened, False
         self._set_notes("")
-        self.labelling = Labelling(
+        self.annotator = Annotator(
             self.viewer, self.project, self, self.keyboard.moment
         )
-        self.labelling.changed.connect(self._refresh)
-        self.labelling.failed.connect(show_error)
-        self.labelling.image_shown.connect(self._on_image_shown)
-        self.labelling.tool_chosen.connect(self._show_next_step)
-        self.labelling.round_shown.connect(self.looking.show_round)
-        self.labelling.image_step_requested.connect(self.project_panel.step)
-        self.labelling.key_pressed.connect(self.looking.press)
-        self.labelling.visibility_changed.connect(self.looking.note_visible)
+        self.annotator.changed.connect(self._refresh)
+        self.annotator.failed.connect(show_error)
+        self.annotator.image_shown.connect(self._on_image_shown)
+        self.annotator.tool_chosen.connect(self._show_next_step)
+        self.annotator.round_shown.connect(self.inspector.show_round)
+        self.annotator.image_step_requested.connect(self.project_panel.step)
+        self.annotator.key_pressed.connect(self.inspector.press)
+        self.annotator.visibility_changed.connect(self.inspector.note_visible)
         self.label_panel.set_classes(self.project.classes)
         self.project_panel.set_facts(facts(self.project))
         self._show_settings()
-        self.looking.open(self.labelling)
-        self.living.open(self.labelling)
+        self.inspector.open(self.annotator)
+        self.live.open(self.annotator)
         self.keyboard.active = True
         if self.project.images():
-            self.labelling.show_round()
+            self.annotator.show_round()
         self._refresh()
 
     def _show_settings(self) -> None:
@@ -264,12 +264,12 @@ class ActiveLearningDock(QWidget):
     def close_project(self) -> None:
         """Write what is open and close the project, if there is one."""
         self.keyboard.active = False
-        self.living.close()
-        self.looking.close()
-        if self.labelling is not None:
-            self.labelling.close()
-            self.labelling.deleteLater()
-            self.labelling = None
+        self.live.close()
+        self.inspector.close()
+        if self.annotator is not None:
+            self.annotator.close()
+            self.annotator.deleteLater()
+            self.annotator = None
         if self.project is not None:
             self.project.close()
             self.project = None
@@ -356,7 +356,7 @@ class ActiveLearningDock(QWidget):
 
     def ask(self) -> None:
         """Score the pool and ask the next regions."""
-        network = self.round_panel.network.value() if self.living.on else None
+        network = self.round_panel.network.value() if self.live.on else None
         query = self.round_panel.value()
         self._start("Ask", QueryRequest(query, self._prediction(), live=network))
 
@@ -391,9 +391,9 @@ class ActiveLearningDock(QWidget):
 
     def _start(self, name: str, request: Request) -> None:
         """Start a task on the open project."""
-        if self.project is None or self.labelling is None or not self._may_start():
+        if self.project is None or self.annotator is None or not self._may_start():
             return
-        self.attempt(self.labelling.save_strokes)
+        self.attempt(self.annotator.save_strokes)
         path = self.project.path
         self.background.start(name, self.background.worker.run(path, request))
 
@@ -433,22 +433,22 @@ class ActiveLearningDock(QWidget):
         self._label("centre")
 
     def _label(self, action: str, *arguments: Any) -> None:
-        if self.labelling is not None:
-            self.attempt(getattr(self.labelling, action), *arguments)
+        if self.annotator is not None:
+            self.attempt(getattr(self.annotator, action), *arguments)
 
     def _on_class_clicked(self, label: int) -> None:
         self._click(partial(self.answer, label))
 
     def _click(self, action: Callable[[], None]) -> None:
         """Do what a button is for, if the current region has been on screen."""
-        if self.labelling is not None:
-            self.labelling.when_seen(action)
+        if self.annotator is not None:
+            self.annotator.when_seen(action)
 
     def show_image(self, image: str) -> None:
         """Show an image of the project."""
-        if self.labelling is not None:
-            self.attempt(self.labelling.show, image)
-            self.looking.refresh()
+        if self.annotator is not None:
+            self.attempt(self.annotator.show, image)
+            self.inspector.refresh()
             self.viewer.reset_view()
 
     # --- what tasks report ------------------------------------------------------------
@@ -458,7 +458,7 @@ class ActiveLearningDock(QWidget):
         self.round_panel.begin(name)
         if name != "Look":  # nobody asked for it, and it may come right after another
             self._set_notes("")
-        self.living.request_soon()
+        self.live.request_soon()
         self._refresh()
 
     def _on_progressed(self, progress: Progress) -> None:
@@ -484,29 +484,29 @@ class ActiveLearningDock(QWidget):
             self._end_dialog(None if result else "Making the project was stopped.")
         if name == "New project" and result is not None:
             self.attempt(self.open_project, result)
-        if self.labelling is None:
+        if self.annotator is None:
             return
         if name == "Ask":
             self._show_new_round()
         elif name in LEARNING:
-            self.looking.offer()
-            self.looking.show_learned(
+            self.inspector.offer()
+            self.inspector.show_learned(
                 pseudo=self.round_panel.training.recipe.pseudo_labels
             )
         elif name == "Look" and result is not None:
-            self.attempt(self.labelling.show, self.labelling.image)
+            self.attempt(self.annotator.show, self.annotator.image)
             if self.situation().open == 0:
                 self.viewer.reset_view()
         if name != "Look" or result is not None:  # a stopped look stays stopped
-            self.looking.look(again=name == "Look")
-        self.living.request_soon()
+            self.inspector.look(again=name == "Look")
+        self.live.request_soon()
         self._refresh()
 
     def _on_failed(self, name: str, error: Exception) -> None:
         self._end_task()
         self._exhausted = isinstance(error, NothingToAsk)
         self._show_new_round()
-        self.living.request_soon()
+        self.live.request_soon()
         self._refresh()
         told = name == "New project" and self._dialog is not None
         if told:
@@ -515,19 +515,19 @@ class ActiveLearningDock(QWidget):
             raise error
         if told:
             return  # it is told where it can be put right
-        if name != "Look" or self.looking.failed(error):
+        if name != "Look" or self.inspector.failed(error):
             show_error(f"{name}: {error}")
         if name == "Look":
-            self.looking.look(again=True)
+            self.inspector.look(again=True)
 
     def _show_new_round(self) -> None:
         """Show a round that was asked, also by a task that was stopped too late."""
-        if self.labelling is None or self.project is None:
+        if self.annotator is None or self.project is None:
             return
-        if self.labelling.round not in self.project.rounds[-1:]:
-            self.looking.offer()
-            self.looking.set_maps_visible(False)
-            self.labelling.show_round()
+        if self.annotator.round not in self.project.rounds[-1:]:
+            self.inspector.offer()
+            self.inspector.set_maps_visible(False)
+            self.annotator.show_round()
 
     def _end_task(self) -> None:
         self.project_panel.set_busy(False)
@@ -547,8 +547,8 @@ class ActiveLearningDock(QWidget):
     def _on_image_shown(self, image: str) -> None:
         self.project_panel.set_value(image)
         self.scores_panel.set_image(image)
-        self.looking.refresh()
-        self.looking.look()
+        self.inspector.refresh()
+        self.inspector.look()
         self._show_next_step()
 
     def _may_start(self) -> bool:
@@ -564,14 +564,14 @@ class ActiveLearningDock(QWidget):
         self.round_panel.set_state(
             ready=self._writable(), task=task, unfinished=now.unfinished
         )
-        if self.labelling is not None:
+        if self.annotator is not None:
             self.label_panel.set_progress(
-                self.labelling.states(), self.labelling.position, self.labelling.region
+                self.annotator.states(), self.annotator.position, self.annotator.region
             )
-            self.looking.refresh()
-        if self.project is not None and self.labelling is not None:
+            self.inspector.refresh()
+        if self.project is not None and self.annotator is not None:
             self.round_panel.training.set_project(
-                recipe_after(self.labelling.selection),
+                recipe_after(self.annotator.selection),
                 len(self.project.images("source")),
             )
 
@@ -583,18 +583,18 @@ class ActiveLearningDock(QWidget):
     def situation(self) -> Situation:
         """Return all that the next step depends on."""
         task = self.background.name if self.background.busy else ""
-        if self.project is None or self.labelling is None:
+        if self.project is None or self.annotator is None:
             return Situation(task=task, project=bool(task))
-        states = self.labelling.states()
+        states = self.annotator.states()
         return Situation(
             project=True,
             images=len(self.project.images()),
             task="" if task == "Look" else task,
             asked=len(states),
             open=states.count("open"),
-            marked=self.labelling.marked,
-            next_image=self.labelling.next_image,
-            painting=self.labelling.painting,
+            marked=self.annotator.marked,
+            next_image=self.annotator.next_image,
+            painting=self.annotator.painting,
             labelled=bool(self.project.labelled() or self.project.images("source")),
             learned=self.project.weights.latest_round == self.project.latest_round,
             unfinished=unfinished(self.project),
@@ -604,17 +604,17 @@ class ActiveLearningDock(QWidget):
             maps=self.maps_panel.value().maps,
         )
 
-    def _live(self) -> Live:
-        if not self.living.on:
+    def _live(self) -> LiveState:
+        if not self.live.on:
             return "off"
-        return "waiting" if self.living.waiting else "on"
+        return "waiting" if self.live.waiting else "on"
 
     # --- live -------------------------------------------------------------------------
 
     def _on_live_switched(self, on: bool) -> None:
         """Without live, maps are those of the latest network that learnt."""
         if not on:
-            self.looking.look()
+            self.inspector.look()
 
     def _on_live_failed(self, error: Exception) -> None:
         if not isinstance(error, AlsegError):

@@ -13,6 +13,7 @@ from hands import Hands, noises
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
+from napari_alseg.tasks.requests import FollowRequest, QueryRequest
 from napari_alseg.ui.dock import ActiveLearningDock
 
 
@@ -46,18 +47,18 @@ class FakeWorker:
 
     def __init__(self):
         self.asked = []
-        self.action = lambda task, project, arguments: "done"
+        self.action = lambda request, project: "done"
         self.messages = []
         self.told = []
         self.update = SimpleQueue()
         self.stopped = self.closed = False
 
-    def run(self, task, project, **arguments):
-        self.asked.append((task, arguments))
-        if task == "follow":
+    def run(self, project, request):
+        self.asked.append(request)
+        if isinstance(request, FollowRequest):
             self.stopped = self.closed = False
             return self.follow()
-        return self.work(task, project, arguments)
+        return self.work(request, project)
 
     def follow(self):
         while not self.stopped:
@@ -69,12 +70,12 @@ class FakeWorker:
                 raise update
             yield update
 
-    def work(self, task, project, arguments):
+    def work(self, request, project):
         for message in self.messages:
             yield Progress(0, 3, message)
         for done in range(1, 4):
             yield Progress(done, 3, "working", {"loss": 1 / done, "miou": done / 10})
-        return self.action(task, project, arguments)
+        return self.action(request, project)
 
     def stop(self):
         self.stopped = True
@@ -88,8 +89,8 @@ class FakeWorker:
     def fail(self, *_):
         raise NothingToLearn("no label yet; answer a region")
 
-    def exhausted(self, task, *_):
-        if task == "query":
+    def exhausted(self, request, *_):
+        if isinstance(request, QueryRequest):
             raise NothingToAsk("every region of the pool is labelled")
 
 
@@ -154,7 +155,7 @@ def asked_path(project_path):
 
 
 @pytest.fixture
-def labelling(dock, asked_path):
+def annotator(dock, asked_path):
     """The open project's labelling."""
     dock.open_project(asked_path)
-    return dock.labelling
+    return dock.annotator

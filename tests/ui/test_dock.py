@@ -1,4 +1,5 @@
 import os
+from queue import SimpleQueue
 from threading import Event
 
 import imageio.v3 as imageio
@@ -6,22 +7,25 @@ import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS, TINY_TRAINING
 from hands import Hands, button
-from panels import settle
+from panel_hands import settle
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QAbstractButton, QPushButton
 
 from napari_alseg.sample_data import CLASSES
 from napari_alseg.settings import (
     NetworkSettings,
+    PredictionSettings,
     QuerySettings,
     RecipeSettings,
     TrainingSettings,
 )
 from napari_alseg.store import ClassTable, Project, read_classes
 from napari_alseg.systems import resolve
-from napari_alseg.ui import layers
+from napari_alseg.tasks.requests import LookRequest, QueryRequest, RetrainRequest
+from napari_alseg.tasks.table import begin
+from napari_alseg.ui.canvas import layers
 from napari_alseg.ui.dock import ActiveLearningDock
-from napari_alseg.ui.new_project import NewProject
+from napari_alseg.ui.panels.new_project import NewProject
 
 PATIENCE = 30
 """Seconds after which a task that a test holds up goes on by itself."""
@@ -29,6 +33,10 @@ PATIENCE = 30
 
 def wait_idle(qtbot, dock):
     qtbot.waitUntil(lambda: not dock.background.busy)
+
+
+def requests_of(worker, kind):
+    return [request for request in worker.asked if isinstance(request, kind)]
 
 
 def held(worker):
@@ -95,26 +103,26 @@ def test_opening_a_project_shows_its_facts_and_the_next_step(dock, project_path)
     assert layers.find(dock.viewer, "image") is not None
 
 
-def test_a_project_remembers_how_it_was_asked(dock, labelling):
+def test_a_project_remembers_how_it_was_asked(dock, annotator):
     asked = resolve(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
     assert dock.round_panel.value() == asked
 
 
 def test_ask_and_learn_hand_the_settings_to_the_worker(
-    dock, worker, labelling, ask, learn
+    dock, worker, annotator, ask, learn
 ):
     wanted = resolve(QuerySettings("ripu-ra", "7 regions", radius=3))
     dock.round_panel.set_value(wanted)
     ask()
-    task, arguments = worker.asked[-1]
-    assert task == "query"
-    assert arguments["settings"] == wanted
+    request = worker.asked[-1]
+    assert isinstance(request, QueryRequest)
+    assert request.settings == wanted
     learn()
-    assert [task for task, _ in worker.asked if task == "retrain"] == ["retrain"]
+    (_,) = requests_of(worker, RetrainRequest)
 
 
 def test_learning_draws_a_curve_and_the_lightweight_head_of_ask_has_no_part_in_it(
-    dock, labelling, ask, learn
+    dock, annotator, ask, learn
 ):
     learn()
     curve = dock.round_panel.curve
@@ -125,20 +133,20 @@ def test_learning_draws_a_curve_and_the_lightweight_head_of_ask_has_no_part_in_i
     assert curve.losses == losses
 
 
-def test_labelling_goes_on_while_a_task_runs(hands, dock, worker, labelling, qtbot):
+def test_labelling_goes_on_while_a_task_runs(hands, dock, worker, annotator, qtbot):
     ended = held(worker)
     hands.press_button(dock.round_panel, "Learn")
     assert dock.background.busy
     assert "Go on labelling" in dock.next_step.text()
     hands.key("2")
-    assert labelling.states()[0] == "answered"
+    assert annotator.states()[0] == "answered"
     assert dock.background.busy
     ended.set()
     wait_idle(qtbot, dock)
 
 
 def test_an_error_is_one_notification_and_the_window_lives(
-    dock, worker, labelling, learn, shown_errors
+    dock, worker, annotator, learn, shown_errors
 ):
     worker.action = worker.fail
     learn()
@@ -146,17 +154,17 @@ def test_an_error_is_one_notification_and_the_window_lives(
     assert button(dock.round_panel, "Learn").isEnabled()
 
 
-def test_a_stopped_look_is_not_started_again(hands, dock, worker, labelling, qtbot):
+def test_a_stopped_look_is_not_started_again(hands, dock, worker, annotator, qtbot):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
-    worker.action = lambda task, project, arguments: None  # as when stopped
+    worker.action = lambda request, project: None  # as when stopped
     hands.key("PgDown")
     wait_idle(qtbot, dock)
     settle(qtbot, dock)
     wait_idle(qtbot, dock)
-    assert [task for task, _ in worker.asked] == ["look"]
+    assert [type(request) for request in worker.asked] == [LookRequest]
 
 
-def test_stop_reaches_the_worker(hands, dock, worker, labelling, qtbot):
+def test_stop_reaches_the_worker(hands, dock, worker, annotator, qtbot):
     ended = held(worker)
     hands.press_button(dock.round_panel, "Learn")
     hands.press_button(dock.round_panel, "Stop")
@@ -227,7 +235,7 @@ def test_moving_between_grey_and_colour_images_keeps_one_layer_a_role(
         assert dock.project_panel.value() == image
 
 
-def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
+def test_the_user_s_own_layers_and_styles_are_left_alone(dock, annotator):
     own = dock.viewer.add_image(np.zeros((5, 5)), name="mine")
     annotation = layers.find(dock.viewer, "annotation")
     annotation.opacity = 0.2
@@ -238,7 +246,7 @@ def test_the_user_s_own_layers_and_styles_are_left_alone(dock, labelling):
     assert own in dock.viewer.layers
 
 
-def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(hands, dock, labelling):
+def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(hands, dock, annotator):
     dock.show_image(dock.project.images()[0])
     hands.toggle(button(dock.maps_panel, "maps"))
     layer = layers.find(dock.viewer, "map", "entropy")
@@ -250,7 +258,7 @@ def test_the_eye_of_a_layer_and_the_box_of_the_panel_agree(hands, dock, labellin
     assert layer.visible
 
 
-def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
+def test_closing_ends_worker_and_lock(dock, worker, annotator, asked_path):
     dock.shut_down()
     assert worker.closed
     with Project.open(asked_path):
@@ -258,54 +266,54 @@ def test_closing_ends_worker_and_lock(dock, worker, labelling, asked_path):
 
 
 def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
-    hands, dock, labelling, tmp_path, shown_errors
+    hands, dock, annotator, tmp_path, shown_errors
 ):
     dock.attempt(dock.open_project, tmp_path)
     dock.attempt(dock.open_project, tmp_path / "nowhere")
     assert len(shown_errors) == 2
     hands.key("2")
-    assert labelling.states()[0] == "answered"
+    assert annotator.states()[0] == "answered"
 
 
-def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, labelling, ask):
+def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, annotator, ask):
     from steps import ask as really_ask
 
-    def stopped_too_late(task, path, arguments):
+    def stopped_too_late(request, path):
         with Project.open(path, "borrow") as child:
             really_ask(child)
 
     worker.action = stopped_too_late
     ask()
-    assert labelling.round == 2
+    assert annotator.round == 2
 
 
 def test_projects_are_not_changed_under_a_running_task(
-    hands, dock, worker, labelling, project_path, qtbot, shown_errors
+    hands, dock, worker, annotator, project_path, qtbot, shown_errors
 ):
     ended = held(worker)
     hands.press_button(dock.round_panel, "Learn")
     hands.drop(dock, project_path)
     qtbot.waitUntil(lambda: bool(shown_errors))
     assert shown_errors == ["Learn is running; press Stop first"]
-    assert dock.project is labelling.project
+    assert dock.project is annotator.project
     ended.set()
     wait_idle(qtbot, dock)
 
 
 def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
-    hands, dock, worker, labelling, qtbot
+    hands, dock, worker, annotator, qtbot
 ):
     names = dock.project.images()
-    image = names[(names.index(labelling.image) + 1) % len(names)]
+    image = names[(names.index(annotator.image) + 1) % len(names)]
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
     assert dock.project.has_fresh_map(image, "entropy")
     dock.project.weights.commit(1, {"a": np.ones(1)}, {})
     assert not dock.project.has_fresh_map(image, "entropy")
     hands.key("PgDown")
-    assert labelling.image == image
+    assert annotator.image == image
     wait_idle(qtbot, dock)
-    assert [task for task, _ in worker.asked] == ["look"]
+    assert [type(request) for request in worker.asked] == [LookRequest]
 
 
 def stopped(dock, round):
@@ -321,7 +329,7 @@ def goes_on(dock):
     return any("Go on" in e.text().replace("&", "") and e.isVisible() for e in buttons)
 
 
-def test_a_stopped_training_can_go_on(hands, dock, worker, labelling, learn, qtbot):
+def test_a_stopped_training_can_go_on(hands, dock, worker, annotator, learn, qtbot):
     ended = Event()
 
     def learning(*_):
@@ -343,15 +351,14 @@ def test_a_stopped_training_can_go_on(hands, dock, worker, labelling, learn, qtb
     dock.project.weights.clear_aside("unfinished")
     ended.set()
     wait_idle(qtbot, dock)
-    task, arguments = worker.asked[-1]
-    assert (task, arguments["resume"]) == ("retrain", True)
-    assert {"training", "network"}.isdisjoint(arguments)
+    request = worker.asked[-1]
+    assert request == RetrainRequest(resume=True, prediction=PredictionSettings())
     assert not goes_on(dock)
     assert len(dock.round_panel.curve.losses) > before
 
 
 def test_a_training_of_another_round_or_a_damaged_one_does_not_go_on(
-    dock, labelling, ask
+    dock, annotator, ask
 ):
     stopped(dock, 0)
     ask()
@@ -361,7 +368,7 @@ def test_a_training_of_another_round_or_a_damaged_one_does_not_go_on(
     assert not goes_on(dock)
 
 
-def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, labelling, learn):
+def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, annotator, learn):
     note = "note: graphics memory is full: 2 crops at a time now"
     worker.messages = [note, note, "note: now on the CPU"]
     learn()
@@ -373,13 +380,13 @@ def test_notes_of_a_task_stay_readable_until_the_next(dock, worker, labelling, l
     assert dock.notes.isHidden()
 
 
-def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, labelling, learn):
+def test_a_recipe_and_its_terms_reach_the_worker(dock, worker, annotator, learn):
     wanted = TrainingSettings("rectified", minutes=2.0)
     dock.round_panel.training.set_value(wanted)
     learn()
-    (arguments,) = (a for task, a in worker.asked if task == "retrain")
-    assert arguments["training"] == wanted
-    assert arguments["recipe"] == RecipeSettings()
+    (request,) = requests_of(worker, RetrainRequest)
+    assert request.training == wanted
+    assert request.recipe == RecipeSettings()
 
 
 def test_a_project_remembers_how_it_learnt(dock, asked_path, learn):
@@ -416,7 +423,7 @@ def test_settings_of_another_version_do_not_keep_a_project_shut(
         learning = {"network": {}, "training": {}, "recipe": {}} | changes
         project.save_settings({"learning": learning})
     dock.open_project(asked_path)
-    assert dock.labelling is not None
+    assert dock.annotator is not None
     assert dock.round_panel.learning() == usual
 
 
@@ -481,16 +488,16 @@ def test_a_mask_of_another_size_makes_no_project(
 
 
 def test_weights_for_other_classes_are_told(
-    hands, dock, worker, labelling, ask, qtbot, shown_errors
+    hands, dock, worker, annotator, ask, qtbot, shown_errors
 ):
     from napari_alseg import segmentation
 
     net = segmentation.build(TINY_NETWORK, classes=2)
     dock.project.weights.commit(1, segmentation.state(net), segmentation.metadata(net))
 
-    def really(task, path, arguments):
+    def really(request, path):
         with Project.open(path, "borrow") as child:
-            task = getattr(session, task)(child, **arguments)
+            task = begin(child, request, SimpleQueue())
             while True:
                 try:
                     next(task)
@@ -505,11 +512,11 @@ def test_weights_for_other_classes_are_told(
     ask()
     assert len(shown_errors) == 2 and shown_errors[1].startswith("Ask: ")
     hands.key("PgUp", "1")
-    assert labelling.states()[0] == "answered"
+    assert annotator.states()[0] == "answered"
 
 
 def test_a_pool_without_anything_to_ask_is_a_state(
-    hands, dock, worker, labelling, ask, learn, shown_errors
+    hands, dock, worker, annotator, ask, learn, shown_errors
 ):
     hands.key(*"111111")
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
@@ -562,14 +569,14 @@ def at_work(working, qtbot):
 
 def answer_all(hands, dock, truth):
     """Give each asked region the class that most of its pixels have, by key."""
-    labelling = dock.labelling
-    while (region := labelling.region) and "open" in labelling.states():
+    annotator = dock.annotator
+    while (region := annotator.region) and "open" in annotator.states():
         inside = (
-            labelling.project.read_regions(region.image, region.partition)
+            annotator.project.read_regions(region.image, region.partition)
             == region.region
         )
         label = int(np.bincount(truth[region.image][inside]).argmax())
-        hands.key(labelling.project.classes[label - 1].key)
+        hands.key(annotator.project.classes[label - 1].key)
 
 
 @pytest.mark.parametrize(
@@ -604,7 +611,7 @@ def test_a_whole_round_in_the_window_with_a_real_worker(working, at_work, truth,
     dock.live_panel.set_on(True)  # as it is at first
     dock.round_panel.set_value(QuerySettings("entropy", "6 regions", **TINY_REGIONS))
     click(at_work, dock, qtbot, "Ask")
-    labelling = dock.labelling
+    annotator = dock.annotator
     answer_all(at_work, dock, truth)
     assert dock.next_step.text() == "All regions are answered. Press Learn."
     click(at_work, dock, qtbot, "Learn")
@@ -612,11 +619,11 @@ def test_a_whole_round_in_the_window_with_a_real_worker(working, at_work, truth,
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
     assert dock.next_step.text().startswith("Look at the heat map")
-    first = {(r.image, r.region) for r in labelling.selection.regions}
+    first = {(r.image, r.region) for r in annotator.selection.regions}
     wait_idle(qtbot, dock)
     click(at_work, dock, qtbot, "Ask")
-    assert labelling.selection.round == 2
-    assert first.isdisjoint((r.image, r.region) for r in labelling.selection.regions)
+    assert annotator.selection.round == 2
+    assert first.isdisjoint((r.image, r.region) for r in annotator.selection.regions)
     pid = dock.background.worker.pid
     dock.shut_down()
     with pytest.raises(ProcessLookupError):
@@ -624,12 +631,12 @@ def test_a_whole_round_in_the_window_with_a_real_worker(working, at_work, truth,
 
 
 def test_an_answer_leaves_the_progress_of_tasks_alone(
-    hands, dock, labelling, learn, monkeypatch
+    hands, dock, annotator, learn, monkeypatch
 ):
     painted = []
     monkeypatch.setattr(dock.round_panel._bar, "reset", lambda: painted.append(1))
     hands.key("1")
-    assert labelling.states()[0] == "answered"
+    assert annotator.states()[0] == "answered"
     assert painted == []
     learn()
     assert painted == [1]

@@ -1,6 +1,6 @@
 """Keys, clicks and strokes become answers that are on disk at once.
 
-`Labelling` holds what is on screen - a round, an image, the current asked region - and
+`Annotator` holds what is on screen - a round, an image, the current asked region - and
 nothing else: what has been answered is always read from the project.
 """
 
@@ -24,9 +24,12 @@ from napari_alseg.arrays import (
 )
 from napari_alseg.errors import AlsegError
 
-from . import layers
-from .canvas import Frames
-from .guidance import Marked
+from .canvas import layers
+from .canvas.frames import Frames
+from .canvas.map_layers import Shown, map_layers
+from .canvas.pictures import image_layers
+from .canvas.scores import Range, lit_regions, scores_by_id
+from .canvas.side_by_side import SideBySide
 from .keys import (
     ACCEPT,
     CENTRE,
@@ -41,10 +44,7 @@ from .keys import (
     Action,
     Bindings,
 )
-from .maps import Shown, map_layers
-from .pictures import image_layers
-from .scores import Range, lit_regions, scores_by_id
-from .side_by_side import SideBySide
+from .panels.guidance import Marked
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -60,7 +60,7 @@ TOOLS = ("paint", "fill", "erase", "polygon")
 UNSEEN = "That key came before the region was on screen; it does not count."
 
 
-class Labelling(QObject):
+class Annotator(QObject):
     """One image, one current region, and the ways to answer it.
 
     Parameters

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_alseg.ui.guidance import Situation, next_step
+from napari_alseg.ui.panels.guidance import Situation, next_step
 
 OPEN = {"project": True, "images": 3}
 DONE = OPEN | {"asked": 4, "labelled": True, "learned": True}

@@ -1,6 +1,6 @@
 """What is looked at: maps and how they come to be, scores, and why a region is asked.
 
-`Looking` stands between three panels and what is on screen, so that the dock has the
+`Inspector` stands between three panels and what is on screen, so that the dock has the
 rounds to coordinate and this the looking.
 """
 
@@ -15,21 +15,21 @@ from napari_alseg import systems
 from napari_alseg.errors import AlsegError
 from napari_alseg.settings import QuerySettings
 
-from . import layers
+from .annotator import Annotator
+from .canvas import layers
+from .canvas.map_layers import Looks, map_of, missing, of_network
+from .canvas.pointer import Pointer
+from .canvas.scores import reason, without_ranking
 from .keys import MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, WHY
-from .labelling import Labelling
-from .maps import Looks, map_of, missing, of_network
-from .maps_panel import MapsPanel
-from .pointer import Pointer
-from .scores import reason, without_ranking
-from .scores_panel import ScoresPanel
-from .why_panel import WhyPanel
+from .panels.maps import MapsPanel
+from .panels.scores import ScoresPanel
+from .panels.why import WhyPanel
 
 PAUSE = 400
 """Milliseconds from the last change of a parameter until maps are made with it."""
 
 
-class Looking(QObject):
+class Inspector(QObject):
     """Shows what the panels want of the open project, and has missing maps made.
 
     Parameters
@@ -65,7 +65,7 @@ class Looking(QObject):
         self._query = query
         self._live = live
         self._may_look = may_look
-        self._labelling: Labelling | None = None
+        self._annotator: Annotator | None = None
         self._pointer: Pointer | None = None
         self._looks = Looks()
         self._offered = ""
@@ -75,13 +75,13 @@ class Looking(QObject):
 
     # --- a project --------------------------------------------------------------------
 
-    def open(self, labelling: Labelling) -> None:
+    def open(self, annotator: Annotator) -> None:
         """Look at a project from now on."""
-        self._labelling = labelling
+        self._annotator = annotator
         self._looks, self._explained = Looks(), None
-        self._pointer = Pointer(labelling, self)
+        self._pointer = Pointer(annotator, self)
         self._pointer.moved.connect(self.maps.set_values)
-        labelling.set_shown(self.maps.value())
+        annotator.set_shown(self.maps.value())
         self.offer()
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class Looking(QObject):
         if self._pointer is not None:
             self._pointer.close()
             self._pointer.deleteLater()
-        self._labelling = self._pointer = None
+        self._annotator = self._pointer = None
         with QSignalBlocker(self.maps):
             self.maps.set_value(replace(self.maps.value(), side_by_side=False))
         self.maps.set_values({})
@@ -101,30 +101,30 @@ class Looking(QObject):
 
     def show_maps(self) -> None:
         """Show what the panel wants, and have made what is missing."""
-        if self._labelling is not None:
-            self._labelling.set_shown(self.maps.value())
+        if self._annotator is not None:
+            self._annotator.set_shown(self.maps.value())
             self.refresh()
             self.look()
 
     def note_visible(self) -> None:
         """Let the panel say what is visible once an eye is clicked or the grid left."""
-        labelling = self._labelling
-        if labelling is None:
+        annotator = self._annotator
+        if annotator is None:
             return
         shown = self.maps.value()
-        maps = layers.of_role(labelling.viewer, "map")
-        prediction = layers.find(labelling.viewer, "prediction")
+        maps = layers.of_role(annotator.viewer, "map")
+        prediction = layers.find(annotator.viewer, "prediction")
         if maps:
             shown = replace(shown, maps=any(layer.visible for layer in maps))
         if prediction is not None:
             shown = replace(shown, prediction=bool(prediction.visible))
-        pseudo = layers.find(labelling.viewer, "pseudo")
+        pseudo = layers.find(annotator.viewer, "pseudo")
         if pseudo is not None:
             shown = replace(shown, pseudo=bool(pseudo.visible))
         with QSignalBlocker(self.maps):
             self.maps.set_value(shown)
-        labelling.shown = shown
-        if labelling.side_by_side.left:
+        annotator.shown = shown
+        if annotator.side_by_side.left:
             self.maps.set_value(replace(shown, side_by_side=False))
 
     def set_maps_visible(self, on: bool) -> None:
@@ -133,12 +133,12 @@ class Looking(QObject):
 
     def show_learned(self, *, pseudo: bool) -> None:
         """Show what a training has left: its pseudo labels, else the maps to come."""
-        labelling, shown = self._labelling, self.maps.value()
+        annotator, shown = self._annotator, self.maps.value()
         wanted = replace(shown, maps=shown.maps or not pseudo, pseudo=pseudo)
         if wanted != shown:
             self.maps.set_value(wanted)
-        elif labelling is not None and labelling.image:
-            labelling.show(labelling.image)  # pseudo labels are others now, or gone
+        elif annotator is not None and annotator.image:
+            annotator.show(annotator.image)  # pseudo labels are others now, or gone
 
     def offer(self) -> None:
         """Tick the map that the round was asked by, unless others were chosen."""
@@ -149,12 +149,12 @@ class Looking(QObject):
 
     def _acquisition(self) -> str:
         """Name of the acquisition that the latest round was asked by, or the next."""
-        labelling = self._labelling
-        selection = labelling.project.selection() if labelling else None
-        if labelling is None or selection is None:
+        annotator = self._annotator
+        selection = annotator.project.selection() if annotator else None
+        if annotator is None or selection is None:
             query = self._query()
             return query.acquisition or systems.system(query.system).acquisition
-        asked = labelling.project.metrics(selection.round).get("query", {})
+        asked = annotator.project.metrics(selection.round).get("query", {})
         usual = systems.system(selection.system).acquisition
         return str(asked.get("acquisition", usual))
 
@@ -179,42 +179,42 @@ class Looking(QObject):
 
     def show_round(self) -> None:
         """Show what the round on screen measured, or why it measured nothing."""
-        labelling = self._labelling
-        if labelling is None:
+        annotator = self._annotator
+        if annotator is None:
             return
         self._explained = None
-        selection = labelling.selection
+        selection = annotator.selection
         why = "Nothing is asked yet."
-        if selection is not None and labelling.ranking is None:
-            why = without_ranking(labelling.project, selection)
-        self.scores.set_ranking(labelling.ranking, why)
+        if selection is not None and annotator.ranking is None:
+            why = without_ranking(annotator.project, selection)
+        self.scores.set_ranking(annotator.ranking, why)
         self.refresh()
 
     def light(self) -> None:
         """Light up the regions in the range of the panel."""
-        if self._labelling is not None:
-            self._labelling.light(self.scores.value())
+        if self._annotator is not None:
+            self._annotator.light(self.scores.value())
 
     def refresh(self) -> None:
         """Say why the current region is asked, and what is missing."""
-        labelling = self._labelling
+        annotator = self._annotator
         self.maps.set_pseudo(
-            labelling is not None and bool(layers.of_role(labelling.viewer, "pseudo"))
+            annotator is not None and bool(layers.of_role(annotator.viewer, "pseudo"))
         )
         self.maps.set_note(self._note())
-        if labelling is None or labelling.selection is None or not labelling.region:
+        if annotator is None or annotator.selection is None or not annotator.region:
             self.why.set_value(None)
             self.scores.mark(None)
             self._explained = None
             return
-        current = labelling.round, labelling.position
+        current = annotator.round, annotator.position
         if current != self._explained:
             self._explained = current
             why = reason(
-                labelling.project,
-                labelling.ranking,
-                labelling.selection,
-                labelling.region,
+                annotator.project,
+                annotator.ranking,
+                annotator.selection,
+                annotator.region,
             )
             self.why.set_value(why)
             self.scores.mark(why.score)
@@ -229,12 +229,12 @@ class Looking(QObject):
         again : bool
             Whether nobody asks for it: then the same is not tried once more.
         """
-        labelling = self._labelling
-        if labelling is None or not labelling.image or not self._may_look():
+        annotator = self._annotator
+        if annotator is None or not annotator.image or not self._may_look():
             return
-        wanted = self._looks.next(labelling.image, self._missing(), again)
+        wanted = self._looks.next(annotator.image, self._missing(), again)
         if wanted:
-            self.look_requested.emit(labelling.image, wanted)
+            self.look_requested.emit(annotator.image, wanted)
 
     def look_soon(self) -> None:
         """Look when no parameter has changed for a while."""
@@ -255,14 +255,14 @@ class Looking(QObject):
 
     def _missing(self) -> dict[str, dict[str, Any]]:
         """Wanted maps that are not there or not up to date, with their parameters."""
-        labelling = self._labelling
-        if labelling is None or labelling.project.weights.latest_round is None:
+        annotator = self._annotator
+        if annotator is None or annotator.project.weights.latest_round is None:
             return {}
         try:
             query = systems.resolve(self._query())
         except AlsegError:
             return {}  # the panel of the round says what does not go together
-        wanted = missing(labelling.project, labelling.image, labelling.shown, query)
+        wanted = missing(annotator.project, annotator.image, annotator.shown, query)
         if self._live():
             wanted = {
                 name: values
@@ -273,11 +273,11 @@ class Looking(QObject):
 
     def _note(self) -> str:
         """Say why a wanted map is not on screen."""
-        labelling = self._labelling
-        if labelling is None or not labelling.image or not labelling.shown.names:
+        annotator = self._annotator
+        if annotator is None or not annotator.image or not annotator.shown.names:
             return ""
-        shown = labelling.shown
-        maps = layers.of_role(labelling.viewer, "map")
+        shown = annotator.shown
+        maps = layers.of_role(annotator.viewer, "map")
         there = {layers.key(layer)[1] for layer in maps}  # type: ignore[index]
         if there.issuperset(of_network(shown.names)):
             if len(there) > 1 and shown.maps and not shown.side_by_side:
@@ -285,8 +285,8 @@ class Looking(QObject):
             return ""
         if self._live():
             return "The live map comes with labels of two classes."
-        if labelling.project.weights.latest_round is None:
+        if annotator.project.weights.latest_round is None:
             return "There are no maps yet: they come with the first Learn."
-        if labelling.project.read_only:
+        if annotator.project.read_only:
             return "Maps that are not there cannot be made: the project is read-only."
         return "The network is looking at this image…"

@@ -18,7 +18,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_alseg.arrays import LabelClass, RegionMap
 from napari_alseg.store import PSEUDO_WEIGHT
 
-from . import canvas
+from . import frames
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -286,7 +286,7 @@ def batch(viewer: "Viewer") -> Iterator[None]:
         try:
             yield
         finally:
-            canvas.make_current(viewer)
+            frames.make_current(viewer)
 
 
 def apply(viewer: "Viewer", wanted: list[LayerData]) -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_alseg.store import Project, default_classes
-from napari_alseg.ui.pictures import image_layers
+from napari_alseg.ui.canvas.pictures import image_layers
 
 
 @pytest.fixture

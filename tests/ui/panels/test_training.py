@@ -2,11 +2,11 @@ from dataclasses import fields
 
 import pytest
 from hands import button
-from panels import PanelHands, named
+from panel_hands import PanelHands, named
 
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.systems import RECIPES
-from napari_alseg.ui.training_panel import NO_SOURCE, TrainingPanel
+from napari_alseg.ui.panels.training import NO_SOURCE, TrainingPanel
 
 
 @pytest.fixture

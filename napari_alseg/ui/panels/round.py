@@ -25,10 +25,10 @@ from napari_alseg.settings import (
     check,
 )
 
-from .asking_panel import AskingPanel
+from .asking import AskingPanel
 from .curve import Curve
 from .forms import SettingsForm
-from .training_panel import TrainingPanel
+from .training import TrainingPanel
 
 LEARNING = ("Learn", "Go on")
 """Tasks whose loss and mIoU are drawn."""

@@ -22,8 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_alseg import systems
 from napari_alseg.store import PSEUDO_WEIGHT
-
-from .maps import Shown
+from napari_alseg.ui.canvas.map_layers import Shown
 
 COLUMNS = 2
 WEIGHT = "How far each pseudo label is trusted, from 0 (not at all) to 1."

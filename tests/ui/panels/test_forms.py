@@ -1,12 +1,12 @@
 import pytest
-from panels import PanelHands
+from panel_hands import PanelHands
 
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
     TrainingSettings,
 )
-from napari_alseg.ui.forms import SettingsForm
+from napari_alseg.ui.panels.forms import SettingsForm
 
 
 @pytest.mark.parametrize(

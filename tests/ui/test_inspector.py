@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hands import button
-from panels import named
+from panel_hands import named
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox
 
 from napari_alseg.arrays import Ranking
@@ -14,8 +14,9 @@ from napari_alseg.errors import BadValue
 from napari_alseg.settings import QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.systems import resolve
-from napari_alseg.ui import layers
-from napari_alseg.ui.maps import Shown
+from napari_alseg.tasks.requests import LookRequest
+from napari_alseg.ui.canvas import layers
+from napari_alseg.ui.canvas.map_layers import Shown
 
 
 def wait_idle(qtbot, dock):
@@ -60,7 +61,7 @@ def ranked_path(asked_path):
 @pytest.fixture
 def ranked(dock, ranked_path):
     dock.open_project(ranked_path)
-    return dock.labelling
+    return dock.annotator
 
 
 def under_mouse(dock):
@@ -82,15 +83,15 @@ def maps_on_screen(dock):
 
 
 def test_several_maps_are_layers_of_their_own_from_one_look(
-    hands, dock, worker, labelling, qtbot
+    hands, dock, worker, annotator, qtbot
 ):
-    def look(task, path, arguments):
+    def look(request, path):
         with Project.open(path, "borrow") as child:
-            for name in arguments["maps"]:
+            for name in request.maps:
                 score = np.full((48, 64), 0.5, np.float32)
                 values = {"radius": 1} if name == "ripu" else {}
-                child.write_map(arguments["image"], name, score, 1, values)
-        return arguments["image"]
+                child.write_map(request.image, name, score, 1, values)
+        return request.image
 
     worker.action = look
     for name in ("margin", "ripu"):
@@ -99,7 +100,9 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
     hands.key("PgDown")
     wait_idle(qtbot, dock)
     qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3)
-    looks = [arguments["maps"] for task, arguments in worker.asked if task == "look"]
+    looks = [
+        request.maps for request in worker.asked if isinstance(request, LookRequest)
+    ]
     assert len(looks) == 1 and set(looks[0]) == {"entropy", "margin", "ripu"}
     renamed = layers.find(dock.viewer, "map", "margin")
     renamed.name = "mine"
@@ -110,20 +113,20 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
 
 
 def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
-    hands, dock, worker, labelling, qtbot, monkeypatch
+    hands, dock, worker, annotator, qtbot, monkeypatch
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
 
-    def look(task, path, arguments):
-        if "difficulty" in arguments["maps"]:
+    def look(request, path):
+        if "difficulty" in request.maps:
             raise BadValue("this network has no difficulty; learn anew")
         with Project.open(path, "borrow") as child:
-            for name in arguments["maps"]:
+            for name in request.maps:
                 score = np.zeros((48, 64), np.float32)
-                child.write_map(arguments["image"], name, score, 1)
-        return arguments["image"]
+                child.write_map(request.image, name, score, 1)
+        return request.image
 
     worker.action = look
     hands.tick(list_of_maps(dock), "difficulty")
@@ -133,7 +136,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
     assert maps_on_screen(dock) == {"entropy"}
 
 
-def test_side_by_side_and_back(hands, dock, labelling):
+def test_side_by_side_and_back(hands, dock, annotator):
     dock.show_image(dock.project.images()[0])
     before = [layer.name for layer in dock.viewer.layers]
     hands.key("H", "Shift+H")
@@ -177,7 +180,7 @@ def test_closing_leaves_no_callback_behind(dock, ranked):
 
 
 @pytest.fixture
-def taught(dock, labelling):
+def taught(dock, annotator):
     """The open project, with pseudo labels of its first image."""
     image = dock.project.images()[0]
     labels = np.full((48, 64), 2, np.uint8)
@@ -254,11 +257,11 @@ def test_pseudo_labels_have_a_cell_side_by_side(hands, dock, taught):
 
 
 def test_after_learning_from_unlabelled_images_their_labels_are_shown(
-    hands, dock, worker, labelling, qtbot
+    hands, dock, worker, annotator, qtbot
 ):
-    image = labelling.image
+    image = annotator.image
 
-    def learn(task, path, arguments):
+    def learn(request, path):
         with Project.open(path, "borrow") as child:
             child.write_pseudo_labels(image, np.full((48, 64), 4, np.uint8), 1)
         return "done"
@@ -312,7 +315,7 @@ def test_scores_that_are_all_but_level_have_a_histogram(dock, ranked, kind):
     assert heights.sum() == len(scores)
 
 
-def test_without_a_ranking_the_panel_says_why(hands, dock, labelling):
+def test_without_a_ranking_the_panel_says_why(hands, dock, annotator):
     plot = named(dock.scores_panel, "Histogram of the regions' scores")
     assert plot.isHidden()
     assert "no network yet" in dock.scores_panel._why.text()
@@ -337,7 +340,7 @@ def test_why_gives_score_rank_terms_and_classes(hands, dock, ranked):
     assert dock.why_panel.value().score == pytest.approx(ranked.region.region / 100)
 
 
-def test_why_without_scores_is_a_sentence(dock, labelling):
+def test_why_without_scores_is_a_sentence(dock, annotator):
     why = dock.why_panel.value()
     assert why.score is None and "no network yet" in why.text
 
@@ -355,7 +358,7 @@ def test_an_image_without_windows_can_be_shown(dock, project_path):
     dock.open_project(project_path)
     dock.show_image(other)
     dock.maps_panel.set_value(Shown(("ripu",), maps=True, by_region=True))
-    assert dock.labelling.region_map is None
+    assert dock.annotator.region_map is None
     shown = layers.find(dock.viewer, "map", "ripu").data
     np.testing.assert_allclose(shown, np.eye(48, 64), atol=1e-3)
 

@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_alseg.arrays import Ranking
-
-from . import layers
-from .scores import Range, count
+from napari_alseg.ui.canvas import layers
+from napari_alseg.ui.canvas.scores import Range, count
 
 BINS = 40
 HEIGHT = 130

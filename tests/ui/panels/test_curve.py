@@ -1,7 +1,7 @@
 import pytest
 
 from napari_alseg.arrays import Progress
-from napari_alseg.ui.curve import Curve
+from napari_alseg.ui.panels.curve import Curve
 
 
 @pytest.fixture

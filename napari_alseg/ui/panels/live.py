@@ -11,7 +11,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from .label_panel import shrinkable
+from .label import shrinkable
 
 OFF = "Off: maps and queue wait for Learn or Ask."
 READY = "Map: comes with the first labels."

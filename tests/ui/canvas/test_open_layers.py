@@ -4,7 +4,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from napari_alseg.ui.open_layers import open_images
+from napari_alseg.ui.canvas.open_layers import open_images
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import pytest
-from panels import PanelHands, named
+from panel_hands import PanelHands, named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings
 from napari_alseg.systems import resolve
 from napari_alseg.systems.table import SYSTEMS
-from napari_alseg.ui.asking_panel import AskingPanel
+from napari_alseg.ui.panels.asking import AskingPanel
 
 ASKABLE = [name for name, row in SYSTEMS.items() if row.choice != "everything"]
 

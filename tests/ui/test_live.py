@@ -10,7 +10,7 @@ import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS
 from hands import Hands
 from napari.components import ViewerModel
-from panels import named, settle
+from panel_hands import named, settle
 from psygnal import SignalInstance
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QWidget
@@ -21,45 +21,46 @@ from napari_alseg.errors import BadValue
 from napari_alseg.live.messages import LiveUpdate
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
-from napari_alseg.ui import layers
+from napari_alseg.tasks.requests import FollowRequest, LookRequest, QueryRequest
+from napari_alseg.ui.annotator import Annotator
+from napari_alseg.ui.canvas import layers
+from napari_alseg.ui.canvas.map_layers import Shown
+from napari_alseg.ui.canvas.scores import put_by_live, reason
 from napari_alseg.ui.dock import ActiveLearningDock
-from napari_alseg.ui.labelling import Labelling
-from napari_alseg.ui.maps import Shown
-from napari_alseg.ui.scores import put_by_live, reason
 
 PATIENCE = 30
 """Seconds after which a task that a test holds up goes on by itself."""
 
 
 @pytest.fixture
-def living(dock, asked_path, qtbot):
+def live(dock, asked_path, qtbot):
     """Live of the open project; its first request is told and forgotten."""
     dock.live_panel.set_on(True)
     dock.open_project(asked_path)
-    told = dock.living.background.worker.told
+    told = dock.live.background.worker.told
     qtbot.waitUntil(lambda: len(told) == 1)
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     told.clear()
-    return dock.living
+    return dock.live
 
 
 @pytest.fixture
-def told(living):
-    return living.background.worker.told
+def told(live):
+    return live.background.worker.told
 
 
 @pytest.fixture
-def say(living, dock, qtbot):
+def say(live, dock, qtbot):
     """Let the child say something about the newest request, and wait for its effect."""
 
     def say(kind, **about):
-        number = about.pop("number", living._number)
+        number = about.pop("number", live._number)
         heard = []
-        living.background.progressed.connect(heard.append)
-        sequence = about.pop("sequence", dock.labelling.project.sequence)
-        living.background.worker.update.put(LiveUpdate(kind, number, sequence, **about))
+        live.background.progressed.connect(heard.append)
+        sequence = about.pop("sequence", dock.annotator.project.sequence)
+        live.background.worker.update.put(LiveUpdate(kind, number, sequence, **about))
         qtbot.waitUntil(lambda: bool(heard))
-        living.background.progressed.disconnect(heard.append)
+        live.background.progressed.disconnect(heard.append)
 
     return say
 
@@ -85,15 +86,15 @@ class Windowless(ViewerModel):
 def queue(asked_path, qapp):
     """The labelling of a project, without a window."""
     with Project.open(asked_path) as project:
-        labelling = Labelling(Windowless(), project)
-        labelling.show_round()
-        yield labelling
-        labelling.close()
+        annotator = Annotator(Windowless(), project)
+        annotator.show_round()
+        yield annotator
+        annotator.close()
 
 
-def others(labelling, count, image=None):
+def others(annotator, count, image=None):
     """Regions of the round's kind that it does not ask, the best first."""
-    selection, project = labelling.selection, labelling.project
+    selection, project = annotator.selection, annotator.project
     asked = {(each.image, each.region) for each in selection.regions}
     found = []
     for name in project.images() if image is None else (image,):
@@ -109,8 +110,8 @@ def others(labelling, count, image=None):
     return found[:count]
 
 
-def ids(labelling):
-    return [(each.image, each.region) for each in labelling.selection.regions]
+def ids(annotator):
+    return [(each.image, each.region) for each in annotator.selection.regions]
 
 
 def write_live_maps(project, image):
@@ -127,15 +128,14 @@ def test_the_first_request_starts_the_child_with_the_settings_of_the_window(
     dock.round_panel.network.set_value(TINY_NETWORK)
     dock.live_panel.set_on(True)
     dock.open_project(asked_path)
-    worker = dock.living.background.worker
+    worker = dock.live.background.worker
     qtbot.waitUntil(lambda: len(worker.told) == 1)
     (asked,) = worker.asked
-    settings = {"network": TINY_NETWORK, "prediction": PredictionSettings()}
-    assert asked == ("follow", settings)
-    labelling, request = dock.labelling, worker.told[0]
-    assert request.image == labelling.image
+    assert asked == FollowRequest(TINY_NETWORK, prediction=PredictionSettings())
+    annotator, request = dock.annotator, worker.told[0]
+    assert request.image == annotator.image
     assert request.coming == tuple(
-        each.image for each in labelling.selection.regions[1:]
+        each.image for each in annotator.selection.regions[1:]
     )
     assert request.maps == ("entropy",)
     assert request.query == dock.round_panel.value()
@@ -143,8 +143,8 @@ def test_the_first_request_starts_the_child_with_the_settings_of_the_window(
 
 
 def test_each_change_is_told_once(hands, dock, told, qtbot):
-    labelling, maps = dock.labelling, named(dock.maps_panel, "Maps")
-    bounds = labelling.region.bounds
+    annotator, maps = dock.annotator, named(dock.maps_panel, "Maps")
+    bounds = annotator.region.bounds
     hands.tool("paint")
     for change in (
         lambda: hands.click_pixel(bounds.row_start, bounds.column_start),
@@ -156,19 +156,19 @@ def test_each_change_is_told_once(hands, dock, told, qtbot):
         lambda: hands.tick(maps, "margin"),
         lambda: hands.tick(maps, "difficulty"),
     ):
-        settle(qtbot, dock.living)
+        settle(qtbot, dock.live)
         told.clear()
         change()
-        settle(qtbot, dock.living)
+        settle(qtbot, dock.live)
         (request,) = told
-        assert request.image == labelling.image
+        assert request.image == annotator.image
     assert request.maps == ("entropy", "margin")  # a lightweight head makes no other
 
 
 def test_several_changes_in_a_moment_are_one_request(hands, dock, told, qtbot):
-    asked = dock.labelling.selection.regions
+    asked = dock.annotator.selection.regions
     hands.freeze("D", "D", "D")
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     (request,) = told
     assert request.image == asked[3].image
     assert request.coming == tuple(asked[at].image for at in (4, 5, 0, 1, 2))
@@ -189,13 +189,13 @@ def test_live_rests_while_ask_runs_and_one_request_after_it(
     worker.action = ask
     hands.press_button(dock.round_panel, "Ask")
     hands.key("1")
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     assert told
     assert dock.background.busy and all(request.rest for request in told)
     told.clear()
     ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     (after,) = told
     assert not after.rest
     assert after.others > 0  # its maps may have been written over
@@ -205,12 +205,12 @@ def test_the_pool_is_not_ranked_while_learn_runs(hands, dock, worker, told, qtbo
     ended = Event()
     worker.action = lambda *_: ended.wait(PATIENCE)
     hands.press_button(dock.round_panel, "Learn")
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     assert dock.background.busy
     assert [request.rank for request in told] == [False]
     ended.set()
     qtbot.waitUntil(lambda: not dock.background.busy)
-    settle(qtbot, dock.living)
+    settle(qtbot, dock.live)
     assert [request.rank for request in told] == [False, True]
 
 
@@ -218,10 +218,10 @@ def test_a_project_to_look_at_only_is_not_followed(dock, asked_path, qtbot):
     with Project.open(asked_path):
         dock.live_panel.set_on(True)
         dock.open_project(asked_path)
-        settle(qtbot, dock.living)
-        worker = dock.living.background.worker
+        settle(qtbot, dock.live)
+        worker = dock.live.background.worker
         assert (worker.asked, worker.told) == ([], [])
-        assert not dock.living.on
+        assert not dock.live.on
 
 
 def test_without_question_and_label_there_is_nothing_to_follow(
@@ -229,27 +229,29 @@ def test_without_question_and_label_there_is_nothing_to_follow(
 ):
     dock.live_panel.set_on(True)
     dock.open_project(project_path)
-    settle(qtbot, dock.living)
-    assert dock.living.background.worker.asked == []
+    settle(qtbot, dock.live)
+    assert dock.live.background.worker.asked == []
     assert dock.live_panel.texts()[0] == "Map: comes with the first labels."
 
 
 def test_ask_takes_the_live_network_only_if_live_is_on(
-    hands, dock, worker, living, qtbot
+    hands, dock, worker, live, qtbot
 ):
     dock.round_panel.network.set_value(TINY_NETWORK)
     for _ in range(2):
         hands.press_button(dock.round_panel, "Ask")
         qtbot.waitUntil(lambda: not dock.background.busy)
         hands.key("Shift+V")
-    given = [about["live"] for task, about in worker.asked if task == "query"]
+    given = [
+        request.live for request in worker.asked if isinstance(request, QueryRequest)
+    ]
     assert given == [TINY_NETWORK, None]
 
 
 # --- updates --------------------------------------------------------------------------
 
 
-def test_the_missing_class_is_named(dock, living, say):
+def test_the_missing_class_is_named(dock, live, say):
     assert "second class" in dock.next_step.text()
     say("waiting", classes=(1,))
     known = dock.project.classes[1].name
@@ -257,11 +259,11 @@ def test_the_missing_class_is_named(dock, living, say):
     assert dock.live_panel.texts()[0] == text
     say("waiting")
     assert dock.live_panel.texts()[0] == "Map: comes with labels of two classes."
-    say("looked", image=dock.labelling.image)
+    say("looked", image=dock.annotator.image)
     assert "second class" not in dock.next_step.text()
 
 
-def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, living, say):
+def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, live, say):
     image = dock.project.images()[-1]
     dock.show_image(image)
     assert "two classes" in dock.maps_panel._note.text()
@@ -275,37 +277,35 @@ def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, living, say):
     assert dock.maps_panel._note.text() == ""
 
 
-def test_news_of_another_image_draw_nothing(dock, living, say):
+def test_news_of_another_image_draw_nothing(dock, live, say):
     before = dock.live_panel.texts()
-    other = next(i for i in dock.project.images() if i != dock.labelling.image)
-    write_live_maps(dock.project, dock.labelling.image)
+    other = next(i for i in dock.project.images() if i != dock.annotator.image)
+    write_live_maps(dock.project, dock.annotator.image)
     say("looked", image=other)
     assert layers.find(dock.viewer, "prediction") is None
     assert dock.live_panel.texts() == before
 
 
-def test_a_new_ranking_changes_the_open_regions_and_says_how_new_it_is(
-    dock, living, say
-):
-    labelling = dock.labelling
-    new = others(labelling, 9)
+def test_a_new_ranking_changes_the_open_regions_and_says_how_new_it_is(dock, live, say):
+    annotator = dock.annotator
+    new = others(annotator, 9)
     say("ranked", regions=tuple(new), fresh=0.5)
-    assert ids(labelling)[1:] == [(each.image, each.region) for each in new[:5]]
+    assert ids(annotator)[1:] == [(each.image, each.region) for each in new[:5]]
     assert dock.live_panel.texts()[1] == "Queue: in order, 50% of the images seen."
     say("ranked", regions=tuple(new), fresh=1.0)
     assert "all of the images" in dock.live_panel.texts()[1]
 
 
-def test_news_from_before_the_round_change_no_queue(dock, living, say):
-    before = ids(dock.labelling)
-    number = living._number
-    dock.labelling.show_round()
-    say("ranked", regions=tuple(others(dock.labelling, 9)), number=number)
-    assert ids(dock.labelling) == before
+def test_news_from_before_the_round_change_no_queue(dock, live, say):
+    before = ids(dock.annotator)
+    number = live._number
+    dock.annotator.show_round()
+    say("ranked", regions=tuple(others(dock.annotator, 9)), number=number)
+    assert ids(dock.annotator) == before
 
 
-def test_a_long_start_is_said(dock, living, qtbot):
-    update = living.background.worker.update
+def test_a_long_start_is_said(dock, live, qtbot):
+    update = live.background.worker.update
     update.put(Progress(0, 1, "loading the network"))
     qtbot.waitUntil(lambda: "loading the network" in dock.live_panel.texts()[0])
     update.put(Progress(3, 20, "looking at the pool"))
@@ -316,43 +316,41 @@ def test_a_long_start_is_said(dock, living, qtbot):
 
 def test_a_map_that_misses_labels_is_not_said_to_know_all(dock, say):
     before = dock.live_panel.texts()[0]
-    say("looked", image=dock.labelling.image, left=3)
+    say("looked", image=dock.annotator.image, left=3)
     assert dock.live_panel.texts()[0] == before
-    say("looked", image=dock.labelling.image)
+    say("looked", image=dock.annotator.image)
     assert "knows all answers" in dock.live_panel.texts()[0]
 
 
 def test_a_map_without_the_latest_label_is_not_said_to_know_all(
-    hands, dock, living, told, say, qtbot
+    hands, dock, live, told, say, qtbot
 ):
     hands.key("1")
-    settle(qtbot, living)
+    settle(qtbot, live)
     assert told
     before = dock.live_panel.texts()[0]
-    sequence = dock.labelling.project.sequence
-    say("looked", image=dock.labelling.image, sequence=sequence - 1)
+    sequence = dock.annotator.project.sequence
+    say("looked", image=dock.annotator.image, sequence=sequence - 1)
     assert dock.live_panel.texts()[0] == before
-    say("looked", image=dock.labelling.image, sequence=sequence)
+    say("looked", image=dock.annotator.image, sequence=sequence)
     assert "knows all answers" in dock.live_panel.texts()[0]
 
 
-def test_a_form_that_does_not_go_together_keeps_live_on(
-    hands, dock, living, told, qtbot
-):
+def test_a_form_that_does_not_go_together_keeps_live_on(hands, dock, live, told, qtbot):
     panel = dock.round_panel
     good = panel.value()
     hands.unfold(panel, "Parameters")
     hands.choose(named(panel, "acquisition"), "core-set")
     assert panel.value().acquisition == "core-set"
     hands.key("1")
-    settle(qtbot, living)
+    settle(qtbot, live)
     assert told[-1].query == good
     assert dock.live_panel.on
 
 
-def test_a_long_search_is_said(hands, dock, living, qtbot):
+def test_a_long_search_is_said(hands, dock, live, qtbot):
     hands.key("Shift+S")
-    living.background.worker.update.put(Progress(3, 20, "looking through the pool"))
+    live.background.worker.update.put(Progress(3, 20, "looking through the pool"))
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[2])
 
 
@@ -430,16 +428,16 @@ def test_what_comes_is_told_from_the_current_region_on(queue):
 
 
 def test_similar_regions_are_lit_until_the_key_is_pressed_again(
-    hands, dock, living, told, say, qtbot
+    hands, dock, live, told, say, qtbot
 ):
-    labelling = dock.labelling
+    annotator = dock.annotator
     hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
-    assert told[-1].similar_to == labelling.region.region
-    alike = others(labelling, 3, labelling.image)
+    assert told[-1].similar_to == annotator.region.region
+    alike = others(annotator, 3, annotator.image)
     say("similar", regions=tuple(alike))
     lit = layers.find(dock.viewer, "lit").data > 0
-    wanted = np.isin(labelling.region_map, [each.region for each in alike])
+    wanted = np.isin(annotator.region_map, [each.region for each in alike])
     np.testing.assert_array_equal(lit, wanted)
     assert dock.live_panel.texts()[2] == "Similar: 3 regions lit, in 1 images."
     hands.key("Shift+S")
@@ -450,21 +448,21 @@ def test_similar_regions_are_lit_until_the_key_is_pressed_again(
 
 
 def test_on_another_image_no_region_is_taken_for_one_of_the_same_number(
-    hands, dock, living, told, qtbot
+    hands, dock, live, told, qtbot
 ):
     hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
-    image = dock.labelling.image
+    image = dock.annotator.image
     hands.key("PgDown")
     qtbot.waitUntil(lambda: told[-1].image != image)
     assert told[-1].similar_to is None
 
 
-def test_where_nothing_can_be_compared_it_is_said(hands, dock, living, say):
+def test_where_nothing_can_be_compared_it_is_said(hands, dock, live, say):
     hands.key("Shift+S")
     say("similar")
     assert "no regions to compare" in dock.live_panel.texts()[2]
-    assert dock.labelling.similar == ()
+    assert dock.annotator.similar == ()
 
 
 # --- why ------------------------------------------------------------------------------
@@ -509,48 +507,48 @@ def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
 
 
 def test_switched_off_it_ends_the_child_and_the_network_looks_again(
-    hands, dock, worker, living, told, say, qtbot
+    hands, dock, worker, live, told, say, qtbot
 ):
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     hands.key("Shift+S")
-    say("similar", regions=tuple(others(dock.labelling, 3)))
+    say("similar", regions=tuple(others(dock.annotator, 3)))
     assert worker.asked == []
     hands.key("Shift+V")
-    assert living.background.worker.closed
-    assert not living.background.busy
-    assert dock.labelling.similar == ()
-    assert [task for task, _ in worker.asked] == ["look"]
+    assert live.background.worker.closed
+    assert not live.background.busy
+    assert dock.annotator.similar == ()
+    assert [type(request) for request in worker.asked] == [LookRequest]
     assert dock.live_panel.texts()[0].startswith("Off")
     qtbot.waitUntil(lambda: not dock.background.busy)
     told.clear()
     hands.key("1")
-    settle(qtbot, living)
+    settle(qtbot, live)
     assert told == []
     hands.key("Shift+V")
     qtbot.waitUntil(lambda: bool(told))
-    assert living.background.busy
+    assert live.background.busy
 
 
 def test_a_failure_switches_it_off_and_is_told_once(
-    hands, dock, living, told, qtbot, monkeypatch
+    hands, dock, live, told, qtbot, monkeypatch
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
-    living.background.worker.update.put(BadValue("no such encoder"))
-    qtbot.waitUntil(lambda: not living.on)
+    live.background.worker.update.put(BadValue("no such encoder"))
+    qtbot.waitUntil(lambda: not live.on)
     assert said == ["Live: no such encoder"]
     told.clear()
     hands.key("1")
-    settle(qtbot, living)
+    settle(qtbot, live)
     assert told == []
-    assert dock.labelling.states()[0] == "answered"
+    assert dock.annotator.states()[0] == "answered"
 
 
-def test_the_child_ends_with_the_project(dock, living):
-    assert living.background.busy
+def test_the_child_ends_with_the_project(dock, live):
+    assert live.background.busy
     dock.close_project()
-    assert living.background.worker.closed
-    assert not living.background.busy
+    assert live.background.worker.closed
+    assert not live.background.busy
     assert dock.live_panel.texts()[0] == "Map: comes with the first labels."
 
 
@@ -571,30 +569,30 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
     dock.open_project(asked_path)
     panel = dock.live_panel
     qtbot.waitUntil(lambda: "two classes" in panel.texts()[0])
-    before = ids(dock.labelling)
+    before = ids(dock.annotator)
     hands.key("1")
     qtbot.waitUntil(lambda: "second class" in panel.texts()[0])
     hands.key("2")
     qtbot.waitUntil(lambda: layers.find(viewer, "prediction") is not None)
     assert layers.find(viewer, "map", "entropy") is not None
-    qtbot.waitUntil(lambda: ids(dock.labelling) != before)
-    assert ids(dock.labelling)[:3] == before[:3]
+    qtbot.waitUntil(lambda: ids(dock.annotator) != before)
+    assert ids(dock.annotator)[:3] == before[:3]
     hands.end()
     dock.shut_down()
     with Project.open(asked_path) as project:
         assert project.weights.aside_metadata("live") is not None
 
 
-def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, living, say):
-    labelling = dock.labelling
-    first, second = labelling.project.images()[:2]
-    labelling.set_shown(Shown(names=("entropy",), maps=True))
+def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, live, say):
+    annotator = dock.annotator
+    first, second = annotator.project.images()[:2]
+    annotator.set_shown(Shown(names=("entropy",), maps=True))
     dock.show_image(first)
     say("looked", image=first)
     dock.show_image(second)
     layer = layers.find(dock.viewer, "map", "entropy")
     assert layer is not None
-    assert layer.data.shape == labelling.project.info(second).shape
+    assert layer.data.shape == annotator.project.info(second).shape
     assert not layer.data.any()
     dock.live_panel.set_on(False)
     dock.show_image(first)
@@ -608,8 +606,8 @@ def test_what_is_missing_is_not_said_before_the_child_knows(
 ):
     dock.live_panel.set_on(True)
     dock.open_project(project_path)
-    assert dock.living.waiting
+    assert dock.live.waiting
     hands.tool("paint")
     hands.click_pixel(5, 5)
-    qtbot.waitUntil(lambda: not dock.living.waiting)
+    qtbot.waitUntil(lambda: not dock.live.waiting)
     assert "second class" not in dock.next_step.text()

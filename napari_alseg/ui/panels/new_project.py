@@ -34,8 +34,8 @@ from napari_alseg.store import (
     plan_layers,
     refuse_taken,
 )
+from napari_alseg.ui.background import Driver
 
-from .background import Driver
 from .class_editor import ClassEditor
 
 FOLDER, LAYERS = "a folder of images", "the open image layers"

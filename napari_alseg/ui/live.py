@@ -1,6 +1,6 @@
 """Between two rounds the window lives: what is shown and asked follows each answer.
 
-`Living` tells a child process of its own what is wanted now and shows what comes back.
+`Live` tells a child process of its own what is wanted now and shows what comes back.
 The window never waits for it: an answer is durable before anything is told, and updates
 that come too late for what is on screen are dropped.
 """
@@ -18,11 +18,11 @@ from napari_alseg.settings import NetworkSettings, PredictionSettings, QuerySett
 from napari_alseg.tasks.requests import FollowRequest
 from napari_alseg.worker.client import Worker
 
+from .annotator import Annotator
 from .background import Background
+from .canvas.map_layers import of_network
 from .keys import LIVE, SIMILAR
-from .labelling import Labelling
-from .live_panel import AS_ASKED, LivePanel
-from .maps import of_network
+from .panels.live import AS_ASKED, LivePanel
 
 STARTING = ("loading the network", "looking at the pool", "reading the labels")
 """Progress that is told until the map knows all labels."""
@@ -32,7 +32,7 @@ WRITING = ("Ask", "Look")
 """Tasks that write predictions and maps of the network themselves; live waits."""
 
 
-class Living(QObject):
+class Live(QObject):
     """Keeps a child process informed of what is wanted, and shows its updates.
 
     Parameters
@@ -67,7 +67,7 @@ class Living(QObject):
         self._network = network
         self._prediction = prediction
         self._task = task
-        self._labelling: Labelling | None = None
+        self._annotator: Annotator | None = None
         self.waiting = False
         """Whether labels of a second class are needed before anything can be drawn."""
         self._heard = False
@@ -92,21 +92,21 @@ class Living(QObject):
     @property
     def on(self) -> bool:
         """Whether maps and queue follow each answer of the open project."""
-        labelling = self._labelling
+        annotator = self._annotator
         return (
-            self.panel.on and labelling is not None and not labelling.project.read_only
+            self.panel.on and annotator is not None and not annotator.project.read_only
         )
 
     # --- a project --------------------------------------------------------------------
 
-    def open(self, labelling: Labelling) -> None:
+    def open(self, annotator: Annotator) -> None:
         """Follow what is done in a project from now on."""
-        self._labelling = labelling
-        self.waiting = not labelling.project.labelled()
-        labelling.changed.connect(self.request_soon)
-        labelling.image_shown.connect(self.request_soon)
-        labelling.round_shown.connect(self._on_round_shown)
-        labelling.key_pressed.connect(self.press)
+        self._annotator = annotator
+        self.waiting = not annotator.project.labelled()
+        annotator.changed.connect(self.request_soon)
+        annotator.image_shown.connect(self.request_soon)
+        annotator.round_shown.connect(self._on_round_shown)
+        annotator.key_pressed.connect(self.press)
         self.panel.start()
         self._on_round_shown()
         self.request_soon()
@@ -114,7 +114,7 @@ class Living(QObject):
     def close(self) -> None:
         """Follow no project any longer; the head that was learnt is kept."""
         self._pause.stop()
-        self._labelling = self._similar_to = None
+        self._annotator = self._similar_to = None
         self.panel.start()
         self.panel.set_able(False)
         self._end()
@@ -136,19 +136,19 @@ class Living(QObject):
 
     def request_soon(self) -> None:
         """Say what is wanted now, once the window has come to rest."""
-        labelling = self._labelling
-        self.panel.set_able(labelling is not None and labelling.region is not None)
+        annotator = self._annotator
+        self.panel.set_able(annotator is not None and annotator.region is not None)
         self._others += self._task() in WRITING
         if self.on:
             self._pause.start()
 
     def _request(self) -> None:
-        labelling = self._labelling
-        if labelling is None or not self.on:
+        annotator = self._annotator
+        if annotator is None or not self.on:
             return
-        if not labelling.image or not (labelling.round or labelling.project.labelled()):
+        if not annotator.image or not (annotator.round or annotator.project.labelled()):
             return
-        self._sequence = labelling.project.sequence
+        self._sequence = annotator.project.sequence
         task = self._task()
         if task in WRITING:
             self.panel.set_map(f"Map: waits for {task}.")
@@ -157,21 +157,21 @@ class Living(QObject):
             return
         if not self.background.busy:
             begun = FollowRequest(self._network(), prediction=self._prediction())
-            following = self.background.worker.run(labelling.project.path, begun)
+            following = self.background.worker.run(annotator.project.path, begun)
             self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")
-        if not self._heard and labelling.project.labelled():
+        if not self._heard and annotator.project.labelled():
             self._set_waiting(False)  # nobody knows before the child has said so
         self._number += 1
-        if self._similar_to is not None and self._similar_to[0] != labelling.image:
+        if self._similar_to is not None and self._similar_to[0] != annotator.image:
             self._similar_to = None
             self.panel.set_similar("")
         request = LiveRequest(
             self._number,
-            labelling.image,
-            tuple(region.image for region in labelling.coming()),
-            self._maps(labelling),
+            annotator.image,
+            tuple(region.image for region in annotator.coming()),
+            self._maps(annotator),
             query,
             self._similar_to[1] if self._similar_to else None,
             rank=not task,
@@ -190,9 +190,9 @@ class Living(QObject):
         self._latest_query = query
         return query
 
-    def _maps(self, labelling: Labelling) -> tuple[str, ...]:
+    def _maps(self, annotator: Annotator) -> tuple[str, ...]:
         """Return the shown maps that a lightweight head can make."""
-        names = of_network(labelling.shown.names)
+        names = of_network(annotator.shown.names)
         return tuple(name for name in names if name in systems.live_maps())
 
     def press(self, key: str) -> None:
@@ -204,13 +204,13 @@ class Living(QObject):
 
     def toggle_similar(self) -> None:
         """Light up the regions that look like the current one, or no longer."""
-        labelling = self._labelling
-        if labelling is None or not self.on:
+        annotator = self._annotator
+        if annotator is None or not self.on:
             return
-        region = labelling.region
-        if labelling.similar:
+        region = annotator.region
+        if annotator.similar:
             self._hide_similar()
-        elif region is not None and region.image == labelling.image:
+        elif region is not None and region.image == annotator.image:
             self._similar_to = region.image, region.region
             self.panel.set_similar(f"Similar: {SEARCHING}…")
             self.request_soon()
@@ -218,15 +218,15 @@ class Living(QObject):
     def _hide_similar(self) -> None:
         self._similar_to = None
         self.panel.set_similar("")
-        if self._labelling is not None and self._labelling.similar:
-            self._labelling.light_similar(())
+        if self._annotator is not None and self._annotator.similar:
+            self._annotator.light_similar(())
 
     # --- update -----------------------------------------------------------------------
 
     def _on_update(self, update: LiveUpdate | Progress) -> None:
         self._heard = True
-        labelling = self._labelling
-        if labelling is None or not self.on:
+        annotator = self._annotator
+        if annotator is None or not self.on:
             return
         if isinstance(update, Progress):
             self._show_progress(update)
@@ -235,19 +235,19 @@ class Living(QObject):
             return
         match update.kind:
             case "waiting":
-                self.panel.set_map(needs(labelling, update.classes))
+                self.panel.set_map(needs(annotator, update.classes))
                 self._set_waiting(True)
-            case "looked" if update.image == labelling.image:
-                labelling.expecting = True
-                self._try(labelling.refresh_maps)
+            case "looked" if update.image == annotator.image:
+                annotator.expecting = True
+                self._try(annotator.refresh_maps)
                 self._show_map(update)
                 self._set_waiting(False)
             case "ranked":
-                self._try(labelling.requeue, update.regions)
+                self._try(annotator.requeue, update.regions)
                 share = f"{update.fresh:.0%}" if update.fresh < 1 else "all"
                 self.panel.set_queue(f"Queue: in order, {share} of the images seen.")
             case "similar" if self._similar_to is not None:
-                self._show_similar(labelling, update)
+                self._show_similar(annotator, update)
 
     def _try(self, action: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -275,12 +275,12 @@ class Living(QObject):
         took = f" ({seconds:.1f} s)" if seconds else ""
         self.panel.set_map(f"Map: knows all answers{took}. H shows it.")
 
-    def _show_similar(self, labelling: Labelling, update: LiveUpdate) -> None:
+    def _show_similar(self, annotator: Annotator, update: LiveUpdate) -> None:
         self._similar_to = None
         if not update.regions:
             self.panel.set_similar("Similar: there are no regions to compare.")
             return
-        labelling.light_similar(update.regions)
+        annotator.light_similar(update.regions)
         images = len({region.image for region in update.regions})
         text = f"Similar: {len(update.regions)} regions lit, in {images} images."
         self.panel.set_similar(text, lit=True)
@@ -293,8 +293,8 @@ class Living(QObject):
         else:
             self._pause.stop()
             self._hide_similar()
-            if self._labelling is not None:
-                self._labelling.expecting = False
+            if self._annotator is not None:
+                self._annotator.expecting = False
             self._end()
         self.changed.emit()
 
@@ -304,16 +304,16 @@ class Living(QObject):
         self.failed.emit(error)
 
 
-def needs(labelling: Labelling, classes: tuple[int, ...]) -> str:
+def needs(annotator: Annotator, classes: tuple[int, ...]) -> str:
     """Say which labels are missing before anything can be told apart.
 
     Parameters
     ----------
-    labelling : Labelling
+    annotator : Annotator
     classes : tuple of int
         Class indices that have a label.
     """
     if not classes:
         return "Map: comes with labels of two classes."
-    known = labelling.project.classes[classes[0]].name
+    known = annotator.project.classes[classes[0]].name
     return f"Map: needs a second class beside {known}."

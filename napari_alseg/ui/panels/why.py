@@ -12,9 +12,9 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_alseg.arrays import LabelClass
+from napari_alseg.ui.canvas.scores import BEST_CLASSES, Reason
 
-from .label_panel import swatch
-from .scores import BEST_CLASSES, Reason
+from .label import swatch
 
 CHIP = 16
 """Screen pixels of a class's colour."""

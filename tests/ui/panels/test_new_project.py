@@ -8,8 +8,8 @@ from qtpy.QtWidgets import QPushButton
 
 from napari_alseg.arrays import Progress
 from napari_alseg.store import MaskRule
-from napari_alseg.ui.class_editor import ClassEditor
-from napari_alseg.ui.new_project import CREATE, LAYERS, LOOK, NewProjectDialog
+from napari_alseg.ui.panels.class_editor import ClassEditor
+from napari_alseg.ui.panels.new_project import CREATE, LAYERS, LOOK, NewProjectDialog
 
 TABLE = "value,name,red,green,blue\n10,a,1,1,1\n20,b,2,2,2\n30,c,3,3,3\n"
 
@@ -161,7 +161,7 @@ def test_a_bad_table_is_told_in_the_dialog(dialog, tmp_path):
 
 
 def test_open_layers_take_the_place_of_a_folder(qtbot, make_napari_viewer, tmp_path):
-    from napari_alseg.ui.open_layers import open_images
+    from napari_alseg.ui.canvas.open_layers import open_images
 
     viewer = make_napari_viewer()
     viewer.add_image(np.zeros((3, 4), np.uint8), name="photo")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Live: TypeAlias = Literal["off", "waiting", "on"]
+LiveState: TypeAlias = Literal["off", "waiting", "on"]
 """Whether maps and queue follow each answer, or wait for a second class to do so."""
 Marked: TypeAlias = Literal["open", "answered", "skipped", "elsewhere"]
 """The state of the current region, if the shown image has it."""
@@ -34,7 +34,7 @@ class Situation:
     exhausted: bool = False
     """Whether Ask has found nothing more to ask."""
     read_only: bool = False
-    live: Live = "off"
+    live: LiveState = "off"
     maps: bool = False
     """Whether heat maps are shown."""
 
