@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -118,7 +119,7 @@ class Session:
         self.dock.open_project(path)
         assert self.dock.annotator is not None
         self.annotator = self.dock.annotator
-        self.annotator.set_shown(self.annotator.shown)
+        self.annotator.view.set(shown=self.annotator.screen.shown)
 
     def _hear(self, update: Any) -> None:
         if isinstance(update, LiveUpdate):
@@ -182,25 +183,22 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
     session = Session(path)
     dock, annotator = session.dock, session.annotator
     painted: list[float] = []
-    read_labels = annotator._read_labels
-
-    def note() -> None:
-        read_labels()
-        painted.append(time.perf_counter())
-
-    annotator._read_labels = note  # type: ignore[method-assign]
+    annotator.view.changed.connect(lambda *_: painted.append(time.perf_counter()))
     at, _ = session.wait(lambda update: update.kind in ("looked", "waiting"))
     found.start = at - session.begun
     steps: dict[str, list[float]] = {}
     for _ in range(answers):
-        assert annotator.selection is not None and annotator.position is not None
+        assert annotator.queue is not None and annotator.screen.position is not None
         value = true_label(
-            annotator.project, truth, annotator.selection, annotator.position
+            annotator.project,
+            truth,
+            annotator.queue.selection,
+            annotator.screen.position,
         )
         painted.clear()
         begun = time.perf_counter()
         at, update = session.do(
-            lambda value=value: dock.answer(value) if value else dock.skip()
+            partial(annotator.answer, value) if value else annotator.skip
         )
         if value and update.kind == "looked":
             found.maps.append(at - begun)
@@ -216,8 +214,8 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         found.ranking.append(at - begun)
         found.gaps += gaps
         session.updates.clear()
-        dock.undo()
-        dock.redo()
+        annotator.undo()
+        annotator.redo()
     found.steps = {name: float(np.median(values)) for name, values in steps.items()}
     child = psutil.Process(dock.live.background.worker.pid)
     found.memory = child.memory_info().rss
@@ -240,13 +238,16 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
     answered = 0
     for axis, moment in zip(axes, moments, strict=True):
         while answered < moment:
-            assert annotator.selection is not None and annotator.position is not None
+            assert annotator.queue is not None and annotator.screen.position is not None
             value = true_label(
-                annotator.project, truth, annotator.selection, annotator.position
+                annotator.project,
+                truth,
+                annotator.queue.selection,
+                annotator.screen.position,
             )
-            session.do(lambda value=value: dock.answer(value) if value else dock.skip())
+            session.do(partial(annotator.answer, value) if value else annotator.skip)
             answered += bool(value)
-        position = annotator.position
+        position = annotator.screen.position
         session.do(lambda: dock.show_image(shown))
         if moment > 1:  # until the head has settled, a moment later
             session.updates.clear()

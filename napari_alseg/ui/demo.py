@@ -74,31 +74,37 @@ class Demonstration:
         """Answer round 1, learn, look, ask round 2 and say what happened."""
         self.picture("1-asked")
         self.answer_round("2-labelling")
-        self.dock.learn()
+        self.dock.tasks.learn()
         mious = self.dock.round_panel.curve.mious
         self.wait(until=lambda: len(mious) > 3)
         self.picture("3-learning")
         self.wait()
         self.picture("4-heat-map")
-        first = self.annotator.selection
+        first = self._selection()
         self.ask()
         self.picture("5-asked-again")
-        second = self.annotator.selection
+        second = self._selection()
         assert first is not None and second is not None
         self.report(first, second)
 
     def ask(self) -> None:
         """Ask the next round and wait for it."""
-        self.dock.ask()
+        self.dock.tasks.ask()
         self.wait()
 
     def answer_round(self, picture_half_way: str) -> None:
         """Answer each open region with its most frequent true class."""
-        while (states := self.annotator.states()).count("open"):
-            self.dock.answer(self._dominant_class())
+        while (states := self._states()).count("open"):
+            self.annotator.answer(self._dominant_class())
             QApplication.processEvents()
             if states.count("open") == len(states) // 2:
                 self.picture(picture_half_way)
+
+    def _selection(self) -> Selection | None:
+        return self.annotator.source.selection(self.annotator.screen.round)
+
+    def _states(self) -> tuple[str, ...]:
+        return self.annotator.source.states(self.annotator.screen)
 
     def _dominant_class(self) -> int:
         region = self.annotator.region

@@ -17,10 +17,10 @@ from napari_alseg.settings import QuerySettings
 
 from .annotator import Annotator
 from .canvas import layers
-from .canvas.map_layers import Looks, map_of, missing, of_network
+from .canvas.map_layers import Looks, Shown, map_of, missing, of_network
 from .canvas.pointer import Pointer
 from .canvas.scores import reason, without_ranking
-from .keys import MAPS, PREDICTION, PSEUDO, RANGE, SIDE_BY_SIDE, WHY
+from .canvas.screen import Screen
 from .panels.maps import MapsPanel
 from .panels.scores import ScoresPanel
 from .panels.why import WhyPanel
@@ -79,9 +79,12 @@ class Inspector(QObject):
         """Look at a project from now on."""
         self._annotator = annotator
         self._looks, self._explained = Looks(), None
-        self._pointer = Pointer(annotator, self)
+        self._pointer = Pointer(annotator.view, self)
         self._pointer.moved.connect(self.maps.set_values)
-        annotator.set_shown(self.maps.value())
+        annotator.view.changed.connect(self.on_changed)
+        annotator.view.visibility_changed.connect(self.note_visible)
+        annotator.view.set(shown=self.maps.value())
+        self.show_round()
         self.offer()
 
     def close(self) -> None:
@@ -102,7 +105,7 @@ class Inspector(QObject):
     def show_maps(self) -> None:
         """Show what the panel wants, and have made what is missing."""
         if self._annotator is not None:
-            self._annotator.set_shown(self.maps.value())
+            self._annotator.view.set(shown=self.maps.value())
             self.refresh()
             self.look()
 
@@ -112,19 +115,19 @@ class Inspector(QObject):
         if annotator is None:
             return
         shown = self.maps.value()
-        maps = layers.of_role(annotator.viewer, "map")
-        prediction = layers.find(annotator.viewer, "prediction")
+        maps = layers.of_role(annotator.view.viewer, "map")
+        prediction = layers.find(annotator.view.viewer, "prediction")
         if maps:
             shown = replace(shown, maps=any(layer.visible for layer in maps))
         if prediction is not None:
             shown = replace(shown, prediction=bool(prediction.visible))
-        pseudo = layers.find(annotator.viewer, "pseudo")
+        pseudo = layers.find(annotator.view.viewer, "pseudo")
         if pseudo is not None:
             shown = replace(shown, pseudo=bool(pseudo.visible))
         with QSignalBlocker(self.maps):
             self.maps.set_value(shown)
-        annotator.shown = shown
-        if annotator.side_by_side.left:
+        annotator.view.set(shown=shown, drawn=True)
+        if annotator.view.side_by_side.left:
             self.maps.set_value(replace(shown, side_by_side=False))
 
     def set_maps_visible(self, on: bool) -> None:
@@ -137,8 +140,10 @@ class Inspector(QObject):
         wanted = replace(shown, maps=shown.maps or not pseudo, pseudo=pseudo)
         if wanted != shown:
             self.maps.set_value(wanted)
-        elif annotator is not None and annotator.image:
-            annotator.show(annotator.image)  # pseudo labels are others now, or gone
+        elif annotator is not None and annotator.screen.image:
+            annotator.show(
+                annotator.screen.image
+            )  # pseudo labels are others now, or gone
 
     def offer(self) -> None:
         """Tick the map that the round was asked by, unless others were chosen."""
@@ -149,31 +154,16 @@ class Inspector(QObject):
 
     def _acquisition(self) -> str:
         """Name of the acquisition that the latest round was asked by, or the next."""
-        annotator = self._annotator
-        selection = annotator.project.selection() if annotator else None
-        if annotator is None or selection is None:
+        source = self._annotator.source if self._annotator else None
+        origin = source.origin(source.standing.round) if source else None
+        if origin is None:
             query = self._query()
             return query.acquisition or systems.system(query.system).acquisition
-        asked = annotator.project.metrics(selection.round).get("query", {})
-        usual = systems.system(selection.system).acquisition
-        return str(asked.get("acquisition", usual))
+        return origin.acquisition
 
-    def press(self, key: str) -> None:
-        """Do what a key is for."""
-        shown = self.maps.value()
-        match key:
-            case value if value == MAPS:
-                self.set_maps_visible(not shown.maps)
-            case value if value == PREDICTION:
-                self.maps.set_value(replace(shown, prediction=not shown.prediction))
-            case value if value == PSEUDO:
-                self.maps.set_value(replace(shown, pseudo=not shown.pseudo))
-            case value if value == SIDE_BY_SIDE:
-                self.maps.set_value(replace(shown, side_by_side=not shown.side_by_side))
-            case value if value == RANGE:
-                self.scores.toggle()
-            case value if value == WHY:
-                self.why.toggle()
+    def turn(self, change: Callable[[Shown], Shown]) -> None:
+        """Show what a change makes of what is shown."""
+        self.maps.set_value(change(self.maps.value()))
 
     # --- scores -----------------------------------------------------------------------
 
@@ -183,41 +173,59 @@ class Inspector(QObject):
         if annotator is None:
             return
         self._explained = None
-        selection = annotator.selection
-        why = "Nothing is asked yet."
-        if selection is not None and annotator.ranking is None:
-            why = without_ranking(annotator.project, selection)
-        self.scores.set_ranking(annotator.ranking, why)
+        source, screen = annotator.source, annotator.screen
+        ranking, selection = source.ranking(screen), source.selection(screen.round)
+        origin, why = source.origin(screen.round), "Nothing is asked yet."
+        if selection is not None and origin is not None and ranking is None:
+            why = without_ranking(origin, selection)
+        self.scores.set_ranking(ranking, why)
         self.refresh()
+
+    def on_changed(self, before: Screen, after: Screen) -> None:
+        """Follow a change of the screen."""
+        if before.image != after.image:
+            self.scores.set_image(after.image)
+        if before.round != after.round:
+            self.show_round()
+        else:
+            self.refresh()
+        if before.image != after.image:
+            self.look()
 
     def light(self) -> None:
         """Light up the regions in the range of the panel."""
         if self._annotator is not None:
-            self._annotator.light(self.scores.value())
+            self._annotator.view.set(lit=self.scores.value())
 
     def refresh(self) -> None:
         """Say why the current region is asked, and what is missing."""
         annotator = self._annotator
         self.maps.set_pseudo(
-            annotator is not None and bool(layers.of_role(annotator.viewer, "pseudo"))
+            annotator is not None
+            and bool(layers.of_role(annotator.view.viewer, "pseudo"))
         )
         self.maps.set_note(self._note())
-        if annotator is None or annotator.selection is None or not annotator.region:
-            self.why.set_value(None)
-            self.scores.mark(None)
-            self._explained = None
+        if annotator is None:
+            self._explain_nothing()
             return
-        current = annotator.round, annotator.position
+        source, screen = annotator.source, annotator.screen
+        selection, region = source.selection(screen.round), source.region(screen)
+        origin = source.origin(screen.round)
+        if selection is None or region is None or origin is None:
+            self._explain_nothing()
+            return
+        current = screen.round, screen.position
         if current != self._explained:
             self._explained = current
-            why = reason(
-                annotator.project,
-                annotator.ranking,
-                annotator.selection,
-                annotator.region,
-            )
+            classes, ranking = source.project.classes, source.ranking(screen)
+            why = reason(classes, origin, ranking, selection, region)
             self.why.set_value(why)
             self.scores.mark(why.score)
+
+    def _explain_nothing(self) -> None:
+        self.why.set_value(None)
+        self.scores.mark(None)
+        self._explained = None
 
     # --- making maps ------------------------------------------------------------------
 
@@ -230,11 +238,17 @@ class Inspector(QObject):
             Whether nobody asks for it: then the same is not tried once more.
         """
         annotator = self._annotator
-        if annotator is None or not annotator.image or not self._may_look():
+        if annotator is None or not annotator.screen.image or not self._may_look():
             return
-        wanted = self._looks.next(annotator.image, self._missing(), again)
+        image = annotator.screen.image
+        wanted = self._looks.next(image, self._missing(), again)
         if wanted:
-            self.look_requested.emit(annotator.image, wanted)
+            self.look_requested.emit(image, wanted)
+
+    def follow_live(self, on: bool) -> None:
+        """Without live, show maps of the latest network that learned."""
+        if not on:
+            self.look()
 
     def look_soon(self) -> None:
         """Look when no parameter has changed for a while."""
@@ -256,13 +270,14 @@ class Inspector(QObject):
     def _missing(self) -> dict[str, dict[str, Any]]:
         """Wanted maps that are not there or not up to date, with their parameters."""
         annotator = self._annotator
-        if annotator is None or annotator.project.weights.latest_round is None:
+        if annotator is None or annotator.source.standing.learned is None:
             return {}
         try:
             query = systems.resolve(self._query())
         except AlsegError:
             return {}  # the panel of the round says what does not go together
-        wanted = missing(annotator.project, annotator.image, annotator.shown, query)
+        screen = annotator.screen
+        wanted = missing(annotator.project, screen.image, screen.shown, query)
         if self._live():
             wanted = {
                 name: values
@@ -274,10 +289,11 @@ class Inspector(QObject):
     def _note(self) -> str:
         """Say why a wanted map is not on screen."""
         annotator = self._annotator
-        if annotator is None or not annotator.image or not annotator.shown.names:
+        screen = annotator.screen if annotator else Screen()
+        if annotator is None or not screen.image or not screen.shown.names:
             return ""
-        shown = annotator.shown
-        maps = layers.of_role(annotator.viewer, "map")
+        shown = screen.shown
+        maps = layers.of_role(annotator.view.viewer, "map")
         there = {layers.key(layer)[1] for layer in maps}  # type: ignore[index]
         if there.issuperset(of_network(shown.names)):
             if len(there) > 1 and shown.maps and not shown.side_by_side:
@@ -285,7 +301,7 @@ class Inspector(QObject):
             return ""
         if self._live():
             return "The live map comes with labels of two classes."
-        if annotator.project.weights.latest_round is None:
+        if annotator.source.standing.learned is None:
             return "There are no maps yet: they come with the first Learn."
         if annotator.project.read_only:
             return "Maps that are not there cannot be made: the project is read-only."

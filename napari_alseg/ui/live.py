@@ -21,7 +21,8 @@ from napari_alseg.worker.client import Worker
 from .annotator import Annotator
 from .background import Background
 from .canvas.map_layers import of_network
-from .keys import LIVE, SIMILAR
+from .canvas.screen import Screen
+from .panels.guidance import LiveState
 from .panels.live import AS_ASKED, LivePanel
 
 STARTING = ("loading the network", "looking at the pool", "reading the labels")
@@ -97,16 +98,20 @@ class Live(QObject):
             self.panel.on and annotator is not None and not annotator.project.read_only
         )
 
+    @property
+    def state(self) -> LiveState:
+        """Whether live is off, on, or waits for labels of a second class."""
+        if not self.on:
+            return "off"
+        return "waiting" if self.waiting else "on"
+
     # --- a project --------------------------------------------------------------------
 
     def open(self, annotator: Annotator) -> None:
         """Follow what is done in a project from now on."""
         self._annotator = annotator
-        self.waiting = not annotator.project.labelled()
-        annotator.changed.connect(self.request_soon)
-        annotator.image_shown.connect(self.request_soon)
-        annotator.round_shown.connect(self._on_round_shown)
-        annotator.key_pressed.connect(self.press)
+        self.waiting = not annotator.source.labelled(annotator.screen)
+        annotator.view.changed.connect(self._on_changed)
         self.panel.start()
         self._on_round_shown()
         self.request_soon()
@@ -125,6 +130,13 @@ class Live(QObject):
             self.background.close()
         else:
             self.background.close(patience=0)
+
+    def _on_changed(self, before: Screen, after: Screen) -> None:
+        """Follow the work; what is lit or shown over the image is not part of it."""
+        if before.round != after.round:
+            self._on_round_shown()
+        if before.place != after.place:
+            self.request_soon()
 
     def _on_round_shown(self) -> None:
         self._oldest = self._number + 1
@@ -146,9 +158,11 @@ class Live(QObject):
         annotator = self._annotator
         if annotator is None or not self.on:
             return
-        if not annotator.image or not (annotator.round or annotator.project.labelled()):
+        screen = annotator.screen
+        labelled = annotator.source.labelled(screen)
+        if not screen.image or not (screen.round or labelled):
             return
-        self._sequence = annotator.project.sequence
+        self._sequence = screen.sequence
         task = self._task()
         if task in WRITING:
             self.panel.set_map(f"Map: waits for {task}.")
@@ -161,15 +175,15 @@ class Live(QObject):
             self._heard = False
             self.background.start("Live", following)
             self.panel.set_map("Map: starting…")
-        if not self._heard and annotator.project.labelled():
+        if not self._heard and labelled:
             self._set_waiting(False)  # nobody knows before the child has said so
         self._number += 1
-        if self._similar_to is not None and self._similar_to[0] != annotator.image:
+        if self._similar_to is not None and self._similar_to[0] != screen.image:
             self._similar_to = None
             self.panel.set_similar("")
         request = LiveRequest(
             self._number,
-            annotator.image,
+            screen.image,
             tuple(region.image for region in annotator.coming()),
             self._maps(annotator),
             query,
@@ -192,25 +206,22 @@ class Live(QObject):
 
     def _maps(self, annotator: Annotator) -> tuple[str, ...]:
         """Return the shown maps that a lightweight head can make."""
-        names = of_network(annotator.shown.names)
+        names = of_network(annotator.screen.shown.names)
         return tuple(name for name in names if name in systems.live_maps())
 
-    def press(self, key: str) -> None:
-        """Do what a key is for."""
-        if key == LIVE:
-            self.panel.set_on(not self.panel.on)
-        elif key == SIMILAR:
-            self.toggle_similar()
+    def toggle(self) -> None:
+        """Let maps and queue follow each answer, or no longer."""
+        self.panel.set_on(not self.panel.on)
 
     def toggle_similar(self) -> None:
         """Light up the regions that look like the current one, or no longer."""
         annotator = self._annotator
         if annotator is None or not self.on:
             return
-        region = annotator.region
-        if annotator.similar:
+        region = annotator.view.region
+        if annotator.screen.similar:
             self._hide_similar()
-        elif region is not None and region.image == annotator.image:
+        elif region is not None:
             self._similar_to = region.image, region.region
             self.panel.set_similar(f"Similar: {SEARCHING}…")
             self.request_soon()
@@ -218,8 +229,8 @@ class Live(QObject):
     def _hide_similar(self) -> None:
         self._similar_to = None
         self.panel.set_similar("")
-        if self._annotator is not None and self._annotator.similar:
-            self._annotator.light_similar(())
+        if self._annotator is not None and self._annotator.screen.similar:
+            self._annotator.view.set(similar=())
 
     # --- update -----------------------------------------------------------------------
 
@@ -237,9 +248,9 @@ class Live(QObject):
             case "waiting":
                 self.panel.set_map(needs(annotator, update.classes))
                 self._set_waiting(True)
-            case "looked" if update.image == annotator.image:
-                annotator.expecting = True
-                self._try(annotator.refresh_maps)
+            case "looked" if update.image == annotator.screen.image:
+                annotator.view.set(expecting=True)
+                self._try(annotator.view.refresh_maps)
                 self._show_map(update)
                 self._set_waiting(False)
             case "ranked":
@@ -280,7 +291,7 @@ class Live(QObject):
         if not update.regions:
             self.panel.set_similar("Similar: there are no regions to compare.")
             return
-        annotator.light_similar(update.regions)
+        annotator.view.set(similar=tuple(update.regions))
         images = len({region.image for region in update.regions})
         text = f"Similar: {len(update.regions)} regions lit, in {images} images."
         self.panel.set_similar(text, lit=True)
@@ -294,7 +305,7 @@ class Live(QObject):
             self._pause.stop()
             self._hide_similar()
             if self._annotator is not None:
-                self._annotator.expecting = False
+                self._annotator.view.set(expecting=False)
             self._end()
         self.changed.emit()
 

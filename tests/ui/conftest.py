@@ -9,6 +9,7 @@ from queue import Empty, SimpleQueue
 
 import pytest
 from hands import Hands, noises
+from leaks import found_now, left_since
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
@@ -114,6 +115,18 @@ def quiet(request, capfd):
     with noises(capfd) as heard:
         yield heard
     assert not heard, "\n".join(heard)
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request, quiet):
+    """Fail if widgets, timers, threads or child processes are left behind."""
+    if "qapp" not in request.fixturenames:
+        yield
+        return
+    before = set(found_now())
+    yield
+    left = left_since(before)
+    assert not left, "left behind:\n" + "\n".join(left)
 
 
 @pytest.fixture

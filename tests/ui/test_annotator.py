@@ -8,7 +8,7 @@ from napari_alseg.ui.canvas.map_layers import Shown
 
 
 def annotation(annotator):
-    return layers.find(annotator.viewer, "annotation")
+    return layers.find(annotator.view.viewer, "annotation")
 
 
 def inner_pixel(annotator, region):
@@ -20,7 +20,7 @@ def inner_pixel(annotator, region):
 def on_disk(annotator):
     """The labels another process would read."""
     with Project.open(annotator.project.path, "read") as project:
-        return project.read_labels(annotator.image)
+        return project.read_labels(annotator.screen.image)
 
 
 def inside(annotator, region):
@@ -31,35 +31,35 @@ def inside(annotator, region):
 
 def test_the_first_open_region_is_current_shown_and_centred(annotator):
     region = annotator.region
-    assert annotator.position == 0
-    assert annotator.image == region.image
-    row, column = annotator.viewer.scene.camera.center[-2:]
+    assert annotator.screen.position == 0
+    assert annotator.screen.image == region.image
+    row, column = annotator.view.viewer.scene.camera.center[-2:]
     assert region.bounds.row_start <= row <= region.bounds.row_stop
     assert region.bounds.column_start <= column <= region.bounds.column_stop
 
 
 def test_a_class_key_fills_the_region_on_disk_and_goes_on(hands, annotator):
-    region, image = annotator.region, annotator.image
+    region, image = annotator.region, annotator.screen.image
     hands.key("3")
     with Project.open(annotator.project.path, "read") as project:
         labels = project.read_labels(image)
     assert (labels[inside(annotator, region)] == 3).all()
     assert (labels != 0).sum() == region.pixels
-    assert annotator.states()[0] == "answered"
-    assert annotator.position == 1
+    assert annotator.source.states(annotator.screen)[0] == "answered"
+    assert annotator.screen.position == 1
 
 
 def test_a_region_that_is_not_on_screen_is_not_answered(hands, annotator):
-    image = annotator.image
+    image = annotator.screen.image
     hands.key("PgDown")
-    other = annotator.image
+    other = annotator.screen.image
     assert other != image
     hands.key("3", "W", "S")
     assert annotation(annotator).selected_label == 3  # for the brush
-    assert annotator.states()[0] == "open"
-    assert (annotator.position, annotator.image) == (0, other)
+    assert annotator.source.states(annotator.screen)[0] == "open"
+    assert (annotator.screen.position, annotator.screen.image) == (0, other)
     hands.key("PgUp", "3")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
 
 
 def test_a_stroke_is_on_disk_at_once(hands, annotator):
@@ -69,22 +69,22 @@ def test_a_stroke_is_on_disk_at_once(hands, annotator):
     labels = on_disk(annotator)
     assert labels[20, 10] == labels[20, 20] == labels[25, 40] == 4
     assert 0 < (labels == 4).sum() == (labels != 0).sum() < labels.size
-    assert annotator.states().count("open") == 6
+    assert annotator.source.states(annotator.screen).count("open") == 6
 
 
 def test_a_change_that_no_event_tells_of_is_saved_before_moving_on(annotator):
-    image = annotator.image
-    layers.find(annotator.viewer, "annotation").data[7, 7] = 2
+    image = annotator.screen.image
+    layers.find(annotator.view.viewer, "annotation").data[7, 7] = 2
     annotator.show(annotator.project.images()[-1])
     assert annotator.project.read_labels(image)[7, 7] == 2
 
 
 def test_undo_takes_back_and_redo_brings_back(hands, annotator):
-    region, image = annotator.region, annotator.image
+    region, image = annotator.region, annotator.screen.image
     hands.key("2", "Ctrl+Z")
-    assert annotator.states()[0] == "open"
-    assert annotator.position == 0
-    assert annotator.image == image
+    assert annotator.source.states(annotator.screen)[0] == "open"
+    assert annotator.screen.position == 0
+    assert annotator.screen.image == image
     assert not on_disk(annotator).any()
     hands.key("Ctrl+Shift+Z")
     assert (on_disk(annotator)[inside(annotator, region)] == 2).all()
@@ -92,27 +92,27 @@ def test_undo_takes_back_and_redo_brings_back(hands, annotator):
 
 def test_undo_reaches_back_beyond_a_restart(hands, dock, annotator):
     hands.key("2")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
     dock.open_project(annotator.project.path)
     hands.key("Ctrl+Z")
-    assert dock.annotator.states()[0] == "open"
+    assert dock.annotator.source.states(dock.annotator.screen)[0] == "open"
 
 
 def test_a_skipped_region_stays_blank_and_is_left(hands, annotator):
     hands.key("S")
-    assert annotator.states()[0] == "skipped"
-    assert annotator.position == 1
+    assert annotator.source.states(annotator.screen)[0] == "skipped"
+    assert annotator.screen.position == 1
     assert annotator.project.labelled() == ()
 
 
 def test_done_as_painted_keeps_the_painted_labels(hands, annotator):
-    image, pixel = annotator.image, inner_pixel(annotator, annotator.region)
+    image, pixel = annotator.screen.image, inner_pixel(annotator, annotator.region)
     annotation(annotator).brush_size = 1
     hands.tool("paint")
     hands.key("5")
     hands.click_pixel(*pixel)
     hands.key("W")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
     labels = annotator.project.read_labels(image)
     assert labels[pixel] == 5
     assert (labels != 0).sum() == 1
@@ -120,16 +120,16 @@ def test_done_as_painted_keeps_the_painted_labels(hands, annotator):
 
 def test_moving_goes_round_the_open_regions_only(hands, annotator):
     hands.key("1", "A")
-    assert annotator.position == 5
+    assert annotator.screen.position == 5
     hands.key("D")
-    assert annotator.position == 1
+    assert annotator.screen.position == 1
 
 
 def test_answered_regions_are_outlined_otherwise_than_open_ones(hands, annotator):
     hands.key("1")
-    annotator.show(annotator.selection.regions[0].image)
-    outline = layers.find(annotator.viewer, "regions")
-    done = annotator.selection.regions[0].region
+    annotator.show(annotator.queue.selection.regions[0].image)
+    outline = layers.find(annotator.view.viewer, "regions")
+    done = annotator.queue.selection.regions[0].region
     colour = outline.colormap.color_dict[done]
     assert tuple(np.round(colour, 2)) == layers.DONE
     assert outline.contour == 1
@@ -137,7 +137,7 @@ def test_answered_regions_are_outlined_otherwise_than_open_ones(hands, annotator
 
 def test_without_an_open_region_a_class_key_picks_the_brush(hands, annotator):
     hands.key(*"111111")
-    assert "open" not in annotator.states()
+    assert "open" not in annotator.source.states(annotator.screen)
     before = on_disk(annotator)
     hands.key("4")
     assert annotation(annotator).selected_label == 4
@@ -158,27 +158,27 @@ def test_closing_gives_the_keys_back(hands, dock, annotator, asked_path):
 
 @pytest.mark.parametrize("by_region", [False, True])
 def test_the_map_of_the_image_is_a_layer(annotator, by_region):
-    annotator.set_shown(Shown(("entropy",), maps=True, by_region=by_region))
+    annotator.view.set(shown=Shown(("entropy",), maps=True, by_region=by_region))
     annotator.show(annotator.project.images()[0])
-    layer = layers.find(annotator.viewer, "map", "entropy")
+    layer = layers.find(annotator.view.viewer, "map", "entropy")
     assert layer.data.shape == (48, 64)
     assert (len(np.unique(layer.data)) < 100) == by_region
     annotator.show(annotator.project.images()[1])
-    assert layers.of_role(annotator.viewer, "map") == []
+    assert layers.of_role(annotator.view.viewer, "map") == []
 
 
 def test_a_read_only_project_can_be_looked_at(hands, dock, asked_path, monkeypatch):
     monkeypatch.setattr("napari_alseg.ui.dock.show_info", lambda _: None)
     with Project.open(asked_path) as writer:
         dock.open_project(asked_path)
-        inspector = dock.annotator
-        assert not annotation(inspector).editable
+        annotator = dock.annotator
+        assert not annotation(annotator).editable
         before = writer.sequence
         hands.key("1", "W", "S", "Ctrl+Z")
         assert writer.sequence == before
-        assert set(inspector.states()) == {"open"}
+        assert set(annotator.source.states(annotator.screen)) == {"open"}
         hands.key("D")
-        assert inspector.position == 1
+        assert annotator.screen.position == 1
         dock.close_project()
 
 
@@ -191,7 +191,7 @@ def test_a_key_never_answers_a_round_that_is_not_on_screen(hands, annotator):
     assert annotator.project.states(2).count("answered") == 0
     assert annotator.project.states(1)[0] == "answered"
     annotator.show_round()
-    assert annotator.round == 2
+    assert annotator.screen.round == 2
 
 
 def test_a_label_that_is_no_class_is_put_back(hands, annotator, quiet):
@@ -217,14 +217,16 @@ def test_a_label_that_is_no_class_is_put_back(hands, annotator, quiet):
 
 
 def test_a_removed_annotation_layer_comes_back(hands, annotator):
-    annotator.viewer.layers.remove(annotation(annotator))
+    annotator.view.viewer.layers.remove(annotation(annotator))
     hands.key("1", "1")
-    assert layers.find(annotator.viewer, "annotation") is not None
-    assert annotator.states().count("answered") == 2
+    assert layers.find(annotator.view.viewer, "annotation") is not None
+    assert annotator.source.states(annotator.screen).count("answered") == 2
 
 
-def test_the_keys_of_the_window_are_those_no_class_may_have(annotator):
+def test_the_keys_of_the_window_are_those_no_class_may_have(dock, annotator):
     from napari_alseg.store.classes import RESERVED_KEYS
 
-    letters = {key for key in annotator._actions() if len(key) == 1 and key.isalpha()}
+    letters = {
+        key for key in dock.shortcuts.actions() if len(key) == 1 and key.isalpha()
+    }
     assert letters == set(RESERVED_KEYS)

@@ -92,10 +92,10 @@ def test_a_mask_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 @pytest.mark.parametrize("role", ["annotation", "regions"])
 def test_selected_labels_are_saved_by_napari_s_own_menu(annotator, tmp_path, role):
-    layer = layers.find(annotator.viewer, role)
+    layer = layers.find(annotator.view.viewer, role)
     layer.data[0, 0] = 700 if role == "regions" else 3
-    annotator.viewer.layers.selection = {layer}
-    written = annotator.viewer.layers.save(str(tmp_path / "x.png"), selected=True)
+    annotator.view.viewer.layers.selection = {layer}
+    written = annotator.view.viewer.layers.save(str(tmp_path / "x.png"), selected=True)
     assert written == [str(tmp_path / "x.png")]
     with Picture.open(written[0]) as picture:
         assert (np.asarray(picture) == layer.data).all()
@@ -105,13 +105,13 @@ def test_commands_find_the_open_dock(dock, annotator):
     viewer = dock.viewer
     assert commands.open_dock(viewer) is dock
     commands.skip_region(viewer)
-    assert annotator.states()[0] == "skipped"
+    assert annotator.source.states(annotator.screen)[0] == "skipped"
     commands.undo(viewer)
-    assert annotator.states()[0] == "open"
+    assert annotator.source.states(annotator.screen)[0] == "open"
     commands.next_region(viewer)
-    assert annotator.position == 1
+    assert annotator.screen.position == 1
     commands.previous_region(viewer)
-    assert annotator.position == 0
+    assert annotator.screen.position == 0
 
 
 def test_live_and_similar_regions_are_commands(dock, annotator):

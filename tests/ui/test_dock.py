@@ -91,7 +91,7 @@ def test_no_two_things_of_the_window_have_the_same_letter(dock):
     texts += [each.text() for each in dock.findChildren(QAbstractButton)]
     keys = [QKeySequence.mnemonic(text).toString() for text in texts]
     letters = [key for key in keys if key]
-    assert {"Alt+A", "Alt+E", "Alt+T", "Alt+G", "Alt+L"} <= set(letters)
+    assert {"Alt+A", "Alt+E", "Alt+T", "Alt+R", "Alt+L"} <= set(letters)
     assert len(set(letters)) == len(letters)
 
 
@@ -139,7 +139,7 @@ def test_labelling_goes_on_while_a_task_runs(hands, dock, worker, annotator, qtb
     assert dock.background.busy
     assert "Go on labelling" in dock.next_step.text()
     hands.key("2")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
     assert dock.background.busy
     ended.set()
     wait_idle(qtbot, dock)
@@ -200,7 +200,7 @@ def test_a_new_project_from_a_folder_is_made_and_opened(dock, dataset, tmp_path,
         None,
         None,
     )
-    dock.new_project(wanted)
+    dock.projects.make(wanted)
     wait_idle(qtbot, dock)
     assert dock.project.path == wanted.path
     assert len(dock.project.images()) == 4
@@ -212,7 +212,7 @@ def test_a_new_project_from_the_open_layers(dock, tmp_path, qtbot):
     wanted = NewProject(
         tmp_path / "new.alseg", ClassTable.of(CLASSES), None, None, None
     )
-    dock.new_project(wanted)
+    dock.projects.make(wanted)
     wait_idle(qtbot, dock)
     assert sorted(dock.project.images()) == ["colour", "grey"]
     assert dock.project.info("grey").shape == (20, 30)
@@ -272,7 +272,7 @@ def test_a_folder_that_cannot_be_opened_leaves_the_open_project_alone(
     dock.attempt(dock.open_project, tmp_path / "nowhere")
     assert len(shown_errors) == 2
     hands.key("2")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
 
 
 def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, annotator, ask):
@@ -284,7 +284,7 @@ def test_a_round_that_was_asked_though_stopped_is_shown(dock, worker, annotator,
 
     worker.action = stopped_too_late
     ask()
-    assert annotator.round == 2
+    assert annotator.screen.round == 2
 
 
 def test_projects_are_not_changed_under_a_running_task(
@@ -304,14 +304,14 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
     hands, dock, worker, annotator, qtbot
 ):
     names = dock.project.images()
-    image = names[(names.index(annotator.image) + 1) % len(names)]
+    image = names[(names.index(annotator.screen.image) + 1) % len(names)]
     dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
     dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
     assert dock.project.has_fresh_map(image, "entropy")
     dock.project.weights.commit(1, {"a": np.ones(1)}, {})
     assert not dock.project.has_fresh_map(image, "entropy")
     hands.key("PgDown")
-    assert annotator.image == image
+    assert annotator.screen.image == image
     wait_idle(qtbot, dock)
     assert [type(request) for request in worker.asked] == [LookRequest]
 
@@ -324,9 +324,9 @@ def stopped(dock, round):
 
 
 def goes_on(dock):
-    """Whether the window offers to go on learning."""
+    """Whether the window offers to resume learning."""
     buttons = dock.round_panel.findChildren(QPushButton)
-    return any("Go on" in e.text().replace("&", "") and e.isVisible() for e in buttons)
+    return any("Resume" in e.text().replace("&", "") and e.isVisible() for e in buttons)
 
 
 def test_a_stopped_training_can_go_on(hands, dock, worker, annotator, learn, qtbot):
@@ -346,7 +346,7 @@ def test_a_stopped_training_can_go_on(hands, dock, worker, annotator, learn, qtb
     assert "Learning was stopped" in dock.next_step.text()
     before = len(dock.round_panel.curve.losses)
     ended = held(worker)
-    hands.press_button(dock.round_panel, "Go on learning")
+    hands.press_button(dock.round_panel, "Resume learning")
     assert "Go on labelling" in dock.next_step.text()
     dock.project.weights.clear_aside("unfinished")
     ended.set()
@@ -457,7 +457,7 @@ def test_a_new_project_with_source_images(dock, dataset, tmp_path, qtbot):
         None,
         dataset / "val",
     )
-    dock.new_project(wanted)
+    dock.projects.make(wanted)
     wait_idle(qtbot, dock)
     assert len(dock.project.images("source")) == 2
     assert "2 source images" in dock.project_panel._text.text()
@@ -477,7 +477,7 @@ def test_a_mask_of_another_size_makes_no_project(
         masks,
         None,
     )
-    dock.new_project(wanted)
+    dock.projects.make(wanted)
     wait_idle(qtbot, dock)
     (said,) = shown_errors
     assert said.startswith("New project: ")
@@ -512,7 +512,7 @@ def test_weights_for_other_classes_are_told(
     ask()
     assert len(shown_errors) == 2 and shown_errors[1].startswith("Ask: ")
     hands.key("PgUp", "1")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
 
 
 def test_a_pool_without_anything_to_ask_is_a_state(
@@ -570,7 +570,9 @@ def at_work(working, qtbot):
 def answer_all(hands, dock, truth):
     """Give each asked region the class that most of its pixels have, by key."""
     annotator = dock.annotator
-    while (region := annotator.region) and "open" in annotator.states():
+    while (region := annotator.region) and "open" in annotator.source.states(
+        annotator.screen
+    ):
         inside = (
             annotator.project.read_regions(region.image, region.partition)
             == region.region
@@ -619,11 +621,13 @@ def test_a_whole_round_in_the_window_with_a_real_worker(working, at_work, truth,
     assert layers.find(viewer, "prediction") is not None
     assert len(dock.round_panel.curve.mious) >= 1
     assert dock.next_step.text().startswith("Look at the heat map")
-    first = {(r.image, r.region) for r in annotator.selection.regions}
+    first = {(r.image, r.region) for r in annotator.queue.selection.regions}
     wait_idle(qtbot, dock)
     click(at_work, dock, qtbot, "Ask")
-    assert annotator.selection.round == 2
-    assert first.isdisjoint((r.image, r.region) for r in annotator.selection.regions)
+    assert annotator.queue.selection.round == 2
+    assert first.isdisjoint(
+        (r.image, r.region) for r in annotator.queue.selection.regions
+    )
     pid = dock.background.worker.pid
     dock.shut_down()
     with pytest.raises(ProcessLookupError):
@@ -636,7 +640,7 @@ def test_an_answer_leaves_the_progress_of_tasks_alone(
     painted = []
     monkeypatch.setattr(dock.round_panel._bar, "reset", lambda: painted.append(1))
     hands.key("1")
-    assert annotator.states()[0] == "answered"
+    assert annotator.source.states(annotator.screen)[0] == "answered"
     assert painted == []
     learn()
     assert painted == [1]

@@ -160,7 +160,7 @@ def test_the_values_under_the_mouse_are_those_on_screen(hands, dock, ranked):
     hands.move_to(20, 30)
     shown = under_mouse(dock)
     score = layers.find(dock.viewer, "map", "entropy").data[20, 30]
-    region = ranked.region_map[20, 30]
+    region = ranked.source.region_map(ranked.screen)[20, 30]
     assert shown["row, column"] == "20, 30"
     assert shown["entropy"] == f"{score:.3f}"
     assert shown["region score"] == f"{region / 100:.3f}"
@@ -259,7 +259,7 @@ def test_pseudo_labels_have_a_cell_side_by_side(hands, dock, taught):
 def test_after_learning_from_unlabelled_images_their_labels_are_shown(
     hands, dock, worker, annotator, qtbot
 ):
-    image = annotator.image
+    image = annotator.screen.image
 
     def learn(request, path):
         with Project.open(path, "borrow") as child:
@@ -298,9 +298,9 @@ def test_a_typed_range_lights_exactly_its_regions(hands, dock, ranked):
     hands.enter(limit(dock, "Highest"), "0.06")
     assert dock.scores_panel.value() == pytest.approx((0.03, 0.06))
     lit = layers.find(dock.viewer, "lit").data
-    ids = ranked.region_map
+    ids = ranked.source.region_map(ranked.screen)
     np.testing.assert_array_equal(lit > 0, (ids >= 3) & (ids <= 6))
-    assert ranked.lit_ids().tolist() == [3, 4, 5, 6]
+    assert ranked.source.lit_ids(ranked.screen).tolist() == [3, 4, 5, 6]
     hands.key("Shift+R")
     assert layers.find(dock.viewer, "lit") is None
 
@@ -358,7 +358,7 @@ def test_an_image_without_windows_can_be_shown(dock, project_path):
     dock.open_project(project_path)
     dock.show_image(other)
     dock.maps_panel.set_value(Shown(("ripu",), maps=True, by_region=True))
-    assert dock.annotator.region_map is None
+    assert dock.annotator.source.region_map(dock.annotator.screen) is None
     shown = layers.find(dock.viewer, "map", "ripu").data
     np.testing.assert_allclose(shown, np.eye(48, 64), atol=1e-3)
 

@@ -21,25 +21,25 @@ from napari_alseg.ui.canvas import layers
 
 
 def annotation(annotator):
-    return layers.find(annotator.viewer, "annotation")
+    return layers.find(annotator.view.viewer, "annotation")
 
 
 def answered(annotator):
-    return annotator.states().count("answered")
+    return annotator.source.states(annotator.screen).count("answered")
 
 
 def test_a_class_key_answers_the_region_and_goes_on(hands, annotator):
     region = annotator.region
     hands.key("3")
-    assert annotator.states()[0] == "answered"
-    assert annotator.position == 1
+    assert annotator.source.states(annotator.screen)[0] == "answered"
+    assert annotator.screen.position == 1
     labels = annotator.project.read_labels(region.image)
     assert (labels == 3).sum() == region.pixels
 
 
 def test_keys_work_whichever_layer_of_ours_is_active(hands, annotator):
-    for layer in layers.ours(annotator.viewer):
-        annotator.viewer.layers.selection.active = layer
+    for layer in layers.ours(annotator.view.viewer):
+        annotator.view.viewer.layers.selection.active = layer
         before = answered(annotator)
         hands.key("1")
         assert answered(annotator) == before + 1
@@ -50,9 +50,9 @@ def test_keys_of_napari_itself_still_work(hands, annotator):
     hands.key("M")
     assert layer.selected_label == layer.data.max() + 1
     hands.key("Ctrl+G")
-    assert annotator.viewer.canvas.grid.enabled
+    assert annotator.view.viewer.canvas.grid.enabled
     hands.key("Ctrl+G")
-    assert not annotator.viewer.canvas.grid.enabled
+    assert not annotator.view.viewer.canvas.grid.enabled
 
 
 # --- a key counts only for what has been on screen ------------------------------------
@@ -61,10 +61,14 @@ def test_keys_of_napari_itself_still_work(hands, annotator):
 def test_keys_typed_while_the_window_is_frozen_answer_one_region(hands, annotator):
     hands.wait_painted()
     hands.freeze("1", "2", "3")
-    assert annotator.states()[:3] == ("answered", "open", "open")
-    assert "does not count" in annotator.viewer.status
+    assert annotator.source.states(annotator.screen)[:3] == ("answered", "open", "open")
+    assert "does not count" in annotator.view.viewer.status
     hands.key("2")
-    assert annotator.states()[:3] == ("answered", "answered", "open")
+    assert annotator.source.states(annotator.screen)[:3] == (
+        "answered",
+        "answered",
+        "open",
+    )
 
 
 def test_a_key_older_than_the_frame_does_not_count(hands, annotator):
@@ -80,7 +84,7 @@ def test_a_key_older_than_the_frame_does_not_count(hands, annotator):
 def test_skip_and_done_wait_for_a_frame_as_well(hands, annotator):
     hands.wait_painted()
     hands.freeze("S", "S", "W", "W")
-    assert annotator.states().count("open") == 5
+    assert annotator.source.states(annotator.screen).count("open") == 5
 
 
 def test_seconds_run_from_the_frame_to_the_key(hands, annotator):
@@ -190,7 +194,7 @@ def test_the_arrows_of_a_spin_box_do_not_take_the_class_keys(
 def test_a_key_presses_the_button_that_has_the_focus(hands, dock, annotator, key):
     button_named(dock, "D next").setFocus()
     hands.key(key)
-    assert annotator.position == 1
+    assert annotator.screen.position == 1
 
 
 @pytest.mark.parametrize("name", ["layer list", "layer controls"])
@@ -244,24 +248,24 @@ def test_on_an_answered_region_the_bold_line_names_a_key_that_works(
     hands, dock, annotator
 ):
     hands.key("1", "Ctrl+Z", "Ctrl+Shift+Z")
-    assert annotator.marked == "answered"
+    assert annotator.source.marked(annotator.screen) == "answered"
     assert "press D" in dock.next_step.text()
     hands.key("2")
     assert answered(annotator) == 1
     hands.key("D")
-    assert annotator.marked == "open"
+    assert annotator.source.marked(annotator.screen) == "open"
 
 
 def test_on_an_image_without_open_regions_it_says_where_they_are(
     hands, dock, annotator
 ):
-    here = {region.image for region in annotator.selection.regions}
+    here = {region.image for region in annotator.queue.selection.regions}
     for _ in dock.project.images():
         hands.key("PgDown")
-        if annotator.image != annotator.region.image:
+        if annotator.screen.image != annotator.region.image:
             break
     assert here
     assert f"in {annotator.next_image}" in dock.next_step.text()
     there = annotator.next_image
     hands.key("D")
-    assert annotator.image == there
+    assert annotator.screen.image == there

@@ -94,7 +94,7 @@ def queue(asked_path, qapp):
 
 def others(annotator, count, image=None):
     """Regions of the round's kind that it does not ask, the best first."""
-    selection, project = annotator.selection, annotator.project
+    selection, project = annotator.queue.selection, annotator.project
     asked = {(each.image, each.region) for each in selection.regions}
     found = []
     for name in project.images() if image is None else (image,):
@@ -111,7 +111,7 @@ def others(annotator, count, image=None):
 
 
 def ids(annotator):
-    return [(each.image, each.region) for each in annotator.selection.regions]
+    return [(each.image, each.region) for each in annotator.queue.selection.regions]
 
 
 def write_live_maps(project, image):
@@ -133,9 +133,9 @@ def test_the_first_request_starts_the_child_with_the_settings_of_the_window(
     (asked,) = worker.asked
     assert asked == FollowRequest(TINY_NETWORK, prediction=PredictionSettings())
     annotator, request = dock.annotator, worker.told[0]
-    assert request.image == annotator.image
+    assert request.image == annotator.screen.image
     assert request.coming == tuple(
-        each.image for each in annotator.selection.regions[1:]
+        each.image for each in annotator.queue.selection.regions[1:]
     )
     assert request.maps == ("entropy",)
     assert request.query == dock.round_panel.value()
@@ -159,14 +159,15 @@ def test_each_change_is_told_once(hands, dock, told, qtbot):
         settle(qtbot, dock.live)
         told.clear()
         change()
+        qtbot.waitUntil(lambda: bool(told))
         settle(qtbot, dock.live)
         (request,) = told
-        assert request.image == annotator.image
+        assert request.image == annotator.screen.image
     assert request.maps == ("entropy", "margin")  # a lightweight head makes no other
 
 
 def test_several_changes_in_a_moment_are_one_request(hands, dock, told, qtbot):
-    asked = dock.annotator.selection.regions
+    asked = dock.annotator.queue.selection.regions
     hands.freeze("D", "D", "D")
     settle(qtbot, dock.live)
     (request,) = told
@@ -259,7 +260,7 @@ def test_the_missing_class_is_named(dock, live, say):
     assert dock.live_panel.texts()[0] == text
     say("waiting")
     assert dock.live_panel.texts()[0] == "Map: comes with labels of two classes."
-    say("looked", image=dock.annotator.image)
+    say("looked", image=dock.annotator.screen.image)
     assert "second class" not in dock.next_step.text()
 
 
@@ -279,8 +280,8 @@ def test_what_was_drawn_of_the_shown_image_is_shown_and_said(dock, live, say):
 
 def test_news_of_another_image_draw_nothing(dock, live, say):
     before = dock.live_panel.texts()
-    other = next(i for i in dock.project.images() if i != dock.annotator.image)
-    write_live_maps(dock.project, dock.annotator.image)
+    other = next(i for i in dock.project.images() if i != dock.annotator.screen.image)
+    write_live_maps(dock.project, dock.annotator.screen.image)
     say("looked", image=other)
     assert layers.find(dock.viewer, "prediction") is None
     assert dock.live_panel.texts() == before
@@ -316,9 +317,9 @@ def test_a_long_start_is_said(dock, live, qtbot):
 
 def test_a_map_that_misses_labels_is_not_said_to_know_all(dock, say):
     before = dock.live_panel.texts()[0]
-    say("looked", image=dock.annotator.image, left=3)
+    say("looked", image=dock.annotator.screen.image, left=3)
     assert dock.live_panel.texts()[0] == before
-    say("looked", image=dock.annotator.image)
+    say("looked", image=dock.annotator.screen.image)
     assert "knows all answers" in dock.live_panel.texts()[0]
 
 
@@ -330,9 +331,9 @@ def test_a_map_without_the_latest_label_is_not_said_to_know_all(
     assert told
     before = dock.live_panel.texts()[0]
     sequence = dock.annotator.project.sequence
-    say("looked", image=dock.annotator.image, sequence=sequence - 1)
+    say("looked", image=dock.annotator.screen.image, sequence=sequence - 1)
     assert dock.live_panel.texts()[0] == before
-    say("looked", image=dock.annotator.image, sequence=sequence)
+    say("looked", image=dock.annotator.screen.image, sequence=sequence)
     assert "knows all answers" in dock.live_panel.texts()[0]
 
 
@@ -364,7 +365,7 @@ def test_the_queue_keeps_what_is_current_answered_skipped_or_undone(queue):
     queue.answer(2)
     queue.undo()  # open again, but somebody has touched it
     queue.step(1)
-    assert queue.position == 3
+    assert queue.screen.position == 3
     queue.requeue(others(queue, 9))
     after = ids(queue)
     assert after[:4] == before[:4]
@@ -372,7 +373,7 @@ def test_the_queue_keeps_what_is_current_answered_skipped_or_undone(queue):
 
 
 def test_no_region_is_asked_twice(queue):
-    asked = queue.selection.regions
+    asked = queue.queue.selection.regions
     twice = [asked[0], asked[3], asked[1], *others(queue, 9)]
     queue.requeue(twice)
     assert len(set(ids(queue))) == 6
@@ -390,11 +391,11 @@ def test_the_best_is_asked_next_wherever_the_person_is(queue):
 
 
 def test_too_few_regions_or_those_of_another_kind_change_nothing(queue):
-    before = queue.selection.regions
+    before = queue.queue.selection.regions
     best = others(queue, 9)
     queue.requeue(best[:4])
     queue.requeue([replace(each, partition=99) for each in best])
-    assert queue.selection.regions == before
+    assert queue.queue.selection.regions == before
 
 
 def test_a_round_that_is_answered_is_left_alone(queue):
@@ -407,20 +408,20 @@ def test_a_round_that_is_answered_is_left_alone(queue):
 
 
 def test_a_new_order_leaves_the_chosen_layer_alone(queue):
-    chosen = layers.find(queue.viewer, "image")
-    queue.viewer.layers.selection.active = chosen
-    new = others(queue, 9, queue.image)
+    chosen = layers.find(queue.view.viewer, "image")
+    queue.view.viewer.layers.selection.active = chosen
+    new = others(queue, 9, queue.screen.image)
     queue.requeue(new)
-    assert queue.viewer.layers.selection.active is chosen
-    shown = set(np.unique(layers.find(queue.viewer, "regions").data))
+    assert queue.view.viewer.layers.selection.active is chosen
+    shown = set(np.unique(layers.find(queue.view.viewer, "regions").data))
     assert {each.region for each in new[:5]} <= shown
 
 
 def test_what_comes_is_told_from_the_current_region_on(queue):
-    asked = queue.selection.regions
+    asked = queue.queue.selection.regions
     queue.step(1)
     queue.skip()
-    assert queue.position == 2
+    assert queue.screen.position == 2
     assert queue.coming() == [asked[at] for at in (3, 4, 5, 0)]
 
 
@@ -434,10 +435,12 @@ def test_similar_regions_are_lit_until_the_key_is_pressed_again(
     hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
     assert told[-1].similar_to == annotator.region.region
-    alike = others(annotator, 3, annotator.image)
+    alike = others(annotator, 3, annotator.screen.image)
     say("similar", regions=tuple(alike))
     lit = layers.find(dock.viewer, "lit").data > 0
-    wanted = np.isin(annotator.region_map, [each.region for each in alike])
+    wanted = np.isin(
+        annotator.source.region_map(annotator.screen), [each.region for each in alike]
+    )
     np.testing.assert_array_equal(lit, wanted)
     assert dock.live_panel.texts()[2] == "Similar: 3 regions lit, in 1 images."
     hands.key("Shift+S")
@@ -452,7 +455,7 @@ def test_on_another_image_no_region_is_taken_for_one_of_the_same_number(
 ):
     hands.key("Shift+S")
     qtbot.waitUntil(lambda: bool(told))
-    image = dock.annotator.image
+    image = dock.annotator.screen.image
     hands.key("PgDown")
     qtbot.waitUntil(lambda: told[-1].image != image)
     assert told[-1].similar_to is None
@@ -462,7 +465,7 @@ def test_where_nothing_can_be_compared_it_is_said(hands, dock, live, say):
     hands.key("Shift+S")
     say("similar")
     assert "no regions to compare" in dock.live_panel.texts()[2]
-    assert dock.annotator.similar == ()
+    assert dock.annotator.screen.similar == ()
 
 
 # --- why ------------------------------------------------------------------------------
@@ -470,7 +473,13 @@ def test_where_nothing_can_be_compared_it_is_said(hands, dock, live, say):
 
 def test_a_region_that_live_has_put_there_says_so(queue):
     def why():
-        return reason(queue.project, queue.ranking, queue.selection, queue.region).text
+        return reason(
+            queue.project.classes,
+            queue.source.origin(queue.screen.round),
+            queue.source.ranking(queue.screen),
+            queue.queue.selection,
+            queue.region,
+        ).text
 
     assert "spread" in why()
     queue.requeue([replace(each, score=0.71) for each in others(queue, 9)])
@@ -480,8 +489,8 @@ def test_a_region_that_live_has_put_there_says_so(queue):
 
 
 def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
-    project, version = queue.project, queue.selection.regions[0].partition
-    asked = queue.selection.regions
+    project, version = queue.project, queue.queue.selection.regions[0].partition
+    asked = queue.queue.selection.regions
     new = [replace(each, score=0.71) for each in others(queue, 9)]
     everything = [*asked, *new[:3]]
     count = len(everything)
@@ -497,7 +506,7 @@ def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
     )
     assert version == asked[0].partition
     by_live = [
-        put_by_live(project, ranking, queue.selection, each)
+        put_by_live(queue.source.origin(1), ranking, each)
         for each in (asked[0], new[0], new[1], new[5])
     ]
     assert by_live == [False, True, False, True]
@@ -516,7 +525,7 @@ def test_switched_off_it_ends_the_child_and_the_network_looks_again(
     hands.key("Shift+V")
     assert live.background.worker.closed
     assert not live.background.busy
-    assert dock.annotator.similar == ()
+    assert dock.annotator.screen.similar == ()
     assert [type(request) for request in worker.asked] == [LookRequest]
     assert dock.live_panel.texts()[0].startswith("Off")
     qtbot.waitUntil(lambda: not dock.background.busy)
@@ -541,7 +550,7 @@ def test_a_failure_switches_it_off_and_is_told_once(
     hands.key("1")
     settle(qtbot, live)
     assert told == []
-    assert dock.annotator.states()[0] == "answered"
+    assert dock.annotator.source.states(dock.annotator.screen)[0] == "answered"
 
 
 def test_the_child_ends_with_the_project(dock, live):
@@ -586,7 +595,7 @@ def test_two_answers_and_a_real_child_draws_what_it_predicts(
 def test_a_map_that_is_expected_stays_as_an_empty_layer(dock, live, say):
     annotator = dock.annotator
     first, second = annotator.project.images()[:2]
-    annotator.set_shown(Shown(names=("entropy",), maps=True))
+    annotator.view.set(shown=Shown(names=("entropy",), maps=True))
     dock.show_image(first)
     say("looked", image=first)
     dock.show_image(second)

@@ -56,7 +56,7 @@ def wait_idle(hands, dock):
 
 
 def answered(dock):
-    return dock.annotator.states().count("answered")
+    return dock.annotator.source.states(dock.annotator.screen).count("answered")
 
 
 def open_and_ask(hands, dock, project_path):
@@ -72,7 +72,7 @@ def open_and_ask(hands, dock, project_path):
     hands.enter(spin_box(asking, "Mean pixels"), "64")
     start(hands, dock, "Alt+A")
     wait_idle(hands, dock)
-    assert len(dock.annotator.states()) == 26
+    assert len(dock.annotator.source.states(dock.annotator.screen)) == 26
 
 
 def answer_by_key(hands, dock):
@@ -103,19 +103,22 @@ def answer_by_brush(hands, dock):
 def skip_undo_redo(hands, dock):
     for key, skipped in (("S", 1), ("Ctrl+Z", 0), ("Ctrl+Shift+Z", 1)):
         hands.key(key)
-        assert dock.annotator.states().count("skipped") == skipped
+        assert (
+            dock.annotator.source.states(dock.annotator.screen).count("skipped")
+            == skipped
+        )
     hands.key("D")
 
 
 def look_at_the_next_image(hands, dock):
-    before = dock.annotator.image
+    before = dock.annotator.screen.image
     hands.key("PgDown")
-    assert dock.annotator.image != before
-    if dock.annotator.marked == "elsewhere":
+    assert dock.annotator.screen.image != before
+    if dock.annotator.source.marked(dock.annotator.screen) == "elsewhere":
         assert "press D" in dock.next_step.text()
         hands.key("1")
     hands.key("D")
-    assert dock.annotator.marked == "open"
+    assert dock.annotator.source.marked(dock.annotator.screen) == "open"
 
 
 def learn_and_look(hands, dock):
@@ -133,7 +136,7 @@ def learn_and_look(hands, dock):
 def ask_again_and_stop(hands, dock):
     hands.press_button(dock.round_panel, "Ask")
     wait_idle(hands, dock)
-    assert dock.annotator.round == 2
+    assert dock.annotator.screen.round == 2
     hands.key("2")
     hands.press_button(dock.round_panel, "Network and training")
     hands.enter(spin_box(dock.round_panel, "Passes over"), "900")

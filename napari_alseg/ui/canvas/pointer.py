@@ -10,7 +10,7 @@ from napari_alseg.arrays import RegionMap
 from . import layers
 
 if TYPE_CHECKING:
-    from napari_alseg.ui.annotator import Annotator
+    from .view import View
 
 NOTHING = "-"
 
@@ -20,17 +20,17 @@ class Pointer(QObject):
 
     Parameters
     ----------
-    annotator : Annotator
+    view : View
         What is on screen.
     """
 
     moved = Signal(dict)
     """Text by name: the pixel under the mouse and what is known of it."""
 
-    def __init__(self, annotator: "Annotator", parent: QObject | None = None) -> None:
+    def __init__(self, view: "View", parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._annotator = annotator
-        self._viewer = annotator.viewer
+        self._view = view
+        self._viewer = view.viewer
         self._shown: tuple[str, int | None] = ("", None)
         self._scores: np.ndarray | None = None
         self._region_map: RegionMap | None = None
@@ -70,20 +70,20 @@ class Pointer(QObject):
             layer = layers.find(self._viewer, role)  # type: ignore[arg-type]
             if layer is not None:
                 found[name] = self._class(0 if pixel is None else layer.data[pixel])
-        if self._annotator.ranking is not None:
+        if self._view.source.ranking(self._view.screen) is not None:
             found["region score"] = _number(self._region_score(pixel))
         return found
 
     def _class(self, label: int) -> str:
-        classes = self._annotator.project.classes
+        classes = self._view.source.project.classes
         return classes[label - 1].name if 0 < label <= len(classes) else NOTHING
 
     def _region_score(self, pixel: tuple[int, int] | None) -> float | None:
-        annotator = self._annotator
-        if self._shown != (annotator.image, annotator.round):
-            self._shown = annotator.image, annotator.round
-            self._scores = annotator.region_scores()
-            self._region_map = annotator.region_map
+        source, screen = self._view.source, self._view.screen
+        if self._shown != (screen.image, screen.round):
+            self._shown = screen.image, screen.round
+            self._scores = source.region_scores(screen)
+            self._region_map = source.region_map(screen)
         if pixel is None or self._scores is None or self._region_map is None:
             return None
         return float(self._scores[self._region_map[pixel]])

@@ -1,5 +1,6 @@
 """What a round's ranking says of one region, one image or a range of scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -92,14 +93,52 @@ class Reason:
     """The most probable classes with their mean probability, best first."""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How the regions of a round came to be asked; it does not change later."""
+
+    acquisition: str
+    learned: bool
+    """Whether a network had learned before."""
+    spread: bool
+    """Whether a spread was asked, which has no scores, for want of a network."""
+
+
+def origin_of(project: "Project", selection: Selection) -> Origin:
+    """Read how the regions of a round came to be asked."""
+    asked = project.metrics(selection.round).get("query", {}).get("acquisition")
+    name = str(asked or systems.system(selection.system).acquisition)
+    learned = any(
+        "train_seconds" in project.metrics(number)
+        for number in range(selection.round)  # round 0: labels that were there already
+    )
+    spread = not learned and _without_scores(project, selection, name)
+    return Origin(name, learned, spread)
+
+
+def _without_scores(project: "Project", selection: Selection, name: str) -> bool:
+    """Whether nothing but a network could have scored what a round asked."""
+    if selection.partition is None or systems.acquisition(name).by_chance:
+        return False
+    partition = project.partition_settings(selection.partition)["partition"]
+    return not systems.PARTITIONS[partition].found_by_scores
+
+
 def reason(
-    project: "Project", ranking: Ranking | None, selection: Selection, region: Region
+    classes: Sequence[LabelClass],
+    origin: Origin,
+    ranking: Ranking | None,
+    selection: Selection,
+    region: Region,
 ) -> Reason:
     """Return why a region was asked.
 
     Parameters
     ----------
-    project : Project
+    classes : sequence of LabelClass
+        Of the project.
+    origin : Origin
+        How the round came to be.
     ranking : Ranking, optional
         What the round measured; None if it measured nothing or it is not kept.
     selection : Selection
@@ -108,11 +147,11 @@ def reason(
         One of the round's.
     """
     row = None if ranking is None else ranking.row(region.image, region.region)
-    if put_by_live(project, ranking, selection, region):
+    if put_by_live(origin, ranking, region):
         text = f"its score is {region.score:.2f}, by {selection.system}."
         return Reason(f"Put here by live: {text}")
     if ranking is None or row is None:
-        return Reason(without_ranking(project, selection))
+        return Reason(without_ranking(origin, selection))
     rank, among = ranking.rank(row)
     probability = ranking.probability[row]
     best = np.argsort(-probability, kind="stable")[:BEST_CLASSES]
@@ -122,53 +161,27 @@ def reason(
         rank,
         among,
         tuple((name, float(term[row])) for name, term in ranking.terms.items()),
-        tuple((project.classes[i], float(probability[i])) for i in best.tolist()),
+        tuple((classes[i], float(probability[i])) for i in best.tolist()),
     )
 
 
-def put_by_live(
-    project: "Project", ranking: Ranking | None, selection: Selection, region: Region
-) -> bool:
+def put_by_live(origin: Origin, ranking: Ranking | None, region: Region) -> bool:
     """Whether a region came after its round was asked: it has another score."""
     if ranking is not None:
         row = ranking.row(region.image, region.region)
         asked_with = 0.0 if row is None else float(ranking.score[row])
         return abs(region.score - asked_with) > SAME
-    return is_spread(project, selection) and abs(region.score) > SAME
+    return origin.spread and abs(region.score) > SAME
 
 
-def is_spread(project: "Project", selection: Selection) -> bool:
-    """Whether a round asked a spread, which has no scores, for want of a network."""
-    if selection.partition is None:
-        return False
-    partition = project.partition_settings(selection.partition)["partition"]
-    return (
-        not systems.acquisition(_acquisition(project, selection)).by_chance
-        and not systems.PARTITIONS[partition].found_by_scores
-        and not _learnt_before(project, selection)
-    )
-
-
-def _acquisition(project: "Project", selection: Selection) -> str:
-    name = project.metrics(selection.round).get("query", {}).get("acquisition")
-    return str(name or systems.system(selection.system).acquisition)
-
-
-def _learnt_before(project: "Project", selection: Selection) -> bool:
-    return any(
-        "train_seconds" in project.metrics(number)
-        for number in range(selection.round)  # round 0: labels that were there already
-    )
-
-
-def without_ranking(project: "Project", selection: Selection) -> str:
+def without_ranking(origin: Origin, selection: Selection) -> str:
     """Say why the regions of a round have no ranking."""
-    name = _acquisition(project, selection)
-    if systems.acquisition(name).by_chance:
+    row = systems.acquisition(origin.acquisition)
+    if row.by_chance:
         return "Asked at random: chance is the measure of all other systems."
-    if not _learnt_before(project, selection):
+    if not origin.learned:
         return "Asked to spread over colours and places: there was no network yet."
-    if systems.acquisition(name).of == "regions":
+    if row.of == "regions":
         return (
             f"Asked by {selection.system}: regions are compared with all that are "
             "labelled, not scored."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Layer
 
-from . import layers
+from . import drawing, layers
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -114,6 +114,13 @@ class SideBySide:
         """Whether the user has left the grid by napari's own button or key."""
         return self.on and bool(self._named) and not self.viewer.canvas.grid.enabled
 
+    def switch(self, on: bool) -> None:
+        """Begin or end to show cells."""
+        if on:
+            self.start()
+        else:
+            self.stop()
+
     def start(self) -> None:
         """Remember what the viewer is like; `show` then makes the cells."""
         grid = self.viewer.canvas.grid
@@ -139,15 +146,15 @@ class SideBySide:
         count = sum(entry.key[0] == "image" for entry in ordered)
         canvas, image = self.viewer.canvas.size, wanted[0].data.shape
         before, grid = self._cell_size(), self.viewer.canvas.grid
-        with layers.at_once(self.viewer, ordered):
-            layers.arrange(self.viewer, ordered)
+        with drawing.at_once(self.viewer, ordered):
+            drawing.arrange(self.viewer, ordered)
             found = [layers.find(self.viewer, *entry.key) for entry in ordered]
             shown = [layer for layer in found if layer is not None]
-            layers.reorder(self.viewer, shown)
+            drawing.reorder(self.viewer, shown)
             grid.stride, grid.spacing = stride, GAP
             grid.shape = best_shape(count, canvas, image[:2])
             grid.enabled = True
-        layers.update(self.viewer, ordered)
+        drawing.update(self.viewer, ordered)
         self._name_cells([shown[0], *shown[stride + 1 : count * stride : stride]])
         self._keep_field_of_view(before)
 
@@ -158,10 +165,10 @@ class SideBySide:
         size, before = self._cell_size(), self._before
         self._before = None
         self._name_cells([])
-        with layers.batch(self.viewer):
+        with drawing.batch(self.viewer):
             for layer in layers.ours(self.viewer):
                 if is_copy(layer):
-                    layers.remove(self.viewer, layer)
+                    drawing.remove(self.viewer, layer)
             self._put_back(before.order)
             for name, value in before.grid.items():
                 setattr(self.viewer.canvas.grid, name, value)
@@ -173,8 +180,8 @@ class SideBySide:
         full = [layer for layer in order if layer in self.viewer.layers]
         for layer in new:
             key = layers.key(layer)
-            full.insert(layers.place(full, key[0]) if key else len(full), layer)
-        layers.reorder(self.viewer, full)
+            full.insert(drawing.place(full, key[0]) if key else len(full), layer)
+        drawing.reorder(self.viewer, full)
 
     def _name_cells(self, named: list[Layer]) -> None:
         """Write into each cell what it shows; of the labels', the image's name."""

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from napari_alseg.ui.queue import Marked
+
 LiveState: TypeAlias = Literal["off", "waiting", "on"]
 """Whether maps and queue follow each answer, or wait for a second class to do so."""
-Marked: TypeAlias = Literal["open", "answered", "skipped", "elsewhere"]
-"""The state of the current region, if the shown image has it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Situation:
     learned: bool = False
     """Whether the network has learned since the round was asked."""
     unfinished: bool = False
-    """Whether a training of this round was stopped and can go on."""
+    """Whether a training of this round was stopped and can be resumed."""
     exhausted: bool = False
     """Whether Ask has found nothing more to ask."""
     read_only: bool = False
@@ -57,7 +57,7 @@ def next_step(now: Situation) -> str:
             return "Make a new project, or open one."
         case Situation(read_only=True):
             return "Somebody else is writing to this project: look, but do not touch."
-        case Situation(task="Learn" | "Go on", open=waiting) if waiting:
+        case Situation(task="Learn" | "Resume", open=waiting) if waiting:
             return f"Learning. Go on labelling meanwhile: {waiting} regions are open."
         case Situation(task=task) if task:
             return f"{task} is running. Press Stop to end it."
@@ -66,7 +66,7 @@ def next_step(now: Situation) -> str:
         case Situation(unfinished=True, open=waiting):
             answers = f", or answer the {waiting} open regions first" if waiting else ""
             return (
-                "Learning was stopped. Go on learning, or press Learn to start anew "
+                "Learning was stopped. Resume learning, or press Learn to start anew "
                 f"with all labels{answers}."
             )
         case Situation(asked=0, labelled=True, learned=False):

@@ -30,7 +30,7 @@ from .curve import Curve
 from .forms import SettingsForm
 from .training import TrainingPanel
 
-LEARNING = ("Learn", "Go on")
+LEARNING = ("Learn", "Resume")
 """Tasks whose loss and mIoU are drawn."""
 
 
@@ -49,9 +49,9 @@ class RoundPanel(QGroupBox):
         self._ask.setToolTip("Choose the next regions to label")
         self._learn = QPushButton("L&earn")
         self._learn.setToolTip("Train the network on all labels, in the background")
-        self._resume = QPushButton("&Go on learning")
+        self._resume = QPushButton("&Resume learning")
         self._resume.setToolTip(
-            "Go on where learning was stopped, with the labels and settings it had; "
+            "Resume where learning was stopped, with the labels and settings it had; "
             "Learn starts anew"
         )
         self._stop = QPushButton("S&top")
@@ -134,7 +134,7 @@ class RoundPanel(QGroupBox):
         self.training.set_terms(terms)
 
     def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
-        """Enable what can be pressed now, and offer to go on if learning can."""
+        """Enable what can be pressed now, and offer to resume if learning can."""
         before, self._state = self._state, (ready, task, unfinished)
         if before == self._state:
             return  # an empty bar would paint the window again, at once

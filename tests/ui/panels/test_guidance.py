@@ -30,8 +30,11 @@ DONE = OPEN | {"asked": 4, "labelled": True, "learned": True}
         (Situation(**DONE, live="on"), "heat map"),
         (Situation(**DONE, live="waiting"), "Press Ask for the next regions"),
         (Situation(**OPEN, asked=4, open=3, read_only=True), "do not touch"),
-        (Situation(**OPEN, asked=4, open=3, task="Go on"), "Go on labelling"),
-        (Situation(**OPEN, asked=4, unfinished=True), "Go on learning, or press Learn"),
+        (Situation(**OPEN, asked=4, open=3, task="Resume"), "Go on labelling"),
+        (
+            Situation(**OPEN, asked=4, unfinished=True),
+            "Resume learning, or press Learn",
+        ),
         (Situation(**OPEN, asked=4, open=3, unfinished=True), "the 3 open regions"),
         (
             Situation(**OPEN, asked=4, labelled=True, learned=True, exhausted=True),
