@@ -10,11 +10,15 @@ from queue import Empty, SimpleQueue
 import pytest
 from hands import Hands, noises
 from leaks import found_now, left_since
+from panel_hands import PanelHands
+from windowless import Windowless
+from working import click
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
 from napari_alseg.tasks.requests import FollowRequest, QueryRequest
+from napari_alseg.ui.annotator import Annotator
 from napari_alseg.ui.dock import ActiveLearningDock
 
 
@@ -146,9 +150,12 @@ def dock(request, make_napari_viewer, worker, qtbot):
 
 
 @pytest.fixture
-def hands(dock, qtbot):
-    """Keyboard and mouse of the window, which is painted."""
-    hands = Hands(qtbot, dock.viewer)
+def hands(request, qtbot):
+    """Keyboard and mouse of the window, or of the panel that a test shows alone."""
+    if "panel" in request.fixturenames:
+        hands = PanelHands(qtbot, request.getfixturevalue("panel"))
+    else:
+        hands = Hands(qtbot, request.getfixturevalue("dock").viewer)
     hands.begin()
     yield hands
     hands.end()
@@ -172,3 +179,34 @@ def annotator(dock, asked_path):
     """The open project's labelling."""
     dock.open_project(asked_path)
     return dock.annotator
+
+
+@pytest.fixture
+def ask(hands, dock, qtbot):
+    """Click on Ask and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Ask")
+
+
+@pytest.fixture
+def learn(hands, dock, qtbot):
+    """Click on Learn and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Learn")
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    """Messages the user was shown."""
+    messages = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", messages.append)
+    monkeypatch.setattr("napari_alseg.ui.dock.show_info", messages.append)
+    return messages
+
+
+@pytest.fixture
+def queue(asked_path, qapp):
+    """The labelling of a project, without a window."""
+    with Project.open(asked_path) as project:
+        annotator = Annotator(Windowless(), project)
+        annotator.show_round()
+        yield annotator
+        annotator.close()

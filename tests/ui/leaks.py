@@ -24,6 +24,8 @@ else:
 
 
 OURS = "napari_alseg"
+POOLS = ("asyncio_", "zarr_")
+"""Names of threads that zarr keeps for its next reading."""
 
 
 def of_plugin(each):
@@ -49,7 +51,8 @@ def found_now():
         if of_plugin(each) and not idle and not ended:
             found["qt", id(each)] = each
     for each in threading.enumerate():
-        found["thread", each.ident] = each
+        if not each.name.startswith(POOLS):
+            found["thread", each.ident] = each
     for each in psutil.Process().children(recursive=True):
         if each.status() != psutil.STATUS_ZOMBIE:
             found["process", each.pid] = each

@@ -8,6 +8,7 @@ import pytest
 from hands import button
 from panel_hands import named
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox
+from working import wait_idle
 
 from napari_alseg.arrays import Ranking
 from napari_alseg.errors import BadValue
@@ -17,10 +18,6 @@ from napari_alseg.systems import resolve
 from napari_alseg.tasks.requests import LookRequest
 from napari_alseg.ui.canvas import layers
 from napari_alseg.ui.canvas.map_layers import Shown
-
-
-def wait_idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.background.busy)
 
 
 @pytest.fixture

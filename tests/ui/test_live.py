@@ -1,35 +1,24 @@
 """Live: what the child is told, and what its update do to the window."""
 
-from dataclasses import replace
-from functools import cached_property
 from threading import Event
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS
 from hands import Hands
-from napari.components import ViewerModel
 from panel_hands import named, settle
-from psygnal import SignalInstance
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QWidget
+from windowless import ids, others
+from working import PATIENCE
 
-from napari_alseg import regions
-from napari_alseg.arrays import Bounds, Progress, Ranking, Region
+from napari_alseg.arrays import Progress
 from napari_alseg.errors import BadValue
 from napari_alseg.live.messages import LiveUpdate
 from napari_alseg.settings import PredictionSettings, QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.tasks.requests import FollowRequest, LookRequest, QueryRequest
-from napari_alseg.ui.annotator import Annotator
 from napari_alseg.ui.canvas import layers
 from napari_alseg.ui.canvas.map_layers import Shown
-from napari_alseg.ui.canvas.scores import put_by_live, reason
 from napari_alseg.ui.dock import ActiveLearningDock
-
-PATIENCE = 30
-"""Seconds after which a task that a test holds up goes on by itself."""
 
 
 @pytest.fixture
@@ -63,55 +52,6 @@ def say(live, dock, qtbot):
         live.background.progressed.disconnect(heard.append)
 
     return say
-
-
-class Sheet(QWidget):
-    """A canvas that is never painted."""
-
-    frameSwapped = Signal()
-
-
-class Windowless(ViewerModel):
-    """A viewer that has layers and no window, which costs a second."""
-
-    @cached_property
-    def window(self):
-        draw = SimpleNamespace(draw=SignalInstance((object,)))
-        scene = SimpleNamespace(events=draw, set_current=lambda: None)
-        canvas = SimpleNamespace(native=Sheet(), _scene_canvas=scene)
-        return SimpleNamespace(_qt_viewer=SimpleNamespace(canvas=canvas))
-
-
-@pytest.fixture
-def queue(asked_path, qapp):
-    """The labelling of a project, without a window."""
-    with Project.open(asked_path) as project:
-        annotator = Annotator(Windowless(), project)
-        annotator.show_round()
-        yield annotator
-        annotator.close()
-
-
-def others(annotator, count, image=None):
-    """Regions of the round's kind that it does not ask, the best first."""
-    selection, project = annotator.queue.selection, annotator.project
-    asked = {(each.image, each.region) for each in selection.regions}
-    found = []
-    for name in project.images() if image is None else (image,):
-        region_map = project.read_regions(name, selection.regions[0].partition)
-        boxes = regions.bounds(region_map)
-        for index, box in enumerate(boxes):
-            if (name, index + 1) not in asked:
-                bounds = Bounds(*(int(edge) for edge in box))
-                version = selection.regions[0].partition
-                found.append(
-                    Region(name, version, index + 1, 0.9 - index / 99, 64, bounds)
-                )
-    return found[:count]
-
-
-def ids(annotator):
-    return [(each.image, each.region) for each in annotator.queue.selection.regions]
 
 
 def write_live_maps(project, image):
@@ -355,76 +295,6 @@ def test_a_long_search_is_said(hands, dock, live, qtbot):
     qtbot.waitUntil(lambda: "pool 3 of 20" in dock.live_panel.texts()[2])
 
 
-# --- the queue ------------------------------------------------------------------------
-
-
-def test_the_queue_keeps_what_is_current_answered_skipped_or_undone(queue):
-    before = ids(queue)
-    queue.answer(1)
-    queue.skip()
-    queue.answer(2)
-    queue.undo()  # open again, but somebody has touched it
-    queue.step(1)
-    assert queue.screen.position == 3
-    queue.requeue(others(queue, 9))
-    after = ids(queue)
-    assert after[:4] == before[:4]
-    assert not set(after[4:]) & set(before)
-
-
-def test_no_region_is_asked_twice(queue):
-    asked = queue.queue.selection.regions
-    twice = [asked[0], asked[3], asked[1], *others(queue, 9)]
-    queue.requeue(twice)
-    assert len(set(ids(queue))) == 6
-    assert ids(queue)[1:3] == [(r.image, r.region) for r in (asked[3], asked[1])]
-
-
-def test_the_best_is_asked_next_wherever_the_person_is(queue):
-    queue.step(1)
-    queue.step(1)
-    best = others(queue, 9)
-    queue.requeue(best)
-    after = ids(queue)
-    coming = [after[at] for at in (3, 4, 5, 0, 1)]
-    assert coming == [(each.image, each.region) for each in best[:5]]
-
-
-def test_too_few_regions_or_those_of_another_kind_change_nothing(queue):
-    before = queue.queue.selection.regions
-    best = others(queue, 9)
-    queue.requeue(best[:4])
-    queue.requeue([replace(each, partition=99) for each in best])
-    assert queue.queue.selection.regions == before
-
-
-def test_a_round_that_is_answered_is_left_alone(queue):
-    for _ in range(6):
-        queue.answer(1)
-    before = ids(queue)
-    queue.requeue(())
-    queue.requeue(others(queue, 9))
-    assert ids(queue) == before
-
-
-def test_a_new_order_leaves_the_chosen_layer_alone(queue):
-    chosen = layers.find(queue.view.viewer, "image")
-    queue.view.viewer.layers.selection.active = chosen
-    new = others(queue, 9, queue.screen.image)
-    queue.requeue(new)
-    assert queue.view.viewer.layers.selection.active is chosen
-    shown = set(np.unique(layers.find(queue.view.viewer, "regions").data))
-    assert {each.region for each in new[:5]} <= shown
-
-
-def test_what_comes_is_told_from_the_current_region_on(queue):
-    asked = queue.queue.selection.regions
-    queue.step(1)
-    queue.skip()
-    assert queue.screen.position == 2
-    assert queue.coming() == [asked[at] for at in (3, 4, 5, 0)]
-
-
 # --- similar regions ------------------------------------------------------------------
 
 
@@ -466,50 +336,6 @@ def test_where_nothing_can_be_compared_it_is_said(hands, dock, live, say):
     say("similar")
     assert "no regions to compare" in dock.live_panel.texts()[2]
     assert dock.annotator.screen.similar == ()
-
-
-# --- why ------------------------------------------------------------------------------
-
-
-def test_a_region_that_live_has_put_there_says_so(queue):
-    def why():
-        return reason(
-            queue.project.classes,
-            queue.source.origin(queue.screen.round),
-            queue.source.ranking(queue.screen),
-            queue.queue.selection,
-            queue.region,
-        ).text
-
-    assert "spread" in why()
-    queue.requeue([replace(each, score=0.71) for each in others(queue, 9)])
-    assert "spread" in why()  # the current one is still the same
-    queue.step(1)
-    assert why() == "Put here by live: its score is 0.71, by entropy."
-
-
-def test_a_ranked_region_is_live_s_if_its_score_is_another(queue):
-    project, version = queue.project, queue.queue.selection.regions[0].partition
-    asked = queue.queue.selection.regions
-    new = [replace(each, score=0.71) for each in others(queue, 9)]
-    everything = [*asked, *new[:3]]
-    count = len(everything)
-    ranking = Ranking(
-        project.images(),
-        np.array([project.images().index(e.image) for e in everything], np.int32),
-        np.array([each.region for each in everything], np.int32),
-        np.array([each.score for each in everything], np.float32)
-        + 0.2 * (np.arange(count) == 6).astype(np.float32),
-        np.ones(count, bool),
-        np.full((count, 6), 1 / 6, np.float32),
-        {},
-    )
-    assert version == asked[0].partition
-    by_live = [
-        put_by_live(queue.source.origin(1), ranking, each)
-        for each in (asked[0], new[0], new[1], new[5])
-    ]
-    assert by_live == [False, True, False, True]
 
 
 # --- the end --------------------------------------------------------------------------

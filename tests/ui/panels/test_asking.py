@@ -1,5 +1,5 @@
 import pytest
-from panel_hands import PanelHands, named
+from panel_hands import named
 from qtpy.QtCore import Qt
 
 from napari_alseg.settings import QuerySettings
@@ -15,14 +15,6 @@ def panel(qtbot):
     panel = AskingPanel()
     qtbot.addWidget(panel)
     return panel
-
-
-@pytest.fixture
-def hands(panel, qtbot):
-    """Keyboard and mouse of the panel, which is on screen."""
-    hands = PanelHands(qtbot, panel)
-    hands.begin()
-    return hands
 
 
 @pytest.fixture

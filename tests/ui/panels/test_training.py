@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 from hands import button
-from panel_hands import PanelHands, named
+from panel_hands import named
 
 from napari_alseg.settings import RecipeSettings, TrainingSettings
 from napari_alseg.systems import RECIPES
@@ -15,14 +15,6 @@ def panel(qtbot):
     qtbot.addWidget(panel)
     qtbot.addWidget(panel.more)
     return panel
-
-
-@pytest.fixture
-def hands(panel, qtbot):
-    """Keyboard and mouse of the panel, which is on screen."""
-    hands = PanelHands(qtbot, panel)
-    hands.begin()
-    return hands
 
 
 @pytest.fixture
