@@ -7,6 +7,7 @@ import pytest
 from conftest import TINY_NETWORK, TINY_REGIONS
 from hands import Hands
 from panel_hands import named, settle
+from steps import ask
 from windowless import ids, others
 from working import PATIENCE
 
@@ -238,9 +239,10 @@ def test_a_new_ranking_changes_the_open_regions_and_says_how_new_it_is(dock, liv
 
 
 def test_news_from_before_the_round_change_no_queue(dock, live, say):
-    before = ids(dock.annotator)
     number = live._number
+    ask(dock.project)
     dock.annotator.show_round()
+    before = ids(dock.annotator)
     say("ranked", regions=tuple(others(dock.annotator, 9)), number=number)
     assert ids(dock.annotator) == before
 

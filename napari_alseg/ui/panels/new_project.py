@@ -43,6 +43,25 @@ LOOK, STOP, CREATE = "&Look through the files", "&Stop", "&Create project"
 BY_ITSELF = "found by itself"
 REPORT_HEIGHT = 150
 
+TIPS = {
+    "Project": "A new folder, for example street.alseg",
+    "Folder": "A folder of images, or an OME-Zarr",
+    "Masks": "Masks that are there already, with the names of their images",
+    "Validation": "A folder with images/ and masks/ that measures progress; "
+    "never asked",
+    "Source images": "A folder with images/ and masks/ of another domain: the recipe "
+    "adaptation learns from them, they are never asked",
+    "Mask values": "What the values of masks mean",
+    "Intensities": "Black and white: each image by itself, shared by the pool, or "
+    "LOW..HIGH, one for all channels or one for each",
+    "Channels for networks": "Up to three, for example 4,1,2; "
+    "the first three if it is empty",
+    "Ending of masks' names": "What names of masks have after those of their images, "
+    "as _mask",
+    "Axes": "Letters of the axes of files that do not say them, for example YXC",
+}
+"""What each row is for, by the name that screen readers say."""
+
 
 @dataclass(frozen=True)
 class NewProject:
@@ -148,51 +167,21 @@ class NewProjectDialog(QDialog):
 
     def _describe(self) -> None:
         """Say in tooltips and to screen readers what each row is for."""
-        for widget, name, text in (
-            (self.path.native, "Project", "A new folder, for example street.alseg"),
-            (self.images.native, "Folder", "A folder of images, or an OME-Zarr"),
-            (
-                self.labels.native,
-                "Masks",
-                "Masks that are there already, with the names of their images",
-            ),
-            (
-                self.validation.native,
-                "Validation",
-                "A folder with images/ and masks/ that measures progress; never asked",
-            ),
-            (
-                self.source.native,
-                "Source images",
-                "A folder with images/ and masks/ of another domain: the recipe "
-                "adaptation learns from them, they are never asked",
-            ),
-            (self.mask_values, "Mask values", "What the values of masks mean"),
-            (
-                self.intensities,
-                "Intensities",
-                "Black and white: each image by itself, shared by the pool, or "
-                "LOW..HIGH, one for all channels or one for each",
-            ),
-            (
-                self.network_channels,
-                "Channels for networks",
-                "Up to three, for example 4,1,2; the first three if it is empty",
-            ),
-            (
-                self.mask_suffix,
-                "Ending of masks' names",
-                "What names of masks have after those of their images, as _mask",
-            ),
-            (
-                self.axes,
-                "Axes",
-                "Letters of the axes of files that do not say them, for example YXC",
-            ),
-            (self.report, "What was found", ""),
-            (self.problem, "What is wrong", ""),
+        for widget, name in (
+            (self.path.native, "Project"),
+            (self.images.native, "Folder"),
+            (self.labels.native, "Masks"),
+            (self.validation.native, "Validation"),
+            (self.source.native, "Source images"),
+            (self.mask_values, "Mask values"),
+            (self.intensities, "Intensities"),
+            (self.network_channels, "Channels for networks"),
+            (self.mask_suffix, "Ending of masks' names"),
+            (self.axes, "Axes"),
+            (self.report, "What was found"),
+            (self.problem, "What is wrong"),
         ):
-            widget.setToolTip(text)
+            widget.setToolTip(TIPS.get(name, ""))
             widget.setAccessibleName(name)
         self.images_from.setToolTip(", ".join(self.layers))
 
