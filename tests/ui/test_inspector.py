@@ -8,7 +8,7 @@ import pytest
 from hands import button
 from panel_hands import named
 from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox
-from working import wait_idle
+from working import leave_weights, wait_idle
 
 from napari_alseg.arrays import Ranking
 from napari_alseg.errors import BadValue
@@ -93,7 +93,7 @@ def test_several_maps_are_layers_of_their_own_from_one_look(
     worker.action = look
     for name in ("margin", "ripu"):
         hands.tick(list_of_maps(dock), name)
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     hands.key("PgDown")
     wait_idle(qtbot, dock)
     qtbot.waitUntil(lambda: len(maps_on_screen(dock)) == 3)
@@ -114,7 +114,7 @@ def test_a_map_that_cannot_be_made_is_given_up_and_said_once(
 ):
     said = []
     monkeypatch.setattr("napari_alseg.ui.dock.show_error", said.append)
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
 
     def look(request, path):
         if "difficulty" in request.maps:
@@ -212,7 +212,7 @@ def test_pseudo_labels_are_shown_when_asked_for_and_cannot_be_painted(
 
 
 def test_pseudo_labels_come_and_go_with_the_image(hands, dock, worker, taught):
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     box = next(
         each
         for each in dock.maps_panel.findChildren(QCheckBox)

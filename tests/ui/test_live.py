@@ -9,7 +9,7 @@ from hands import Hands
 from panel_hands import named, settle
 from steps import ask
 from windowless import ids, others
-from working import PATIENCE
+from working import PATIENCE, leave_weights
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import BadValue
@@ -346,7 +346,7 @@ def test_where_nothing_can_be_compared_it_is_said(hands, dock, live, say):
 def test_switched_off_it_ends_the_child_and_the_network_looks_again(
     hands, dock, worker, live, told, say, qtbot
 ):
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     hands.key("Shift+S")
     say("similar", regions=tuple(others(dock.annotator, 3)))
     assert worker.asked == []

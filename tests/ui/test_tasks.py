@@ -9,7 +9,7 @@ from conftest import TINY_NETWORK
 from hands import button
 from panel_hands import settle
 from qtpy.QtWidgets import QPushButton
-from working import PATIENCE, held, requests_of, wait_idle
+from working import PATIENCE, held, leave_weights, requests_of, wait_idle
 
 from napari_alseg.settings import (
     NetworkSettings,
@@ -71,7 +71,7 @@ def test_an_error_is_one_notification_and_the_window_lives(
 
 
 def test_a_stopped_look_is_not_started_again(hands, dock, worker, annotator, qtbot):
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     worker.action = lambda request, project: None  # as when stopped
     hands.key("PgDown")
     wait_idle(qtbot, dock)
@@ -106,10 +106,10 @@ def test_after_learning_twice_in_a_round_the_map_is_drawn_again(
 ):
     names = dock.project.images()
     image = names[(names.index(annotator.screen.image) + 1) % len(names)]
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     dock.project.write_map(image, "entropy", np.zeros((48, 64), np.float32), 1)
     assert dock.project.has_fresh_map(image, "entropy")
-    dock.project.weights.commit(1, {"a": np.ones(1)}, {})
+    leave_weights(dock, {"a": np.ones(1)})
     assert not dock.project.has_fresh_map(image, "entropy")
     hands.key("PgDown")
     assert annotator.screen.image == image
@@ -122,6 +122,7 @@ def stopped(dock, round):
     dock.project.weights.write_aside(
         "unfinished", {"w": np.zeros(2)}, {"plan": {"round": round}}
     )
+    dock.annotator.source.forget()
 
 
 def offers_resume(dock):
@@ -234,7 +235,7 @@ def test_weights_for_other_classes_are_told(
     from napari_alseg import segmentation
 
     net = segmentation.build(TINY_NETWORK, classes=2)
-    dock.project.weights.commit(1, segmentation.state(net), segmentation.metadata(net))
+    leave_weights(dock, segmentation.state(net), segmentation.metadata(net))
 
     def really(request, path):
         with Project.open(path, "borrow") as child:
@@ -260,7 +261,7 @@ def test_a_pool_without_anything_to_ask_is_a_state(
     hands, dock, worker, annotator, ask, learn, shown_errors
 ):
     hands.key(*"111111")
-    dock.project.weights.commit(1, {"a": np.zeros(1)}, {})
+    leave_weights(dock, {"a": np.zeros(1)})
     worker.action = worker.exhausted
     ask()
     assert shown_errors == ["Ask: every region of the pool is labelled"]

@@ -25,3 +25,9 @@ def click(hands, dock, qtbot, text):
     """Click on a button of the round, and wait until its task is done."""
     hands.press_button(dock.round_panel, text)
     wait_idle(qtbot, dock)
+
+
+def leave_weights(dock, state, metadata=None):
+    """Leave the weights that a task of round 1 would, and let the window know."""
+    dock.project.weights.commit(1, state, metadata or {})
+    dock.annotator.source.forget()
