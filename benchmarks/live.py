@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -20,14 +21,14 @@ from typing import Any
 
 import numpy as np
 import psutil
+from napari_alseg.dataset import create_simulation, truth_of
+from napari_alseg.oracle import Oracle, dominant
 from tables import Row, at_most, report
 
 from napari_alseg.arrays import LabelMap, Selection, finish
 from napari_alseg.live.messages import LiveRequest, LiveUpdate
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
-from napari_alseg.simulation.dataset import create_simulation, truth_of
-from napari_alseg.simulation.oracle import Oracle, dominant
 from napari_alseg.store import Project
 from napari_alseg.tasks.query import query
 
@@ -116,11 +117,11 @@ class Session:
         self.application = QApplication.instance()
         self.updates: list[tuple[float, LiveUpdate]] = []
         self.begun = time.perf_counter()
-        self.dock.living.background.progressed.connect(self._hear)
+        self.dock.live.background.progressed.connect(self._hear)
         self.dock.open_project(path)
-        assert self.dock.labelling is not None
-        self.labelling = self.dock.labelling
-        self.labelling.set_shown(self.labelling.shown)
+        assert self.dock.annotator is not None
+        self.annotator = self.dock.annotator
+        self.annotator.view.set(shown=self.annotator.screen.shown)
 
     def _hear(self, update: Any) -> None:
         if isinstance(update, LiveUpdate):
@@ -143,7 +144,7 @@ class Session:
     def do(self, action: Callable[[], object]) -> tuple[float, LiveUpdate]:
         """Do something, and wait until the map of what is shown knows it."""
         self.updates.clear()
-        number = self.dock.living._number
+        number = self.dock.live._number
         action()
         return self.wait(
             lambda update: (
@@ -182,27 +183,24 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
     """Answer regions in a window, and measure what follows."""
     found = Measured(labelled)
     session = Session(path)
-    dock, labelling = session.dock, session.labelling
+    dock, annotator = session.dock, session.annotator
     painted: list[float] = []
-    read_labels = labelling._read_labels
-
-    def note() -> None:
-        read_labels()
-        painted.append(time.perf_counter())
-
-    labelling._read_labels = note  # type: ignore[method-assign]
+    annotator.view.changed.connect(lambda *_: painted.append(time.perf_counter()))
     at, _ = session.wait(lambda update: update.kind in ("looked", "waiting"))
     found.start = at - session.begun
     steps: dict[str, list[float]] = {}
     for _ in range(answers):
-        assert labelling.selection is not None and labelling.position is not None
+        assert annotator.queue is not None and annotator.screen.position is not None
         value = true_label(
-            labelling.project, truth, labelling.selection, labelling.position
+            annotator.project,
+            truth,
+            annotator.queue.selection,
+            annotator.screen.position,
         )
         painted.clear()
         begun = time.perf_counter()
         at, update = session.do(
-            lambda value=value: dock.answer(value) if value else dock.skip()
+            partial(annotator.answer, value) if value else annotator.skip
         )
         if value and update.kind == "looked":
             found.maps.append(at - begun)
@@ -218,10 +216,10 @@ def measure(path: Path, truth: Truth, labelled: int, answers: int) -> Measured:
         found.ranking.append(at - begun)
         found.gaps += gaps
         session.updates.clear()
-        dock.undo()
-        dock.redo()
+        annotator.undo()
+        annotator.redo()
     found.steps = {name: float(np.median(values)) for name, values in steps.items()}
-    child = psutil.Process(dock.living.background.worker.pid)
+    child = psutil.Process(dock.live.background.worker.pid)
     found.memory = child.memory_info().rss
     session.close()
     return found
@@ -235,20 +233,23 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     session = Session(path)
-    dock, labelling = session.dock, session.labelling
+    dock, annotator = session.dock, session.annotator
     session.wait(lambda update: update.kind in ("looked", "waiting"))
-    shown = labelling.project.images.names()[-1]
+    shown = annotator.project.images.names()[-1]
     figure, axes = plt.subplots(1, len(moments), figsize=(4 * len(moments), 3.3))
     answered = 0
     for axis, moment in zip(axes, moments, strict=True):
         while answered < moment:
-            assert labelling.selection is not None and labelling.position is not None
+            assert annotator.queue is not None and annotator.screen.position is not None
             value = true_label(
-                labelling.project, truth, labelling.selection, labelling.position
+                annotator.project,
+                truth,
+                annotator.queue.selection,
+                annotator.screen.position,
             )
-            session.do(lambda value=value: dock.answer(value) if value else dock.skip())
+            session.do(partial(annotator.answer, value) if value else annotator.skip)
             answered += bool(value)
-        position = labelling.position
+        position = annotator.screen.position
         session.do(lambda: dock.show_image(shown))
         if moment > 1:  # until the head has settled, a moment later
             session.updates.clear()
@@ -265,7 +266,7 @@ def film(path: Path, truth: Truth, moments: Sequence[int], file: Path) -> None:
         axis.set_axis_off()
         axis.set_title(f"{moment} answer{'s' * (moment > 1)}")
         assert position is not None
-        labelling.go_to(position)
+        annotator.go_to(position)
     figure.tight_layout()
     figure.savefig(file, dpi=110)
     session.close()

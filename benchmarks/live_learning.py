@@ -267,8 +267,8 @@ def _gone_on_from(run: SimulationRun, others: Sequence[SimulationRun]) -> bool:
     """Whether another run by the same recipe has all its rounds, and more."""
     rounds = run.rounds
     return any(
-        len(other.rounds) > len(rounds)
-        and other.rounds[: len(rounds)] == rounds
+        len(other.rounds.numbers) > len(rounds)
+        and other.rounds.numbers[: len(rounds)] == rounds
         and other.settings.recipe == run.settings.recipe
         for other in others
     )

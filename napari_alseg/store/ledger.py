@@ -55,6 +55,8 @@ class Ledger:
     def __init__(self, path: Path, mode: Mode) -> None:
         # Threads share the connection one after another, behind the lock.
         self._turn = threading.RLock()
+        self._infos: dict[str, ImageInfo] = {}
+        """Of images that were looked up; none of them ever changes."""
         self.connection = _connect(_address(path, mode))
         try:
             self.connection.execute("PRAGMA synchronous = FULL")
@@ -147,6 +149,11 @@ class Ledger:
         UnknownName
             If no image has that id.
         """
+        if name not in self._infos:
+            self._infos[name] = self._read_info(name)
+        return self._infos[name]
+
+    def _read_info(self, name: str) -> ImageInfo:
         found = self.rows("SELECT * FROM images WHERE id = ?", name)
         if not found:
             raise UnknownName("image", name, self.images())

@@ -1,20 +1,12 @@
 """What menus and the command palette call; each finds or opens the dock first."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QWidget
 
 from .dock import ActiveLearningDock
-from .keys import (
-    LIVE,
-    MAPS,
-    PREDICTION,
-    PSEUDO,
-    RANGE,
-    SIDE_BY_SIDE,
-    SIMILAR,
-    WHY,
-)
+from .keys import command
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -39,116 +31,37 @@ def _inside(widget: QWidget) -> ActiveLearningDock | None:
     return widget.findChild(ActiveLearningDock)
 
 
-def new_project(viewer: "Viewer") -> None:
-    """Make a project."""
-    open_dock(viewer).project_panel.new_requested.emit()
+def _of(id: str) -> "Callable[[Viewer], None]":
+    """Return what runs a command of the table in the dock of a viewer."""
+    found = command(id)
+
+    def run(viewer: "Viewer") -> None:
+        found.action(open_dock(viewer).targets)
+
+    run.__doc__ = f"{found.title.capitalize()}."
+    return run
 
 
-def open_project(viewer: "Viewer") -> None:
-    """Open a project."""
-    open_dock(viewer).project_panel.open_requested.emit()
-
-
-def ask(viewer: "Viewer") -> None:
-    """Ask the next regions."""
-    open_dock(viewer).ask()
-
-
-def learn(viewer: "Viewer") -> None:
-    """Train the network on all labels."""
-    open_dock(viewer).learn()
-
-
-def resume(viewer: "Viewer") -> None:
-    """Go on with the training that was stopped."""
-    open_dock(viewer).resume()
-
-
-def stop(viewer: "Viewer") -> None:
-    """Stop the running task."""
-    open_dock(viewer).stop()
-
-
-def next_region(viewer: "Viewer") -> None:
-    """Go to the next open region."""
-    open_dock(viewer).step(1)
-
-
-def previous_region(viewer: "Viewer") -> None:
-    """Go to the previous open region."""
-    open_dock(viewer).step(-1)
-
-
-def skip_region(viewer: "Viewer") -> None:
-    """Leave the current region unlabelled."""
-    open_dock(viewer).skip()
-
-
-def accept_region(viewer: "Viewer") -> None:
-    """Take the current region as it is painted."""
-    open_dock(viewer).accept()
-
-
-def centre_region(viewer: "Viewer") -> None:
-    """Bring the current region to the middle."""
-    open_dock(viewer).centre()
-
-
-def next_image(viewer: "Viewer") -> None:
-    """Show the next image."""
-    open_dock(viewer).project_panel.step(1)
-
-
-def previous_image(viewer: "Viewer") -> None:
-    """Show the previous image."""
-    open_dock(viewer).project_panel.step(-1)
-
-
-def redo(viewer: "Viewer") -> None:
-    """Do again what was taken back last."""
-    open_dock(viewer).redo()
-
-
-def undo(viewer: "Viewer") -> None:
-    """Take back the latest change."""
-    open_dock(viewer).undo()
-
-
-def toggle_map(viewer: "Viewer") -> None:
-    """Show the ticked maps, or hide them."""
-    open_dock(viewer).looking.press(MAPS)
-
-
-def toggle_prediction(viewer: "Viewer") -> None:
-    """Show what the network predicts, or hide it."""
-    open_dock(viewer).looking.press(PREDICTION)
-
-
-def toggle_pseudo_labels(viewer: "Viewer") -> None:
-    """Show the pseudo labels, or hide them."""
-    open_dock(viewer).looking.press(PSEUDO)
-
-
-def toggle_side_by_side(viewer: "Viewer") -> None:
-    """Show image and maps next to one another, or over one another."""
-    open_dock(viewer).looking.press(SIDE_BY_SIDE)
-
-
-def toggle_range(viewer: "Viewer") -> None:
-    """Light up the regions in a range of scores, or no longer."""
-    open_dock(viewer).looking.press(RANGE)
-
-
-def why(viewer: "Viewer") -> None:
-    """Say why the current region is asked, or no longer."""
-    open_dock(viewer).looking.press(WHY)
-
-
-def toggle_live(viewer: "Viewer") -> None:
-    """Let maps and queue follow each answer, or no longer."""
-    open_dock(viewer).living.press(LIVE)
-
-
-def toggle_similar(viewer: "Viewer") -> None:
-    """Light up the regions that look like the current one, or no longer."""
-    open_dock(viewer).living.press(SIMILAR)
+new_project = _of("new_project")
+open_project = _of("open_project")
+ask = _of("ask")
+learn = _of("learn")
+resume = _of("resume")
+stop = _of("stop")
+next_region = _of("next_region")
+previous_region = _of("previous_region")
+skip_region = _of("skip_region")
+accept_region = _of("accept_region")
+undo = _of("undo")
+redo = _of("redo")
+centre_region = _of("centre_region")
+next_image = _of("next_image")
+previous_image = _of("previous_image")
+toggle_map = _of("toggle_map")
+toggle_prediction = _of("toggle_prediction")
+toggle_pseudo_labels = _of("toggle_pseudo_labels")
+toggle_side_by_side = _of("toggle_side_by_side")
+toggle_range = _of("toggle_range")
+why = _of("why")
+toggle_live = _of("toggle_live")
+toggle_similar = _of("toggle_similar")

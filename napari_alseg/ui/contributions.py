@@ -14,8 +14,8 @@ from napari_alseg.errors import BadValue, CannotWrite
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.store import MARK, MARKED_LABELS
 
+from .canvas.layers import KEY, class_colours
 from .drops import LEDGER, is_project
-from .layers import KEY, class_colours
 
 MOST = 65_535
 

@@ -62,9 +62,9 @@ class Demonstration:
     def __init__(
         self, dock: ActiveLearningDock, truth: dict[str, LabelMap], out: Path
     ) -> None:
-        assert dock.labelling is not None
+        assert dock.annotator is not None
         self.dock = dock
-        self.labelling = dock.labelling
+        self.annotator = dock.annotator
         self.truth = truth
         self.out = out
         self.error: Exception | None = None
@@ -74,36 +74,42 @@ class Demonstration:
         """Answer round 1, learn, look, ask round 2 and say what happened."""
         self.picture("1-asked")
         self.answer_round("2-labelling")
-        self.dock.learn()
+        self.dock.tasks.learn()
         mious = self.dock.round_panel.curve.mious
         self.wait(until=lambda: len(mious) > 3)
         self.picture("3-learning")
         self.wait()
         self.picture("4-heat-map")
-        first = self.labelling.selection
+        first = self._selection()
         self.ask()
         self.picture("5-asked-again")
-        second = self.labelling.selection
+        second = self._selection()
         assert first is not None and second is not None
         self.report(first, second)
 
     def ask(self) -> None:
         """Ask the next round and wait for it."""
-        self.dock.ask()
+        self.dock.tasks.ask()
         self.wait()
 
     def answer_round(self, picture_half_way: str) -> None:
         """Answer each open region with its most frequent true class."""
-        while (states := self.labelling.states()).count("open"):
-            self.dock.answer(self._dominant_class())
+        while (states := self._states()).count("open"):
+            self.annotator.answer(self._dominant_class())
             QApplication.processEvents()
             if states.count("open") == len(states) // 2:
                 self.picture(picture_half_way)
 
+    def _selection(self) -> Selection | None:
+        return self.annotator.source.selection(self.annotator.screen.round)
+
+    def _states(self) -> tuple[str, ...]:
+        return self.annotator.source.states(self.annotator.screen)
+
     def _dominant_class(self) -> int:
-        region = self.labelling.region
+        region = self.annotator.region
         assert region is not None
-        region_map = self.labelling.project.outputs.read_regions(
+        region_map = self.annotator.project.outputs.read_regions(
             region.image, region.partition
         )
         inside = self.truth[region.image][region_map == region.region]
@@ -129,9 +135,9 @@ class Demonstration:
 
     def report(self, first: Selection, second: Selection) -> None:
         """Print regions, pixels and mIoU before and after learning."""
-        recorded = self.labelling.project.rounds.metrics(first.round)
+        recorded = self.annotator.project.rounds.metrics(first.round)
         curve = recorded.curve
-        cost = self.labelling.project.rounds.cost()
+        cost = self.annotator.project.rounds.cost()
         print(f"round {first.round}: asked {len(first.regions)} regions", end=" ")
         print(f"in {len(first.images)} images, typical of what the encoder sees")
         print(f"answered {cost.regions} regions, {cost.pixels} pixels")

@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from . import canvas
+from .canvas import frames
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -114,7 +114,7 @@ class Keyboard(QObject):
             return self._leave(widget, event)
         if not is_for_labels(event) or self._is_typing(widget):
             return False
-        QApplication.sendEvent(canvas.widget(self._viewer), event)
+        QApplication.sendEvent(frames.widget(self._viewer), event)
         return True
 
     def _leave(self, widget: QWidget, event: QKeyEvent) -> bool:
@@ -132,7 +132,7 @@ class Keyboard(QObject):
             self._left = widget
             QApplication.sendEvent(widget, event)
             self._left = None
-        canvas.widget(self._viewer).setFocus()
+        frames.widget(self._viewer).setFocus()
         return True
 
     def _of_napari(self, widget: QWidget) -> bool:

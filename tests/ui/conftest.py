@@ -9,10 +9,16 @@ from queue import Empty, SimpleQueue
 
 import pytest
 from hands import Hands, noises
+from leaks import found_now, left_since
+from panel_hands import PanelHands
+from windowless import Windowless
+from working import click
 
 from napari_alseg.arrays import Progress
 from napari_alseg.errors import NothingToAsk, NothingToLearn
 from napari_alseg.store import Project
+from napari_alseg.tasks.requests import FollowRequest, QueryRequest
+from napari_alseg.ui.annotator import Annotator
 from napari_alseg.ui.dock import ActiveLearningDock
 
 
@@ -46,18 +52,18 @@ class FakeWorker:
 
     def __init__(self):
         self.asked = []
-        self.action = lambda task, project, arguments: "done"
+        self.action = lambda request, project: "done"
         self.messages = []
         self.told = []
         self.update = SimpleQueue()
         self.stopped = self.closed = False
 
-    def run(self, task, project, **arguments):
-        self.asked.append((task, arguments))
-        if task == "follow":
+    def run(self, project, request):
+        self.asked.append(request)
+        if isinstance(request, FollowRequest):
             self.stopped = self.closed = False
             return self.follow()
-        return self.work(task, project, arguments)
+        return self.work(request, project)
 
     def follow(self):
         while not self.stopped:
@@ -69,12 +75,12 @@ class FakeWorker:
                 raise update
             yield update
 
-    def work(self, task, project, arguments):
+    def work(self, request, project):
         for message in self.messages:
             yield Progress(0, 3, message)
         for done in range(1, 4):
             yield Progress(done, 3, "working", {"loss": 1 / done, "miou": done / 10})
-        return self.action(task, project, arguments)
+        return self.action(request, project)
 
     def stop(self):
         self.stopped = True
@@ -88,8 +94,8 @@ class FakeWorker:
     def fail(self, *_):
         raise NothingToLearn("no label yet; answer a region")
 
-    def exhausted(self, task, *_):
-        if task == "query":
+    def exhausted(self, request, *_):
+        if isinstance(request, QueryRequest):
             raise NothingToAsk("every region of the pool is labelled")
 
 
@@ -115,6 +121,18 @@ def quiet(request, capfd):
     assert not heard, "\n".join(heard)
 
 
+@pytest.fixture(autouse=True)
+def no_leaks(request, quiet):
+    """Fail if widgets, timers, threads or child processes are left behind."""
+    if "qapp" not in request.fixturenames:
+        yield
+        return
+    before = set(found_now())
+    yield
+    left = left_since(before)
+    assert not left, "left behind:\n" + "\n".join(left)
+
+
 @pytest.fixture
 def worker():
     return FakeWorker()
@@ -132,9 +150,12 @@ def dock(request, make_napari_viewer, worker, qtbot):
 
 
 @pytest.fixture
-def hands(dock, qtbot):
-    """Keyboard and mouse of the window, which is painted."""
-    hands = Hands(qtbot, dock.viewer)
+def hands(request, qtbot):
+    """Keyboard and mouse of the window, or of the panel that a test shows alone."""
+    if "panel" in request.fixturenames:
+        hands = PanelHands(qtbot, request.getfixturevalue("panel"))
+    else:
+        hands = Hands(qtbot, request.getfixturevalue("dock").viewer)
     hands.begin()
     yield hands
     hands.end()
@@ -154,7 +175,38 @@ def asked_path(project_path):
 
 
 @pytest.fixture
-def labelling(dock, asked_path):
+def annotator(dock, asked_path):
     """The open project's labelling."""
     dock.open_project(asked_path)
-    return dock.labelling
+    return dock.annotator
+
+
+@pytest.fixture
+def ask(hands, dock, qtbot):
+    """Click on Ask and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Ask")
+
+
+@pytest.fixture
+def learn(hands, dock, qtbot):
+    """Click on Learn and wait until it is done."""
+    return lambda: click(hands, dock, qtbot, "Learn")
+
+
+@pytest.fixture
+def shown_errors(monkeypatch):
+    """Messages the user was shown."""
+    messages = []
+    monkeypatch.setattr("napari_alseg.ui.dock.show_error", messages.append)
+    monkeypatch.setattr("napari_alseg.ui.dock.show_info", messages.append)
+    return messages
+
+
+@pytest.fixture
+def queue(asked_path, qapp):
+    """The labelling of a project, without a window."""
+    with Project.open(asked_path) as project:
+        annotator = Annotator(Windowless(), project)
+        annotator.show_round()
+        yield annotator
+        annotator.close()

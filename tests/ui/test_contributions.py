@@ -6,7 +6,8 @@ from npe2 import PluginManifest
 from PIL import Image as Picture
 
 from napari_alseg.errors import BadValue, CannotWrite
-from napari_alseg.ui import commands, layers
+from napari_alseg.ui import commands
+from napari_alseg.ui.canvas import layers
 from napari_alseg.ui.contributions import get_reader, sample_scenes, write_mask
 
 
@@ -90,33 +91,33 @@ def test_a_mask_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 
 @pytest.mark.parametrize("role", ["annotation", "regions"])
-def test_selected_labels_are_saved_by_napari_s_own_menu(labelling, tmp_path, role):
-    layer = layers.find(labelling.viewer, role)
+def test_selected_labels_are_saved_by_napari_s_own_menu(annotator, tmp_path, role):
+    layer = layers.find(annotator.view.viewer, role)
     layer.data[0, 0] = 700 if role == "regions" else 3
-    labelling.viewer.layers.selection = {layer}
-    written = labelling.viewer.layers.save(str(tmp_path / "x.png"), selected=True)
+    annotator.view.viewer.layers.selection = {layer}
+    written = annotator.view.viewer.layers.save(str(tmp_path / "x.png"), selected=True)
     assert written == [str(tmp_path / "x.png")]
     with Picture.open(written[0]) as picture:
         assert (np.asarray(picture) == layer.data).all()
 
 
-def test_commands_find_the_open_dock(dock, labelling):
+def test_commands_find_the_open_dock(dock, annotator):
     viewer = dock.viewer
     assert commands.open_dock(viewer) is dock
     commands.skip_region(viewer)
-    assert labelling.states()[0] == "skipped"
+    assert annotator.source.states(annotator.screen)[0] == "skipped"
     commands.undo(viewer)
-    assert labelling.states()[0] == "open"
+    assert annotator.source.states(annotator.screen)[0] == "open"
     commands.next_region(viewer)
-    assert labelling.position == 1
+    assert annotator.screen.position == 1
     commands.previous_region(viewer)
-    assert labelling.position == 0
+    assert annotator.screen.position == 0
 
 
-def test_live_and_similar_regions_are_commands(dock, labelling):
+def test_live_and_similar_regions_are_commands(dock, annotator):
     commands.toggle_live(dock.viewer)
-    assert dock.living.on
+    assert dock.live.on
     commands.toggle_similar(dock.viewer)
     assert dock.live_panel.texts()[2].startswith("Similar: looking")
     commands.toggle_live(dock.viewer)
-    assert not dock.living.on
+    assert not dock.live.on

@@ -6,7 +6,7 @@ from PIL import Image as Picture
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_alseg.ui.new_project import NewProjectDialog
+from napari_alseg.ui.panels.new_project import NewProjectDialog
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit
 
 from napari_alseg.settings import OF_COMPUTER, RecipeSettings
 from napari_alseg.store import Project
-from napari_alseg.ui import layers
+from napari_alseg.ui.canvas import layers
 from napari_alseg.ui.dock import ActiveLearningDock
 
 
@@ -56,12 +56,12 @@ def wait_idle(hands, dock):
 
 
 def answered(dock):
-    return dock.labelling.states().count("answered")
+    return dock.annotator.source.states(dock.annotator.screen).count("answered")
 
 
 def open_and_ask(hands, dock, project_path):
     hands.drop(dock, project_path)
-    hands.qtbot.waitUntil(lambda: dock.labelling is not None)
+    hands.qtbot.waitUntil(lambda: dock.annotator is not None)
     hands.wait_painted()
     assert dock.next_step.text().startswith("Press Ask")
     asking = dock.round_panel.asking
@@ -72,7 +72,7 @@ def open_and_ask(hands, dock, project_path):
     hands.enter(spin_box(asking, "Mean pixels"), "64")
     start(hands, dock, "Alt+A")
     wait_idle(hands, dock)
-    assert len(dock.labelling.states()) == 26
+    assert len(dock.annotator.source.states(dock.annotator.screen)) == 26
 
 
 def answer_by_key(hands, dock):
@@ -82,8 +82,8 @@ def answer_by_key(hands, dock):
 
 
 def answer_by_brush(hands, dock):
-    labelling = dock.labelling
-    region, before = labelling.region, answered(dock)
+    annotator = dock.annotator
+    region, before = annotator.region, answered(dock)
     hands.tool("paint")
     assert dock.next_step.text().startswith("Paint")
     hands.key("5")
@@ -92,7 +92,7 @@ def answer_by_brush(hands, dock):
     row = (region.bounds.row_start + region.bounds.row_stop) // 2
     column = region.bounds.column_start + 1
     hands.stroke((row, column), (row, column + 4))
-    labels = labelling.project.labels.read(region.image)
+    labels = annotator.project.labels.read(region.image)
     assert (labels[row, column : column + 5] == 5).all()
     hands.key("W")
     assert answered(dock) == before + 1
@@ -103,19 +103,22 @@ def answer_by_brush(hands, dock):
 def skip_undo_redo(hands, dock):
     for key, skipped in (("S", 1), ("Ctrl+Z", 0), ("Ctrl+Shift+Z", 1)):
         hands.key(key)
-        assert dock.labelling.states().count("skipped") == skipped
+        assert (
+            dock.annotator.source.states(dock.annotator.screen).count("skipped")
+            == skipped
+        )
     hands.key("D")
 
 
 def look_at_the_next_image(hands, dock):
-    before = dock.labelling.image
+    before = dock.annotator.screen.image
     hands.key("PgDown")
-    assert dock.labelling.image != before
-    if dock.labelling.marked == "elsewhere":
+    assert dock.annotator.screen.image != before
+    if dock.annotator.source.marked(dock.annotator.screen) == "elsewhere":
         assert "press D" in dock.next_step.text()
         hands.key("1")
     hands.key("D")
-    assert dock.labelling.marked == "open"
+    assert dock.annotator.source.marked(dock.annotator.screen) == "open"
 
 
 def learn_and_look(hands, dock):
@@ -133,7 +136,7 @@ def learn_and_look(hands, dock):
 def ask_again_and_stop(hands, dock):
     hands.press_button(dock.round_panel, "Ask")
     wait_idle(hands, dock)
-    assert dock.labelling.round == 2
+    assert dock.annotator.screen.round == 2
     hands.key("2")
     hands.press_button(dock.round_panel, "Network and training")
     hands.enter(spin_box(dock.round_panel, "Passes over"), "900")

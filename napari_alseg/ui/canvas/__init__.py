@@ -1,0 +1,1 @@
+"""What napari shows of a project: layers, screen state, pointer and scores."""
