@@ -59,7 +59,7 @@ class _Canvas:
         )
 
     def image(self) -> Image:
-        """Return the picture with light falling off downwards, grain and blotches."""
+        """Picture with light falling off downwards, grain and blotches."""
         shape = self.labels.shape
         light = 1.1 - 0.3 * self.rows / shape[0]
         coarse = self.rng.normal(0, 9, (shape[0] // 8 + 1, shape[1] // 8 + 1))

@@ -22,7 +22,7 @@ MOST_EPOCHS = 10_000
 
 
 def _limited(default: Any, **limits: Any) -> Any:
-    """Return a field whose limits the form shows and `check` enforces."""
+    """Field whose limits the form shows and `check` enforces."""
     return field(default=default, metadata=limits)
 
 
@@ -142,7 +142,7 @@ class QuerySettings:
     foreground: float | None = _of_system(0.66, min=0.0, max=1.0)
 
     def parameters(self) -> dict[str, Any]:
-        """Return the parts and parameters that are given, by name."""
+        """Parts and parameters that are given, by name."""
         common = ("system", "budget", "seed")
         names = (entry.name for entry in fields(QuerySettings))
         given = {name: getattr(self, name) for name in names if name not in common}

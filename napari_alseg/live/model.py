@@ -169,7 +169,7 @@ class Live:
         return True
 
     def metadata(self) -> dict[str, Any]:
-        """Return what must be known to take it up again."""
+        """Return what loading it again needs to know."""
         return segmentation.metadata(self.network) | {
             "base": list(self.base) if self.base else None,
             "sequence": self.sequence,

@@ -101,7 +101,7 @@ class PoolRanking:
         )
 
     def _with_regions(self, version: int) -> tuple[str, ...]:
-        """Return the images of the pool that have such regions."""
+        """Images of the pool that have such regions."""
         pool = self.project.images.names()
         if version == self._version and pool == self._pool:
             return self._images

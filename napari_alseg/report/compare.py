@@ -249,7 +249,7 @@ def _if_any(values: Sequence[float]) -> MeanOverSeeds | None:
 
 
 def _class_iou(label: str, runs: Sequence[SimulationRun]) -> MeanOverSeeds | None:
-    """Return the last IoU of a class, if it occurs."""
+    """Last IoU of a class, if it occurs."""
     values = [run.last.iou[label] for run in runs]
     return _if_any([value for value in values if value is not None])
 

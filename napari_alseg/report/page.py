@@ -33,7 +33,7 @@ def write_pages(comparison: Comparison, out: Path) -> None:
 
 
 def markdown(comparison: Comparison, figures: Sequence[ComparisonFigure]) -> str:
-    """Return the page as Markdown, which shows the figures' files."""
+    """Page as Markdown, which shows the figures' files."""
     return "\n\n".join(_parts(comparison, figures)) + "\n"
 
 

@@ -61,7 +61,7 @@ def scored_share(
 
 
 def choose(asked: Asking, candidates: Candidates) -> np.ndarray:
-    """Return rows of the candidates that are asked, best first.
+    """Rows of the candidates that are asked, best first.
 
     Raises
     ------

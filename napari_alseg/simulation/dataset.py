@@ -149,7 +149,7 @@ def _fingerprint(folders: Iterable[Path], table: ClassTable) -> str:
 def truth_of(
     project: Project, dataset: Path, size: tuple[int, int] | None = None
 ) -> Callable[[str], LabelMap]:
-    """Return a function from an image to its true labels.
+    """Return the function from an image to its true labels.
 
     Raises
     ------
@@ -187,7 +187,7 @@ def _planes_of_masks(folder: Path) -> Iterator[tuple[str, Picture, int]]:
 
 
 def resized(array: np.ndarray, size: tuple[int, int] | None, order: int) -> np.ndarray:
-    """Return an image (order 1) or mask (order 0) resized."""
+    """Image (order 1) or mask (order 0) resized."""
     if size is None or array.shape[:2] == size:
         return array
     smooth = order > 0

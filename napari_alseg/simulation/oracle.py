@@ -84,14 +84,14 @@ class Oracle:
                 yield position, *_cut(region, region_map, truth)
 
     def _patch(self, inside: Mask, revealed: LabelMap) -> LabelMap:
-        """Return the labels that answer a region, 0 outside it."""
+        """Labels that answer a region, 0 outside it."""
         exact = self._kind == "exact"
         labels = revealed if exact else dominant(revealed[inside])
         return np.where(inside, labels, np.uint8(0))
 
 
 def _cut(region: Region, regions: np.ndarray, truth: LabelMap) -> tuple[Mask, LabelMap]:
-    """Return a region's own pixels and the truth of its bounds."""
+    """Region's own pixels and the truth of its bounds."""
     within = region.bounds.slices
     return regions[within] == region.region, truth[within]
 

@@ -57,7 +57,7 @@ def stages_of(
 
 
 def _parts_of_one_training(stages: list[SimulationStage]) -> list[SimulationStage]:
-    """Return the stages, each with its part of a single training."""
+    """Stages, each with its part of a single training."""
     count = sum(stage.kind == "asked" for stage in stages)
     if count == 0:
         return stages
@@ -147,7 +147,7 @@ def refuse_too_many(settings: RunSettings, there: int) -> None:
 
 
 def _drawn(project: Project, seed: int, first: int) -> list[str]:
-    """Return the images not asked of yet, in random order."""
+    """Images not asked of yet, in random order."""
     taken = {
         image
         for number in project.rounds.numbers

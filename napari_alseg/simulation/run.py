@@ -199,7 +199,7 @@ class SimulationRun:
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> "SimulationRun":
-        """Return the run that ``run.json`` holds, of format 2 or later.
+        """Run that ``run.json`` holds, of format 2 or later.
 
         Raises
         ------

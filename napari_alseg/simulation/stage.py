@@ -112,7 +112,7 @@ def _stopped(project: Project, stage: SimulationStage) -> bool:
 
 
 def _recipe_at(stage: SimulationStage, settings: RunSettings) -> str:
-    """Return the recipe of a stage: that of the run.
+    """Recipe of a stage: that of the run.
 
     So RIPU's single training has all its terms throughout, and DEAL's first network
     has its branch. Only what begins with answers learns a source by its labels alone.

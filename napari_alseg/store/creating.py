@@ -292,7 +292,7 @@ def read_entry(entry: Entry) -> np.ndarray:
 
 
 def labels_of(entry: Entry) -> LabelMap | None:
-    """Labels of an entry's mask, None if it has none."""
+    """Labels of an entry's mask; None without one."""
     if entry.mask is None or entry.rule is None:
         return None
     return apply_rule(entry.mask, entry.rule, entry.mask_plane)
@@ -316,7 +316,7 @@ def _shared(plan: ImportPlan) -> Task[dict[int, tuple[Window, ...]]]:
 
 
 def _opened(name: str, array: np.ndarray) -> OpenImage:
-    """Return an array as an open image of one plane."""
+    """Array as an open image of one plane."""
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] > 4):
         raise BadValue(
             f"the layer {name!r} has shape {array.shape}; one plane is needed, grey or "

@@ -62,7 +62,7 @@ class Images:
         nodata: float | None = None,
         windows: Sequence[Window] | None = None,
     ) -> str:
-        """Copy an image into the project and return its id.
+        """Copy an image into the project; its id.
 
         Images are shown within windows of intensities that are stored with them, so
         that networks, partitions and every OME-Zarr reader see the same picture.
@@ -159,7 +159,7 @@ class Images:
                 self._handle.events.append(imported, drawn=True)
 
     def read(self, name: str) -> Image:
-        """Image as networks and partitions see it: ``(H, W, 3)``.
+        """Image as networks see it: ``(H, W, 3)``.
 
         Grey is in all three channels. Of more than three channels the first three
         are taken, or the `network_channels` of the project; where there are fewer

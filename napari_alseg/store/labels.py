@@ -280,7 +280,7 @@ class Labels:
         self._handle.check_labels(patch)
 
     def _window(self, name: str, bounds: Bounds) -> LabelMap:
-        """Labels of a rectangle, the picture being up to date."""
+        """Labels of a rectangle of a picture up to date."""
         if name in self._lagging:
             self._draw(name)
         return ome_zarr.read_labels(self._handle.known(name), "annotation", bounds)

@@ -135,7 +135,7 @@ class Ledger:
         )
 
     def images(self, split: str | None = None) -> tuple[str, ...]:
-        """Names in the order added, of one split or all."""
+        """Names in the order added, of a split."""
         found = self.rows(
             "SELECT id FROM images WHERE split = ?1 OR ?1 IS NULL ORDER BY rowid", split
         )

@@ -74,7 +74,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Patch:
-    """The labels of a rectangle before and after an event."""
+    """Labels of a rectangle before and after an event."""
 
     sequence: int
     bounds: Bounds

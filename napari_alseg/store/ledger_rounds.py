@@ -25,7 +25,7 @@ class Cost:
 
 
 class LedgerRounds:
-    """The rounds of a ledger, with their regions and metrics."""
+    """Rounds of a ledger, with their regions and metrics."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger

@@ -85,7 +85,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _give_each_channel_a_window(connection: sqlite3.Connection) -> None:
-    """Repeat the one window that images had in format 1."""
+    """Repeat the only window that format 1 had."""
     connection.execute(
         "ALTER TABLE images ADD COLUMN rendering TEXT NOT NULL DEFAULT ''"
     )

@@ -173,7 +173,7 @@ def _by_names(evidence: Evidence, table: ClassTable) -> Iterator[Reading]:
 def _without_ignored(
     values: frozenset[int], count: int
 ) -> tuple[frozenset[int], frozenset[int]]:
-    """Values of classes, and those that by convention are none."""
+    """Values of classes, and those that are none."""
     ignored = {v for v in IGNORED_VALUES if v in values and v > count}
     kept = frozenset(values - ignored)
     if len(kept) < 2:  # 0 and 255 are two classes, not one and nothing

@@ -7,7 +7,7 @@ from .tables import ClassTable
 
 
 class Reading(NamedTuple):
-    """A rule that fits, and the word that chooses it."""
+    """A rule that fits, and its word."""
 
     word: str
     rule: MaskRule

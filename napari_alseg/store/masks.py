@@ -55,7 +55,7 @@ class MaskRule:
     nearest: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return the rule as plain JSON values; `from_json` reads them.
+        """Rule as plain JSON values; `from_json` reads them.
 
         Examples
         --------
@@ -130,7 +130,7 @@ class MaskRule:
 
 
 def shown_key(key: Key) -> str:
-    """Return a value or a colour as people write it.
+    """Value or a colour as people write it.
 
     Examples
     --------

@@ -25,7 +25,7 @@ def stem(name: str | Path) -> str:
 
 
 def natural(path: Path) -> list[Any]:
-    """Sorting key by which image 2 comes before image 10."""
+    """Sorting key that puts image 2 before image 10."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [int(part) if part.isdecimal() else part for part in parts] + [path.name]
 

@@ -38,7 +38,7 @@ Window = tuple[float, float]
 
 
 def level_count(shape: tuple[int, ...]) -> int:
-    """Levels of a pyramid down to 1024 pixels a side.
+    """Levels of a pyramid, down to 1024 pixels.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def level_count(shape: tuple[int, ...]) -> int:
 
 
 def halved(image: np.ndarray) -> np.ndarray:
-    """Mean of each 2 x 2 block of an image.
+    """Mean of each block of 2 x 2.
 
     An odd last row or column counts twice.
     """
@@ -114,7 +114,7 @@ def _omero(
 
 
 def _span(plane: np.ndarray, window: Window) -> dict[str, float]:
-    """Return a window, and the limits of what it may become."""
+    """Window, and the limits of what it may become."""
     limits = [0.0, 255.0]
     if plane.dtype != np.uint8:
         finite = plane[np.isfinite(plane)]
@@ -249,7 +249,7 @@ def has_labels(image_folder: Path, name: str) -> bool:
 
 
 def label_round(image_folder: Path, name: str) -> int | None:
-    """Round of a label image, None without a whole one.
+    """Round of a label image; None without one.
 
     The round is written last, so a half-written label image has none, or that of
     the one it was about to replace.
@@ -274,7 +274,7 @@ def _label_group(
 
 
 def remove_labels(image_folder: Path, name: str) -> None:
-    """Remove a label image and take it off the list."""
+    """Remove a label image, also from the list."""
     group = zarr.open_group(image_folder / "labels", mode="r+")
     ome: Any = group.attrs["ome"]
     if name in ome["labels"]:
@@ -325,7 +325,7 @@ def write_labels(
 def write_window(
     image_folder: Path, name: str, bounds: Bounds, labels: np.ndarray
 ) -> None:
-    """Write a rectangle of a label image into every level.
+    """Write a rectangle of labels into every level.
 
     Level k holds each ``2 ** k``-th pixel of level 0, so a window of it is a strided
     view of the patch and no level is ever read back.

@@ -56,7 +56,7 @@ class Outputs:
         return self._handle.ledger.partition_settings(version)
 
     def has_regions(self, name: str, version: int) -> bool:
-        """Whether an image has a region map in a version."""
+        """Whether an image has such a region map."""
         return ome_zarr.has_labels(self._handle.known(name), f"regions-{version}")
 
     def read_regions(self, name: str, version: int) -> RegionMap:
@@ -73,7 +73,7 @@ class Outputs:
         return ome_zarr.read_labels(folder, f"regions-{version}")
 
     def write_regions(self, name: str, version: int, regions: RegionMap) -> None:
-        """Keep the region map of an image in a version.
+        """Keep the region map of an image.
 
         Raises
         ------
@@ -133,7 +133,7 @@ class Outputs:
         return self._is_latest(ome_zarr.label_attributes(folder, PREDICTION))
 
     def read_pseudo_labels(self, name: str) -> LabelMap | None:
-        """Labels of a network to learn from, None without any.
+        """Pseudo labels to learn from; None without any.
 
         They are no answers: the annotation, the ledger and the cost know nothing of
         them. How far each pixel is trusted is the map ``"pseudo-weight"``, 0..1.
@@ -220,7 +220,7 @@ class Outputs:
             )
 
     def map_round(self, name: str, map_name: str) -> int | None:
-        """Round that a map was scored in, None without it."""
+        """Round that a map was scored in, or None."""
         return score_maps.map_round(self._handle.known(name), map_name)
 
     def has_fresh_map(

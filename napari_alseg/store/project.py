@@ -26,7 +26,7 @@ from .weights import Weights
 
 
 class Project:
-    """A pool of images, labels of people, outputs of networks.
+    """Images, labels of people and outputs of networks.
 
     Everything is on the disk when a method returns.
 
@@ -91,7 +91,7 @@ class Project:
         mask_rule: MaskRule | None = None,
         network_channels: Sequence[int] = (),
     ) -> "Project":
-        """Make a new project in an empty or new folder.
+        """Make a project in an empty or new folder.
 
         Parameters
         ----------

@@ -43,12 +43,12 @@ class RoundRecord:
 
     @property
     def seed(self) -> int | None:
-        """Seed of the query, None where it was not kept."""
+        """Seed of the query; None if not kept."""
         return self.query.get("seed")
 
 
 def to_json(round: int, values: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values of a record as JSON, by name.
+    """Values of a record as JSON, by name.
 
     Raises
     ------
@@ -221,7 +221,7 @@ class Rounds:
         return rankings.read_ranking(self._handle.path / "rankings", round)
 
     def cost(self, round: int | None = None) -> Cost:
-        """Return what answers cost, up to `round` or in all.
+        """Return what answers cost, perhaps up to `round`.
 
         Pixels are those an answer left labelled inside its region. A whole-region
         answer, or one accepted as it was painted, is one click; an answer with exact

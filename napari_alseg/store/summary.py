@@ -91,7 +91,7 @@ class Summary:
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """Yield the summary for people, a line at a time."""
+        """Yield the summary for people, line by line."""
         counts = ", ".join(f"{n} {split}" for split, n in self.images.items() if n)
         yield f"{self.path}: images: {counts or 'none'}"
         for entry in self.classes:

@@ -137,7 +137,7 @@ def _classes(entries: list[_Entry]) -> tuple[LabelClass, ...]:
 
 
 def _text(path: Path) -> str:
-    """Text of a table in whatever encoding spreadsheets save it."""
+    """Text of a table in any encoding of spreadsheets."""
     if not path.parent.is_dir():
         raise BadClasses(f"{path.parent} is no folder, so it holds no {path.name}")
     try:

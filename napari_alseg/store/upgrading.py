@@ -41,7 +41,7 @@ def upgrade(path: Path, ledger: Ledger) -> None:
 
 
 def _times(ledger: Ledger) -> dict[int, float]:
-    """Return when weights were committed, in formats 1 and 2."""
+    """When weights were committed, in formats 1 and 2."""
     try:
         return dict(ledger.rows("SELECT round, time FROM weights"))
     except sqlite3.OperationalError:  # the tables are new already
@@ -71,7 +71,7 @@ def _renamed(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbered(metadata: dict[str, Any], times: Mapping[int, float]) -> dict[str, Any]:
-    """Say by number which weights a head is based on.
+    """Say which weights a head builds on.
 
     Weights were committed within seconds of being written, so a head whose weights
     were committed much later is based on older ones.

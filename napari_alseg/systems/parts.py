@@ -141,7 +141,7 @@ class Acquisition:
         return score
 
     def values(self, query: Asking | None = None) -> dict[str, Any]:
-        """Value of each of its parameters, by field of `QuerySettings`.
+        """Values of its parameters, by field of `QuerySettings`.
 
         Those of the query, if it asks by this acquisition or by one that this is a
         term of; else the usual ones.
@@ -287,12 +287,12 @@ ACQUISITIONS = {
 
 
 def maps() -> tuple[str, ...]:
-    """Names of the acquisitions that give each pixel a score."""
+    """Acquisitions that give each pixel a score."""
     return tuple(row.name for row in ACQUISITIONS.values() if row.of == "pixels")
 
 
 def live_maps() -> tuple[str, ...]:
-    """Names of the maps that a lightweight head can give."""
+    """Return the maps of a lightweight head."""
     return tuple(name for name in maps() if "difficulty" not in acquisition(name).needs)
 
 
@@ -322,7 +322,7 @@ class Choice:
 
     @property
     def for_windows(self) -> bool:
-        """Whether it can choose among regions that only scores find."""
+        """Whether it can choose among windows."""
         return not (self.compares or self.takes_all)
 
     def choose(
@@ -332,7 +332,7 @@ class Choice:
         values: Mapping[str, Any],
         rng: "np.random.Generator",
     ) -> "np.ndarray":
-        """Return the rows that are taken, best first; parameters by field."""
+        """Rows that are taken, best first; parameters by field."""
         function = _function("regions.tables", self)
         chosen: np.ndarray = function(
             regions, limit, rng=rng, **_given(self.parameters, values)

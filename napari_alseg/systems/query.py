@@ -1,4 +1,4 @@
-"""A resolved query: all that decides what a round asks."""
+"""A resolved query: what decides a round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Query:
         return QuerySettings(**self.record())
 
     def record(self) -> dict[str, Any]:
-        """Return the whole query as JSON values, for the ledger.
+        """Whole query as JSON values, for the ledger.
 
         ``QuerySettings(**query.record())`` asks the same again.
         """

@@ -24,7 +24,7 @@ Group = Literal[
 
 @dataclass(frozen=True)
 class System:
-    """A good combination of the four choices, under one name."""
+    """A good combination of four choices, with a name."""
 
     name: str
     group: Group

@@ -1,1 +1,1 @@
-"""What takes long: ask, look, learn, follow. One table, `table.TASKS`."""
+"""What takes long, in one table: `table.TASKS`."""

@@ -165,7 +165,7 @@ class _Look(NamedTuple):
 
     @property
     def first(self) -> ChooseFirst | None:
-        """What chooses by looks alone, for want of a network."""
+        """What chooses by looks, without a network."""
         if self.network is not None or not self.query.needs:
             return None
         return choose_spread if self.following is None else choose_typical

@@ -16,7 +16,7 @@ from napari_alseg.settings import (
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """Score the pool and ask the next regions; see `query`."""
+    """Ask the next regions; see `query`."""
 
     settings: QuerySettings
     prediction: PredictionSettings | None = None

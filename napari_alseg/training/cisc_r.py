@@ -1,4 +1,4 @@
-"""CISC-R: learning also from images without labels, in three trainings.
+"""CISC-R: three trainings, also on images without labels.
 
 1. The labelled images alone teach a first network, pixels of a class being made alike
    across images.
@@ -44,7 +44,7 @@ an image that was labelled as a whole is void, and void has no class to guess.""
 
 
 class PseudoExamples(Examples):
-    """Images with their pseudo labels where they have no label."""
+    """Images with pseudo labels where they lack labels."""
 
     def _read(self, image: str) -> Example:
         known = super()._read(image)
@@ -111,7 +111,7 @@ def learn_rectified(
 
 
 def never_paired(project: Project, recipe: RecipeSettings) -> list[int]:
-    """Return the indices of the classes that make no pair.
+    """Return the classes that make no pair.
 
     Raises
     ------
@@ -364,7 +364,7 @@ def _loaded(learner: Learner, checkpoint: Checkpoint) -> tuple[_Stage, Checkpoin
 
 
 def _named(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays whose names have a prefix, without it."""
+    """Arrays whose names have a prefix, without it."""
     return {
         name.removeprefix(prefix): each
         for name, each in arrays.items()

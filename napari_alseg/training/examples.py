@@ -1,4 +1,4 @@
-"""Images with their labels as they were at one moment."""
+"""Images with their labels of one moment."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +16,7 @@ CACHED_BYTES = 1_000_000_000
 
 
 class Examples(Sequence[Example]):
-    """Images with their labels at one moment, read when needed.
+    """Images with their labels of one moment.
 
     The newest used are kept in memory up to `CACHED_BYTES`. Labelling meanwhile does
     not change what is learnt. With `spread`, labels first spread to

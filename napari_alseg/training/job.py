@@ -26,7 +26,7 @@ from .plan import Checkpoint, Plan
 
 
 def no_labels(project: Project) -> NothingToLearn:
-    """Return what is raised where no person has labelled anything."""
+    """Return the error of a project without labels."""
     return NothingToLearn(
         f"no image of {project.path.name} has a label yet; answer asked regions or "
         "paint in the annotation layer first"
@@ -59,7 +59,7 @@ class Learner:
         return Examples(self.project, images, self.plan.sequence, spread)
 
     def network(self, *, warm: bool) -> Network:
-        """Return the network that a run starts from, on its device."""
+        """Network that a run starts from, on its device."""
         plan = self.plan
         net = segmentation.build(
             plan.network, len(self.project.classes), seed=plan.seed
@@ -145,7 +145,7 @@ def measure_scores(
 
 
 def refuse_untaught_branch(recipe: Recipe) -> None:
-    """Refuse a difficulty branch that the recipe does not teach.
+    """Refuse a difficulty branch that nothing teaches.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The window: the only package that knows napari and Qt.
+"""The window: all that knows napari and Qt.
 
 `dock` connects; `panels` show values and tell what is pressed; `canvas` draws what the
 project holds; `annotator` turns keys and strokes into answers; `background` runs long

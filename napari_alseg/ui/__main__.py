@@ -12,7 +12,7 @@ from .commands import open_dock
 
 
 def main() -> None:
-    """Open the window, and a project if one is named."""
+    """Open the window, and a project if named."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else None
     if path is not None:
         try:

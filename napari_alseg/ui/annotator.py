@@ -69,7 +69,7 @@ class Annotator(QObject):
 
     @property
     def region(self) -> Region | None:
-        """The current region, on the shown image or on another."""
+        """Current region, on the shown image or another."""
         return self.source.region(self.screen)
 
     # --- moving -----------------------------------------------------------------------
@@ -83,7 +83,7 @@ class Annotator(QObject):
             self.view.refresh()
 
     def show_round(self) -> None:
-        """Go to the first open region of the latest round."""
+        """Go to the latest round's first open region."""
         self._strokes.write()
         rounds = self.project.rounds.numbers
         self.source.forget_queue()

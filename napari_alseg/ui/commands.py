@@ -15,7 +15,7 @@ PLUGIN, WIDGET = "napari-alseg", "Active learning"
 
 
 def open_dock(viewer: "Viewer") -> ActiveLearningDock:
-    """Return the dock of a viewer, opened if it was not."""
+    """Dock of a viewer, opened if it was not."""
     for widget in viewer.window.dock_widgets.values():
         dock = _inside(widget)
         if dock is not None:

@@ -124,7 +124,7 @@ def _mapped(labels: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
 
 
 def _of_png(labels: np.ndarray, name: str) -> np.ndarray:
-    """Return labels in the smallest numbers that a PNG knows.
+    """Labels in the smallest numbers that a PNG knows.
 
     Examples
     --------

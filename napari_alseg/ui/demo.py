@@ -47,7 +47,7 @@ def sample_project(path: Path) -> dict[str, LabelMap]:
 
 
 class Demonstration:
-    """Drives the dock as a person would, and takes pictures.
+    """Drives the dock like a person; takes pictures.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class Demonstration:
         self.wait()
 
     def answer_round(self, picture_half_way: str) -> None:
-        """Answer each open region with its most frequent true class."""
+        """Answer open regions with their most frequent class."""
         while (states := self._states()).count("open"):
             self.annotator.answer(self._dominant_class())
             QApplication.processEvents()

@@ -102,7 +102,7 @@ class ActiveLearningDock(DockWindow):
         self.scores_panel = ScoresPanel()
 
     def _make_work(self, worker: Worker, live: Worker) -> None:
-        """Make what acts: tasks, projects, what looks and what follows."""
+        """Make tasks, projects, inspector and live."""
         self.keyboard = Keyboard(self, self.viewer)
         self.tasks = Tasks(worker, self.round_panel, lambda: self.live.on, self)
         self.background = self.tasks.background
@@ -236,7 +236,7 @@ class ActiveLearningDock(DockWindow):
     # --- labels -----------------------------------------------------------------------
 
     def label(self, action: Callable[[Annotator], Any]) -> None:
-        """Do something with the open project, if there is one."""
+        """Do something with the open project, if any."""
         if self.annotator is not None:
             self.attempt(action, self.annotator)
 
@@ -340,7 +340,7 @@ class ActiveLearningDock(DockWindow):
         self._refresh()
 
     def _refresh(self) -> None:
-        """Show the state of the round and the next step."""
+        """Show the round's state and the next step."""
         now = self._show_next_step()
         self.round_panel.set_state(
             ready=self.tasks.writable,

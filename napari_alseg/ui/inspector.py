@@ -193,7 +193,7 @@ class Inspector(QObject):
             self.look()
 
     def light(self) -> None:
-        """Light up the regions in the range of the panel."""
+        """Light up regions in the panel's range."""
         if self._annotator is not None:
             self._annotator.view.set(lit=self.scores.value())
 
@@ -246,7 +246,7 @@ class Inspector(QObject):
             self.look_requested.emit(image, wanted)
 
     def follow_live(self, on: bool) -> None:
-        """Without live, show maps of the latest network that learned."""
+        """Without live, show the latest network's maps."""
         if not on:
             self.look()
 

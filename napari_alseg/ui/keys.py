@@ -243,7 +243,7 @@ class Shortcuts(QObject):
         self._bindings.release()
 
     def _bind(self) -> None:
-        """Bind the keys on the layers that are there now."""
+        """Bind the keys on the layers of now."""
         self._bindings.release()
         viewer = self._annotator.view.viewer
         owners = (viewer, *layers.ours(viewer))

@@ -108,7 +108,7 @@ class Live(QObject):
     # --- a project --------------------------------------------------------------------
 
     def open(self, annotator: Annotator) -> None:
-        """Follow what is done in a project from now on."""
+        """Follow a project from now on."""
         self._annotator = annotator
         self.waiting = not annotator.source.labelled(annotator.screen)
         annotator.view.changed.connect(self._on_changed)
@@ -205,12 +205,12 @@ class Live(QObject):
         return query
 
     def _maps(self, annotator: Annotator) -> tuple[str, ...]:
-        """Return the shown maps that a lightweight head can make."""
+        """Shown maps that a lightweight head can make."""
         names = of_network(annotator.screen.shown.names)
         return tuple(name for name in names if name in systems.live_maps())
 
     def toggle(self) -> None:
-        """Let maps and queue follow each answer, or no longer."""
+        """Let maps and queue follow each answer."""
         self.panel.set_on(not self.panel.on)
 
     def toggle_similar(self) -> None:

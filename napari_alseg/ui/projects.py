@@ -112,7 +112,7 @@ class Projects(QObject):
             self.dialog = None
 
     def _open_images(self) -> dict[str, OpenImage]:
-        """Return the open image layers that are not ours, by name."""
+        """Open image layers that are not ours, by name."""
         return open_images(self._viewer)
 
     def _on_accepted(self) -> None:

@@ -32,7 +32,7 @@ class Queue:
         return next((at for at in places if self.states[at] == "open"), None)
 
     def coming(self, position: int | None) -> list[Region]:
-        """Open regions, the next one first, without the current one."""
+        """Open regions, next first, without the current one."""
         return [
             self.selection.regions[at]
             for at in self.turn(position)

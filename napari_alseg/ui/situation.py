@@ -5,7 +5,7 @@ from .panels.guidance import Situation
 
 
 def situation_of(annotator: Annotator, task: str, *, exhausted: bool) -> Situation:
-    """Return the situation of an open project; nothing is changed.
+    """Situation of an open project; nothing is changed.
 
     Parameters
     ----------

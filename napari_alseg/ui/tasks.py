@@ -86,7 +86,7 @@ class Tasks(QObject):
 
     @property
     def writable(self) -> bool:
-        """Whether a project is open that can be written to."""
+        """Whether a project is open for writing."""
         return self._annotator is not None and not self._annotator.project.read_only
 
     @property
@@ -116,12 +116,12 @@ class Tasks(QObject):
             self._start("Learn", request)
 
     def resume(self) -> None:
-        """Resume the training that was stopped, as it was begun."""
+        """Resume the stopped training as it was begun."""
         request = RetrainRequest(resume=True, prediction=self.prediction())
         self._start("Resume", request)
 
     def look(self, image: str, maps: tuple[str, ...]) -> None:
-        """Have maps of an image drawn by the latest network."""
+        """Have the latest network draw an image's maps."""
         query = self._panel.value()
         self._start("Look", LookRequest(image, maps, query, self.prediction()))
 

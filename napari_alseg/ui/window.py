@@ -35,7 +35,7 @@ class DockWindow(QWidget):
         self.setAcceptDrops(True)
 
     def start(self) -> None:
-        """Begin to work, as often as the dock is shown."""
+        """Begin to work each time it is shown."""
         raise NotImplementedError
 
     def take(self, folder: Path) -> None:

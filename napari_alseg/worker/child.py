@@ -51,7 +51,7 @@ def _serve(
     inbox: SimpleQueue[Any],
     reply: Callable[[Reply], None],
 ) -> None:
-    """Drive one task, stopping between two steps when asked to."""
+    """Drive one task; stop between steps when asked."""
     from napari_alseg.store import Project
     from napari_alseg.tasks.table import begin  # torch takes seconds to load
 

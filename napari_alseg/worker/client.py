@@ -70,7 +70,7 @@ class Worker:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child; None before the first task."""
+        """Process id of the child, if there is one."""
         return self._process.pid if self._process else None
 
     def run(self, project: Path, request: Request) -> Task[Any]:
@@ -126,7 +126,7 @@ class Worker:
                 self._early.append(Told(message))
 
     def close(self, grace: float = 3.0) -> None:
-        """End the child: kindly, then, after `grace` seconds, for certain."""
+        """End the child, after `grace` seconds for certain."""
         self._hears = False
         self._early.clear()
         self._end(grace)

@@ -57,7 +57,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Failed:
-    """The task raised an error that is meant for people."""
+    """The task raised an error for people."""
 
     error: str
     """Name in `errors.ERRORS`."""

@@ -88,7 +88,7 @@ class Pairwise(Partial):
         )
 
     def loss(self, network: Network, batch: PairBatch) -> Tensor:  # type: ignore[override]
-        """Return the cross entropy of both images and that of likeness."""
+        """Cross entropy of both images and that of likeness."""
         images = jitter(
             torch.cat([batch.images, batch.partners]),
             torch.cat([batch.factors, batch.partner_factors]),

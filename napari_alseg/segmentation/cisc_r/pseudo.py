@@ -146,7 +146,7 @@ def _features(
 
 
 def _masks(targets: TargetMap, device: torch.device) -> tuple[list[int], Tensor]:
-    """Return an image's classes and their masks; bool (K, H, W)."""
+    """Image's classes and their masks; bool (K, H, W)."""
     classes = np.flatnonzero(shares(targets)).tolist()
     found = torch.from_numpy(np.ascontiguousarray(targets)).to(device)
     wanted = torch.tensor(classes, dtype=torch.uint8, device=device)

@@ -56,7 +56,7 @@ class MemoryLimits:
             objective.settings = replace(objective.settings, crop=crop)
 
     def split(self, batch: B) -> list[tuple[B, float]]:
-        """Return the parts of a batch, each with its share."""
+        """Parts of a batch, each with its share."""
         if self.parts == 1:
             return [(batch, 1.0)]
         crops = max(len(each) for each in batch)

@@ -118,7 +118,7 @@ class Consistency(Partial):
     """
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
-        """Return the cross entropy of both views and their disagreement."""
+        """Cross entropy of both views and their disagreement."""
         views = torch.cat([batch.images, batch.images.flip(-1)])  # (2B, 3, h, w)
         logits, mirrored = logits_of(network, views).chunk(2)  # (B, C, h, w) each
         mirrored = mirrored.flip(-1)
@@ -225,7 +225,7 @@ class Adaptation(Partial):
                 yield DomainBatch(*first, *second)
 
     def loss(self, network: Network, batch: DomainBatch) -> Tensor:  # type: ignore[override]
-        """Return the cross entropy of both domains and RIPU's two terms."""
+        """Cross entropy of both domains and RIPU's two terms."""
         count = len(batch.source_images)
         images = torch.cat([batch.source_images, batch.images])
         logits = logits_of(network, images)  # (B, C, h, w)
@@ -243,7 +243,7 @@ class Adaptation(Partial):
 
 
 def logits_of(network: Network, images: ImageTensor) -> LogitTensor:
-    """Return the logits of a batch, in half precision if safe."""
+    """Logits of a batch, in half precision if safe."""
     with half_precision(network.device):
         logits: LogitTensor = network(images)
     return logits

@@ -48,7 +48,7 @@ def set_rates(optimiser: torch.optim.Optimizer, time: float) -> None:
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the moments of each parameter by number and name."""
+    """Moments of each parameter by number and name."""
     return {
         f"{index}.{name}": value
         for index, entry in optimiser.state_dict()["state"].items()

@@ -306,7 +306,7 @@ class TrainingRun:
     # Checkpoints
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return all that resuming needs: arrays, and metadata for JSON."""
+        """All that resuming needs: arrays, and metadata for JSON."""
         arrays = to_arrays(
             {
                 "newest": self._newest or self.network.state_dict(),

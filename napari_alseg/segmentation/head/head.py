@@ -92,7 +92,7 @@ class LiveBody(nn.Module):
         self.head = Head(self.features.channels, classes)
 
     def new_head(self, seed: int) -> Head:
-        """Return a head that knows nothing, where the present one is."""
+        """Head that knows nothing, where the present one is."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             head = Head(self.features.channels, self.head.classify.out_channels)

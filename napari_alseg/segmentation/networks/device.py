@@ -8,7 +8,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def available() -> list[str]:
-    """Return the kinds of device of this computer, the fastest first."""
+    """Kinds of device of this computer, the fastest first."""
     found = ["cpu"]
     if torch.backends.mps.is_available():
         found.insert(0, "mps")

@@ -100,7 +100,7 @@ class Network(nn.Module):
         return logits[..., :height, :width]
 
     def prepared(self, images: ImageTensor) -> Tensor:
-        """Return images as the body takes them: normalised and padded."""
+        """Images as the body takes them: normalised and padded."""
         return _padded((images - self.mean) / self.deviation, self.stride)
 
 
@@ -197,7 +197,7 @@ def _bare(settings: NetworkSettings, classes: int, seed: int) -> Network:
 
 
 def _live(settings: NetworkSettings, classes: int, seed: int) -> Network:
-    """Return a lightweight head on the encoder of another network."""
+    """Lightweight head on the encoder of another network."""
     name = settings.network.removeprefix(LIVE)
     full = _bare(replace(settings, network=name, difficulty=False), classes, seed)
     encoder, stride = full.encoder, full.stride
@@ -315,7 +315,7 @@ def metadata(network: Network) -> dict[str, Any]:
 
 
 def from_metadata(metadata: Mapping[str, Any], classes: int | None = None) -> Network:
-    """Return the network of metadata, its weights still to be loaded.
+    """Network of metadata, its weights still to be loaded.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def dropout_layers(module: nn.Module) -> list[_DropoutNd]:
 
 
 def last_convolution(network: Network) -> nn.Conv2d:
-    """Return the convolution that turns the decoder's features into classes.
+    """Convolution that turns the decoder's features into classes.
 
     Raises
     ------

@@ -38,7 +38,7 @@ SMALLEST_TILE = 128
 def prepared(
     network: Network, image: Image, settings: PredictionSettings
 ) -> ImageTensor:
-    """Return an image's middle tile as the network takes it."""
+    """Image's middle tile as the network takes it."""
     bounds = tiles(image.shape[:2], settings.tile, settings.overlap)
     middle = image[bounds[len(bounds) // 2].slices]
     return network.prepared(to_tensor(middle, network.device))
@@ -151,7 +151,7 @@ def _retreat(
 
 
 def _on_cpu(network: Network) -> Network | None:
-    """Return a copy on the CPU; None if it is there.
+    """Copy on the CPU; None if it is there.
 
     No other copy is made on the way: there is no memory for it.
     """

@@ -15,7 +15,7 @@ MULTIPLE = 32
 
 
 def _side(length: int, tile: int, overlap: int) -> tuple[int, list[int]]:
-    """Return the side and the starts of tiles along an axis."""
+    """Side and the starts of tiles along an axis."""
     if length <= tile:
         return length, [0]
     count = ceil((length - overlap) / (tile - overlap))
@@ -112,7 +112,7 @@ class Blend:
             self._weights[place.slices] += weight
 
     def mean(self) -> Tensor:
-        """Return the whole map (K, H, W); to be called once."""
+        """Whole map (K, H, W); to be called once."""
         assert self._total is not None, "no tile was added"
         if self._weights is None:
             return self._total
@@ -171,7 +171,7 @@ def blend_coarse(
 
 
 def _inside(length: int, count: int, start: int, stop: int) -> tuple[int, Tensor]:
-    """Return the first cell of a tile, and the centres.
+    """First cell of a tile, and the centres.
 
     There are `count` cells; their centres lie in the tile.
 

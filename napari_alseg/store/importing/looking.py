@@ -277,7 +277,7 @@ def _digest(path: Path) -> bytes:
 
 
 def refuse_any(problems: Sequence[AlsegError]) -> None:
-    """Raise the one problem, or all of them as one."""
+    """Raise all problems as one error."""
     if len(problems) == 1:
         raise problems[0]
     if problems:

@@ -32,7 +32,7 @@ MOST_PARTS = 3
 
 
 class Affix(NamedTuple):
-    """What a name has around what it shares with another."""
+    """What two names do not share."""
 
     before: str
     after: str

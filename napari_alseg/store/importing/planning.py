@@ -106,7 +106,7 @@ def plan_layers(
     source: tuple[Path, ClassTable] | None = None,
     settings: ImportSettings | None = None,
 ) -> Task[ImportPlan]:
-    """Plan an import of images that are open; see `plan_folders`.
+    """Plan an import of open images; see `plan_folders`.
 
     Raises
     ------
@@ -239,7 +239,7 @@ def _note_rendering(
     channels: tuple[int, ...],
     report: ImportReport,
 ) -> None:
-    """Say how intensities are shown, and which channels networks see."""
+    """Say how intensities are shown and networks see channels."""
     images = [entry.image for entry in entries]
     for count in sorted({len(image.channels) for image in images}):
         intensities.given(count)

@@ -30,7 +30,7 @@ class SplitReport:
 
 @dataclass
 class ImportReport:
-    """All that is said of an import, part by part."""
+    """What is said of an import, in parts."""
 
     splits: dict[str, SplitReport] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)

@@ -14,7 +14,7 @@ from .picture import refuse
 
 @dataclass(frozen=True)
 class OmeFiles:
-    """What the metadata of an OME-TIFF say beyond its pages.
+    """What an OME-TIFF's metadata say beyond its pages.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def _all(root: Any, name: str) -> list[Any]:
 
 
 def _companion(root: Any) -> str | None:
-    """File that holds the metadata in place of this one."""
+    """File that holds the metadata instead."""
     for element in _all(root, "BinaryOnly"):
         return str(element.get("MetadataFile", ""))
     return None

@@ -20,7 +20,7 @@ INK_SET = 332
 
 @dataclass(frozen=True)
 class Scheme:
-    """How the samples of a pixel become what is seen.
+    """How samples of a pixel become a colour.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ def _metadata(path: Path) -> dict[str, Any]:
 
 
 def _open(path: Path, axes: str) -> tuple[list[Image], tuple[str, ...]]:
-    """Images of a folder that are its picture, and notes."""
+    """Images that are a folder's picture, and notes."""
     if _node(path) == "array":
         array = zarr.open_array(path, mode="r")
         image = Image(path, path, array, _plain_layout(path, array, axes), {})

@@ -62,7 +62,7 @@ def lit_of(source: Source, screen: Screen) -> list[layers.LayerData]:
 
 
 def outlines_of(source: Source, screen: Screen) -> list[layers.LayerData]:
-    """Return the outlines of the asked regions of the image."""
+    """Outlines of the asked regions of the image."""
     queue, region_map = source.queue(screen), source.region_map(screen)
     if queue is None or region_map is None:
         return []

@@ -137,7 +137,7 @@ def visible(viewer: "Viewer", wanted: LayerData) -> bool:
 
 
 def contour(shape: tuple[int, ...]) -> int:
-    """Return the width of outlines, in pixels of the image.
+    """Width of outlines, in pixels of the image.
 
     Examples
     --------
@@ -211,7 +211,7 @@ def _set_data(layer: Layer, data: np.ndarray) -> None:
 
 
 def same_colours(one: Any, other: Any) -> bool:
-    """Whether two direct colour maps of labels are the same.
+    """Whether two colour maps of labels are equal.
 
     Examples
     --------

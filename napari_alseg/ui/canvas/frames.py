@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def widget(viewer: "Viewer") -> QWidget:
-    """Return the widget that is painted, which takes keys and mouse."""
+    """Widget that is painted, which takes keys and mouse."""
     return _of(viewer).native
 
 
@@ -50,7 +50,7 @@ class Frames(QObject):
         self._widget.frameSwapped.connect(self._on_swapped)
 
     def expect(self) -> None:
-        """Wait for a frame that shows what has just changed."""
+        """Wait for a frame that shows the change."""
         self._drawn, self.painted = False, None
         self._widget.update()
 

@@ -57,7 +57,7 @@ class LayerData(NamedTuple):
         return entry["role"], entry["name"]
 
     def copy_for(self, cell: str) -> "LayerData":
-        """Return the same layer for another cell, side by side."""
+        """Return the layer for another cell."""
         role, _ = self.key
         image = self.attributes["metadata"][KEY]["image"]
         changed = {
@@ -94,7 +94,7 @@ def written(project: "Project", entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def class_colours(classes: Iterable[LabelClass]) -> DirectLabelColormap:
-    """Return napari's colours of label values 0..C; 0 is transparent."""
+    """Napari's colours of label values 0..C; 0 is transparent."""
     colours: dict[int | None, Any] = {None: (0, 0, 0, 0), 0: (0, 0, 0, 0)}
     for value, entry in enumerate(classes, 1):
         colours[value] = (*(channel / 255 for channel in entry.colour), 1.0)

@@ -20,7 +20,7 @@ NUMBERED = re.compile(r"(.+) \[\d+\]")
 
 
 def open_images(viewer: "Viewer") -> dict[str, OpenImage]:
-    """Return the open image layers that are not ours, by name.
+    """Open image layers that are not ours, by name.
 
     A colour layer is a colour picture; any other layer is grey. Axes before the last
     two are taken apart: each plane is an image. Layers that napari made of the
@@ -54,7 +54,7 @@ def _are_channels(first: ImageLayer, other: ImageLayer) -> bool:
 
 
 def _array(layer: ImageLayer) -> Any:
-    """Array of a layer, of the largest level, not computed."""
+    """Array of a layer's largest level, not computed."""
     return layer.data[0] if layer.multiscale else layer.data
 
 

@@ -175,7 +175,7 @@ def put_by_live(origin: Origin, ranking: Ranking | None, region: Region) -> bool
 
 
 def without_ranking(origin: Origin, selection: Selection) -> str:
-    """Say why the regions of a round have no ranking."""
+    """Say why a round's regions have no ranking."""
     row = systems.acquisition(origin.acquisition)
     if row.by_chance:
         return "Asked at random: chance is the measure of all other systems."

@@ -115,12 +115,12 @@ class Source:
         return self._queue[1]
 
     def states(self, screen: Screen) -> tuple[str, ...]:
-        """'open', 'answered' or 'skipped' for each region of the round."""
+        """'open', 'answered' or 'skipped' for each region."""
         queue = self.queue(screen)
         return () if queue is None else queue.states
 
     def region(self, screen: Screen) -> Region | None:
-        """Return the current region, on the shown image or another."""
+        """Return the current region, wherever it is."""
         selection = self.selection(screen.round)
         if selection is None or screen.position is None:
             return None

@@ -160,7 +160,7 @@ class View(QObject):
         self._redraw(outlines_of(self.source, self.screen))
 
     def _blank(self, found: list[layers.LayerData]) -> list[layers.LayerData]:
-        """Return empty layers in place of maps that are expected."""
+        """Empty layers in place of maps that are expected."""
         there = {layers.key(layer): layer for layer in layers.ours(self.viewer)}
         missing = missing_maps(self.screen, found, list(there))  # type: ignore[arg-type]
         image = self.screen.image

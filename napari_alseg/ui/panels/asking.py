@@ -110,7 +110,7 @@ class AskingPanel(QWidget):
         self.changed.emit()
 
     def _show_form(self, query: systems.Query | None) -> None:
-        """Show the parameters that a query takes, and no others."""
+        """Show only the parameters that a query takes."""
         if self._form is not None:
             self._place.removeWidget(self._form.native)
             self._form.native.hide()

@@ -43,7 +43,7 @@ SECOND_CLASS = "The live map comes with a second class."
 
 
 def next_step(now: Situation) -> str:
-    """Return the next step in one or two short sentences.
+    """Next step in one or two short sentences.
 
     Examples
     --------

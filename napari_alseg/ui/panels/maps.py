@@ -154,14 +154,14 @@ class _MapList(QListWidget):
         return [self.item(row) for row in range(self.count())]
 
     def offer(self, name: str, offered: bool) -> None:
-        """Show or hide a row; a hidden one stays ticked."""
+        """Show or hide a row, which stays ticked."""
         for item in self.items():
             if item.text() == name and item.isHidden() == offered:
                 item.setHidden(not offered)
                 self._fit()
 
     def _fit(self) -> None:
-        """Keep two columns, and a height that shows them all."""
+        """Keep two columns of full height."""
         height = self.fontMetrics().height() + 8
         self.setGridSize(QSize((self.viewport().width() - 2) // COLUMNS, height))
         shown = sum(not item.isHidden() for item in self.items())

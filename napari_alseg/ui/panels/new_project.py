@@ -363,6 +363,6 @@ class NewProjectDialog(QDialog):
 
 
 def _path(row: FileEdit) -> Path | None:
-    """Return the path of a row; None where nothing is entered."""
+    """Path of a row; None where nothing is entered."""
     text = row.line_edit.value.strip()
     return Path(text) if text else None

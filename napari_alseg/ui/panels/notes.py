@@ -1,10 +1,10 @@
-"""What the latest task has to say, beside its progress."""
+"""What the latest task says beside its progress."""
 
 from qtpy.QtWidgets import QLabel, QWidget
 
 
 class Notes(QLabel):
-    """Lines of text, each once; hidden while there is none.
+    """Lines of text, each once; hidden while empty.
 
     Examples
     --------

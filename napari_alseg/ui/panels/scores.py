@@ -88,7 +88,7 @@ class ScoresPanel(QGroupBox):
         return self._plot, self._light, self._limits, self._count
 
     def value(self) -> Range | None:
-        """Return the scores that are lit up; None if none are."""
+        """Scores that are lit up; None if none are."""
         wanted = self._light.isChecked() and self._ranking is not None
         return self._range if wanted else None
 
@@ -118,7 +118,7 @@ class ScoresPanel(QGroupBox):
         self.set_value(None)
 
     def _draw(self, scores: np.ndarray) -> None:
-        """Draw the histogram, and make the range the highest scores."""
+        """Draw the histogram; select the highest scores."""
         edges = np.linspace(scores.min(), scores.max(), BINS + 1)
         if not (np.diff(edges) > 0).all():  # too near to one another to be told apart
             edges = np.linspace(scores.min() - 0.5, scores.max() + 0.5, BINS + 1)
@@ -142,7 +142,7 @@ class ScoresPanel(QGroupBox):
         self._show_count()
 
     def mark(self, score: float | None) -> None:
-        """Mark the score of the current region; none for None."""
+        """Mark the current region's score, if any."""
         self._mark.setVisible(score is not None)
         if score is not None:
             self._mark.setValue(score)
@@ -189,7 +189,7 @@ class ScoresPanel(QGroupBox):
 
 
 def decimals(span: float) -> int:
-    """Return how many decimals tell scores of this span apart.
+    """How many decimals tell scores of this span apart.
 
     Examples
     --------

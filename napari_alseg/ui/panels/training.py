@@ -85,11 +85,11 @@ class TrainingPanel(QWidget):
         self._rest.set_value(settings)
 
     def terms(self) -> RecipeSettings:
-        """Return how much the special terms of the recipe count."""
+        """How much the special terms of the recipe count."""
         return self._terms.value()
 
     def set_terms(self, terms: RecipeSettings) -> None:
-        """Show how much the special terms of the recipe count."""
+        """Show the weights of the recipe's terms."""
         self._terms.set_value(terms)
 
     @property
