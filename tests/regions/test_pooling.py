@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from napari_alseg.errors import BadValue, UnknownName
 from napari_alseg.regions import (
     count_pixels,
-    dominant_class,
     pool,
     pool_classes,
     pool_features,
@@ -103,15 +102,6 @@ def test_unknown_pooling_lists_the_known():
 
 def test_pixels_are_counted():
     assert count_pixels(np.array([[0, 1, 3, 3]], np.int32)).tolist() == [1, 0, 2]
-
-
-def test_dominant_class_prefers_the_lower_of_a_tie():
-    prediction = np.array([[2, 1, 0, 5]], np.uint8)
-    assert dominant_class(prediction, np.array([[1, 1, 0, 3]], np.int32)).tolist() == [
-        1,
-        0,
-        5,
-    ]
 
 
 def test_features_are_averaged_at_their_own_resolution():
