@@ -145,7 +145,7 @@ def choose_per_image(
     rest = rest[np.lexsort((-scores[rest], images[rest]))]
     turn = np.arange(len(rest)) - np.searchsorted(images[rest], images[rest])
     rest = rest[np.lexsort((rest, -scores[rest], turn))]
-    picked[rest[: affordable(costs[rest], budget - costs[picked].sum())]] = True
+    picked[rest[: affordable(costs[rest], budget - float(costs[picked].sum()))]] = True
     return _falling(scores, picked)
 
 

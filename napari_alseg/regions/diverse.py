@@ -6,6 +6,7 @@ Spread, typical regions of each kind, and the core-set; each needs features of r
 import warnings
 
 import numpy as np
+from jaxtyping import Float32
 from scipy.cluster.vq import kmeans2
 
 from napari_alseg.arrays import (
@@ -147,7 +148,7 @@ def choose_diverse(
     costs: RegionCosts,
     budget: float,
     *,
-    known: RegionFeatures | None = None,
+    known: Float32[np.ndarray, "S D"] | None = None,
     places: RegionPlaces | None = None,
     exclusion: float = 0.0,
 ) -> RegionIndices:

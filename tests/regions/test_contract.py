@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from regions_by_hand import pool_of, rng
+from shapes import refused
 
 from napari_alseg.errors import BadValue
 from napari_alseg.regions import (
@@ -63,7 +64,7 @@ def test_a_cost_without_meaning_is_refused(choose, cost):
 
 
 def test_costs_of_another_length_are_refused(choose):
-    with pytest.raises(BadValue, match="as many costs"):
+    with refused("as many costs"):
         choose(np.array([0.1, 0.2]), np.ones(3), 1)
 
 

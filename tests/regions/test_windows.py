@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from regions_by_hand import NEVER, rng
+from shapes import refused
 
 from napari_alseg.errors import BadValue
 from napari_alseg.regions import bounds, choose_windows, windows
@@ -113,7 +114,7 @@ def test_negative_radius_or_count_is_refused(arguments):
 
 
 def test_a_mask_of_another_shape_is_refused():
-    with pytest.raises(BadValue, match="does not fit"):
+    with refused("does not fit"):
         choose_windows(np.ones((3, 3)), 1, 1, np.zeros((2, 3), bool))
 
 
