@@ -9,6 +9,9 @@ BIN    := $(VENV)/bin
 # The events of the window are tested under a second binding of Qt as well.
 VENV6  := .venv-pyqt6
 EVENTS := tests/ui/test_keys.py tests/ui/test_drops.py tests/ui/test_round.py
+# Arguments of these are checked against their annotations, shapes and all.
+SHAPES := tests/acquisition tests/regions
+TYPED  := napari_alseg.acquisition,napari_alseg.regions,shapes.typechecker
 SCREEN := -screen 0 1600x1000x24
 XVFB   := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,xvfb-run -a -s "$(SCREEN)")
 HEADLESS := $(if $(DISPLAY)$(WAYLAND_DISPLAY),,--headless)
@@ -23,6 +26,7 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.tested-with $(if $(PYTEST),,$(VENV6)/.tested-with)
 	$(THREADS) $(XVFB) $(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	$(if $(PYTEST),,$(THREADS) $(BIN)/python -m pytest --jaxtyping-packages=$(TYPED) $(SHAPES))
 	$(if $(PYTEST),,$(THREADS) QT_API=pyqt6 $(XVFB) $(VENV6)/bin/python -m pytest $(EVENTS))
 
 check: $(VENV)/.tested-with

@@ -4,7 +4,7 @@ Torch tensors on any device; pure functions; higher = asked sooner.
 """
 
 from .consistency import self_consistency
-from .difficulty import difficulty, difficulty_entropy, difficulty_score
+from .difficulty import difficulty, difficulty_entropy
 from .dropout import bald, vote_entropy
 from .impurity import (
     impurity,
@@ -26,7 +26,6 @@ __all__ = [
     "best_versus_second_best",
     "difficulty",
     "difficulty_entropy",
-    "difficulty_score",
     "edge_entropy",
     "entropy",
     "impurity",

@@ -32,27 +32,6 @@ def difficulty(difficulty: ScoreTensor) -> ScoreTensor:
     return _checked(difficulty)
 
 
-def difficulty_score(difficulty: ScoreTensor) -> Tensor:
-    """Mean difficulty of an image, 0..1: DEAL's DS, as a tensor of one number.
-
-    Parameters
-    ----------
-    difficulty : float tensor of shape (H, W)
-        0..1 at each pixel.
-
-    Raises
-    ------
-    BadValue
-        If a difficulty is NaN or not in 0..1, or there are no pixels.
-
-    Examples
-    --------
-    >>> difficulty_score(torch.tensor([[0.25, 0.75]])).item()
-    0.5
-    """
-    return _checked(difficulty).mean()
-
-
 def difficulty_entropy(
     difficulty: ScoreTensor,
     bins: int = 8,

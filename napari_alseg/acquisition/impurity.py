@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from napari_alseg.arrays import ClassIndexTensor, ProbabilityTensor, ScoreTensor
 from napari_alseg.errors import BadValue
 
+from ._kernels import doubt_rows, impurity_rows, mean_rows
 from .probability import checked
 from .uncertainty import entropy
 
@@ -191,7 +191,7 @@ def _doubt_and_class(
     values = checked(probability).numpy()
     doubt = np.empty(values.shape[1:], np.float32)
     best = np.empty(values.shape[1:], np.int16)
-    _in_bands(len(doubt), lambda *band: _doubt_rows(values, doubt, best, *band))
+    _in_bands(len(doubt), lambda *band: doubt_rows(values, doubt, best, *band))
     return torch.from_numpy(doubt), torch.from_numpy(best)
 
 
@@ -213,7 +213,7 @@ def _sliding_impurity(prediction: np.ndarray, classes: int, radius: int) -> Tens
     result = np.empty(prediction.shape, np.float32)
     _in_bands(
         len(result),
-        lambda *band: _impurity_rows(
+        lambda *band: impurity_rows(
             prediction, classes, radius, weights, result, *band
         ),
     )
@@ -225,7 +225,7 @@ def _window_mean(doubt: ScoreTensor, radius: int) -> ScoreTensor:
     if doubt.device.type != "cpu":
         return _box_mean(doubt, radius)
     values, result = doubt.numpy(), np.empty(doubt.shape, np.float32)
-    _in_bands(len(result), lambda *band: _mean_rows(values, radius, result, *band))
+    _in_bands(len(result), lambda *band: mean_rows(values, radius, result, *band))
     return torch.from_numpy(result)
 
 
@@ -236,89 +236,6 @@ def _in_bands(height: int, compute: Callable[[int, int], None]) -> None:
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for _ in pool.map(compute, starts, stops):
             pass  # taking each result lets an error out
-
-
-@njit(nogil=True)
-def _doubt_rows(probability, doubt, best, start, stop):  # type: ignore[no-untyped-def]
-    """Fill rows start..stop of the entropy over ln C and of the most probable class."""
-    classes, width = probability.shape[0], probability.shape[2]
-    tiny, scale = np.float32(1.2e-38), np.float32(-1 / math.log(classes))
-    totals, highest = np.empty(width, np.float32), np.empty(width, np.float32)
-    for row in range(start, stop):
-        totals[:] = 0
-        highest[:] = -1
-        for index in range(classes):
-            for column in range(width):
-                value = np.float32(probability[index, row, column])
-                totals[column] += value * np.log(max(value, tiny))
-                if value > highest[column]:
-                    highest[column] = value
-                    best[row, column] = index
-        for column in range(width):
-            doubt[row, column] = min(max(totals[column] * scale, 0), 1)
-
-
-@njit(nogil=True)
-def _impurity_rows(prediction, classes, radius, weights, result, start, stop):  # type: ignore[no-untyped-def]
-    """Fill rows start..stop of the impurity.
-
-    With n pixels of which n_c have class c, the entropy is
-    ``(n ln n - sum of n_c ln n_c) / n``; `weights` holds ``n ln n / ln C`` for each n.
-    """
-    height, width = prediction.shape
-    columns = np.zeros((width, classes), np.int32)  # pixels in reach, by class
-    for row in range(max(start - radius, 0), min(start + radius, height)):
-        for column in range(width):
-            columns[column, prediction[row, column]] += 1
-    window = np.empty(classes, np.int32)
-    for row in range(start, stop):
-        if row + radius < height:
-            for column in range(width):
-                columns[column, prediction[row + radius, column]] += 1
-        if row - radius - 1 >= max(start - radius, 0):
-            for column in range(width):
-                columns[column, prediction[row - radius - 1, column]] -= 1
-        rows = min(row + radius, height - 1) - max(row - radius, 0) + 1
-        window[:] = 0
-        for column in range(min(radius, width)):
-            window += columns[column]
-        for column in range(width):
-            if column + radius < width:
-                window += columns[column + radius]
-            if column - radius - 1 >= 0:
-                window -= columns[column - radius - 1]
-            pixels = rows * (
-                min(column + radius, width - 1) - max(column - radius, 0) + 1
-            )
-            parts = 0.0
-            for index in range(classes):
-                parts += weights[window[index]]
-            result[row, column] = min(max((weights[pixels] - parts) / pixels, 0), 1)
-
-
-@njit(nogil=True)
-def _mean_rows(values, radius, result, start, stop):  # type: ignore[no-untyped-def]
-    """Fill rows start..stop of the mean over the window."""
-    height, width = values.shape
-    columns = np.zeros(width)  # sums over the rows in reach
-    for row in range(max(start - radius, 0), min(start + radius, height)):
-        columns += values[row]
-    for row in range(start, stop):
-        if row + radius < height:
-            columns += values[row + radius]
-        if row - radius - 1 >= max(start - radius, 0):
-            columns -= values[row - radius - 1]
-        rows = min(row + radius, height - 1) - max(row - radius, 0) + 1
-        window = columns[: min(radius, width)].sum()
-        for column in range(width):
-            if column + radius < width:
-                window += columns[column + radius]
-            if column - radius - 1 >= 0:
-                window -= columns[column - radius - 1]
-            pixels = rows * (
-                min(column + radius, width - 1) - max(column - radius, 0) + 1
-            )
-            result[row, column] = min(max(window / pixels, 0), 1)
 
 
 def _pooled_impurity(

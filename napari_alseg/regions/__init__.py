@@ -5,15 +5,12 @@ NumPy and scikit-image; pure functions; no torch.
 
 from .choice import (
     choose_class_quota,
-    choose_diverse,
     choose_few_per_image,
     choose_per_image,
-    choose_spread,
     choose_stratified,
     choose_top,
-    choose_typical,
-    choose_windows,
 )
+from .diverse import choose_diverse, choose_spread, choose_typical
 from .edges import edges
 from .partition import (
     bounds,
@@ -23,15 +20,14 @@ from .partition import (
     grid,
     of_many,
     superpixels,
-    windows,
 )
 from .pooling import (
     count_pixels,
-    dominant_class,
     pool,
     pool_classes,
     pool_features,
 )
+from .windows import choose_windows, windows
 
 __all__ = [
     "bounds",
@@ -47,7 +43,6 @@ __all__ = [
     "count_pixels",
     "dense",
     "describe",
-    "dominant_class",
     "edges",
     "felzenszwalb",
     "grid",

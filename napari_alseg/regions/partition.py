@@ -20,7 +20,6 @@ from napari_alseg.arrays import (
     RegionBounds,
     RegionFeatures,
     RegionMap,
-    WindowCentres,
 )
 from napari_alseg.errors import BadValue
 from napari_alseg.settings import default
@@ -40,24 +39,21 @@ COLOUR_UNIT = 50.0
 def superpixels(
     image: Image,
     *,
-    size: int | None = None,
-    count: int | None = None,
+    size: int = SIZE,
     compactness: float = COMPACTNESS,
 ) -> RegionMap:
     """Compact patches of like colour that follow edges (SLIC): ids 1..R.
 
     Achanta et al., TPAMI 2012, as scikit-image computes it: colours are compared in
     CIE Lab, images with one channel as grey, and with two or more than three as they
-    are. R comes near the count asked for, and stays below it in busy images; the same
-    image gives the same map.
+    are. R comes near the pixels of the image over `size`, and stays below it in busy
+    images. The same image gives the same map.
 
     Parameters
     ----------
     image : uint8 array of shape (H, W, K)
-    size : int, optional
+    size : int
         Mean pixels in a superpixel.
-    count : int, optional
-        Superpixels in the image, instead of `size`.
     compactness : float
         Weight of closeness against colour; higher gives squarer superpixels.
 
@@ -68,26 +64,22 @@ def superpixels(
     Raises
     ------
     BadValue
-        If both size and count are given, or one is not above zero.
+        If size or compactness is not above zero, or the image has no pixels.
 
     Examples
     --------
     >>> image = np.zeros((4, 8, 3), np.uint8)
     >>> image[:, 4:] = 255
-    >>> superpixels(image, count=2)[0]
+    >>> superpixels(image, size=16)[0]
     array([1, 1, 1, 1, 2, 2, 2, 2], dtype=int32)
     """
-    if size is not None and count is not None:
-        raise BadValue(f"give size or count, not both; got {size} and {count}")
     height, width, channels = image.shape
-    if count is None:
-        size = SIZE if size is None else size
-        count = math.ceil(height * width / size) if size > 0 else 0
-    if count < 1 or not compactness > 0 or not image.size:
+    if not (size > 0 and compactness > 0 and image.size):
         raise BadValue(
-            "superpixels need an image with pixels and a size, count and compactness "
-            f"above zero, got {image.shape}, {size}, {count}, {compactness}"
+            "superpixels need an image with pixels and a size and compactness above "
+            f"zero, got {image.shape}, {size}, {compactness}"
         )
+    count = math.ceil(height * width / size)
     if channels == 1:
         image, channels = np.repeat(image, 3, axis=2), 3
     if channels != 3:  # without Lab, colours go to 1 where Lab goes to 100
@@ -207,36 +199,6 @@ def grid(shape: tuple[int, int], rows: int, columns: int) -> RegionMap:
     row = np.minimum(np.arange(height) // (height // rows), rows - 1)
     column = np.minimum(np.arange(width) // (width // columns), columns - 1)
     return (row[:, None] * columns + column + 1).astype(np.int32)
-
-
-def windows(shape: tuple[int, int], centres: WindowCentres, radius: int) -> RegionMap:
-    """Squares around centres, cut off where the image ends: ids 1..n in their order.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows and columns of the image.
-    centres : int array of shape (n, 2)
-        Row and column of each; of `choose_windows`, none overlapping another.
-    radius : int
-        A square is 2 * radius + 1 pixels wide.
-
-    Returns
-    -------
-    int32 array of shape (H, W)
-        0 = in no window.
-
-    Examples
-    --------
-    >>> windows((2, 5), np.array([[0, 3], [0, 0]]), radius=1)
-    array([[2, 2, 1, 1, 1],
-           [2, 2, 1, 1, 1]], dtype=int32)
-    """
-    region_map = np.zeros(shape, np.int32)
-    for region, (row, column) in enumerate(centres.tolist(), 1):
-        top, left = max(row - radius, 0), max(column - radius, 0)
-        region_map[top : row + radius + 1, left : column + radius + 1] = region
-    return region_map
 
 
 def dense(labels: np.ndarray) -> RegionMap:

@@ -8,21 +8,19 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
 from napari_alseg.arrays import (
     FeatureMap,
-    RegionClasses,
     RegionCosts,
     RegionFeatures,
     RegionMap,
     RegionScores,
     ScoreMap,
-    TargetMap,
 )
 from napari_alseg.errors import BadValue, UnknownName
 
+from ._kernels import largest, sums
 from .scores import checked
 
 How = Literal["mean", "sum", "max", "top"]
@@ -106,38 +104,6 @@ def count_pixels(region_map: RegionMap) -> RegionCosts:
     return pixels[1:]
 
 
-def dominant_class(prediction: TargetMap, region_map: RegionMap) -> RegionClasses:
-    """Class index most predicted in each region; the lower index wins a tie.
-
-    Parameters
-    ----------
-    prediction : uint8 array of shape (H, W)
-        Class index.
-    region_map : int32 array of shape (H, W)
-
-    Returns
-    -------
-    int64 array of shape (R,)
-
-    Raises
-    ------
-    BadValue
-        If the map has no region.
-
-    Examples
-    --------
-    >>> dominant_class(
-    ...     np.array([[0, 2, 2, 1]], np.uint8), np.array([[1, 1, 1, 2]], np.int32)
-    ... )
-    array([2, 1])
-    """
-    regions, classes = count_regions(region_map), int(prediction.max()) + 1
-    pairs = region_map.ravel().astype(np.int64) * classes + prediction.ravel()
-    votes = np.bincount(pairs, minlength=(regions + 1) * classes)
-    most: np.ndarray = votes.reshape(regions + 1, classes).argmax(1)
-    return most[1:]
-
-
 def pool_classes(probability: np.ndarray, region_map: RegionMap) -> RegionFeatures:
     """Mean probability of each class in each region; zeros for a region of no pixels.
 
@@ -170,7 +136,7 @@ def pool_classes(probability: np.ndarray, region_map: RegionMap) -> RegionFeatur
     planes = probability.reshape(len(probability), -1)
     means = np.empty((regions, len(planes)), np.float32)
     for index, plane in enumerate(planes):
-        totals, pixels = _sums(plane, ids, regions)
+        totals, pixels = sums(plane, ids, regions)
         means[:, index] = np.where(pixels, totals, 0) / np.maximum(pixels, 1)
     return means
 
@@ -214,40 +180,13 @@ def pool_features(features: FeatureMap, region_map: RegionMap) -> RegionFeatures
     return means[1:].astype(np.float32)
 
 
-@njit(nogil=True)
-def _sums(score, region_map, regions):  # type: ignore[no-untyped-def]
-    """Return total and pixels of each region, adding up runs of one id at a time."""
-    totals = np.zeros(regions + 1)
-    pixels = np.zeros(regions + 1, np.int64)
-    start, current, total = 0, region_map[0], 0.0
-    for index in range(score.size):
-        if region_map[index] != current:
-            totals[current] += total
-            pixels[current] += index - start
-            start, current, total = index, region_map[index], 0.0
-        total += score[index]
-    totals[current] += total
-    pixels[current] += score.size - start
-    totals[pixels == 0] = -np.inf
-    return totals[1:], pixels[1:]
-
-
 def _totals(score, region_map, regions):  # type: ignore[no-untyped-def]
-    return _sums(score, region_map, regions)[0]
+    return sums(score, region_map, regions)[0]
 
 
 def _means(score, region_map, regions):  # type: ignore[no-untyped-def]
-    totals, pixels = _sums(score, region_map, regions)
+    totals, pixels = sums(score, region_map, regions)
     return totals / np.maximum(pixels, 1)
-
-
-@njit(nogil=True)
-def _largest(score, region_map, regions):  # type: ignore[no-untyped-def]
-    largest = np.full(regions + 1, -np.inf)
-    for index in range(score.size):
-        region = region_map[index]
-        largest[region] = max(largest[region], score[index])
-    return largest[1:]
 
 
 def _top_means(score, region_map, regions):  # type: ignore[no-untyped-def]
@@ -266,6 +205,6 @@ def _top_means(score, region_map, regions):  # type: ignore[no-untyped-def]
 POOLINGS: dict[str, Callable[..., np.ndarray]] = {
     "mean": _means,
     "sum": _totals,
-    "max": _largest,
+    "max": largest,
     "top": _top_means,
 }

@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
+from napari_alseg.arrays import RegionCosts, RegionScores
 from napari_alseg.errors import BadValue
 
 
@@ -20,3 +21,27 @@ def checked(scores: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
             "at the acquisition, or at a network whose training diverged"
         )
     return scores
+
+
+def check_scored(scores: RegionScores, costs: RegionCosts, budget: float) -> None:
+    """Refuse scores, costs or a budget that have no meaning."""
+    checked(scores)
+    check_budget(len(scores), costs, budget)
+
+
+def check_budget(regions: int, costs: RegionCosts, budget: float) -> None:
+    """Refuse costs or a budget that have no meaning."""
+    if len(costs) != regions:
+        raise BadValue(f"{regions} regions need as many costs, got {len(costs)}")
+    if len(costs) and not 0 <= costs.min() <= costs.max() < np.inf:
+        raise BadValue(
+            "a cost is finite and zero or more, got costs from "
+            f"{costs.min()} to {costs.max()}"
+        )
+    if not 0 <= budget < np.inf:
+        raise BadValue(f"a budget must be zero or more and finite, got {budget}")
+
+
+def affordable(costs: RegionCosts, budget: float) -> int:
+    """Return how many regions, from the first on, fit into the budget."""
+    return int(np.searchsorted(np.cumsum(costs), budget, side="right"))

@@ -8,7 +8,14 @@ import numpy as np
 
 from napari_alseg.arrays import Image, RegionClasses, RegionIndices, RegionMap, Scored
 
-from . import choice
+from .choice import (
+    choose_class_quota,
+    choose_few_per_image,
+    choose_per_image,
+    choose_stratified,
+    choose_top,
+)
+from .diverse import choose_diverse
 from .partition import felzenszwalb, grid, superpixels
 
 __all__ = [
@@ -55,30 +62,28 @@ def top(
     scored: Scored, limit: float, *, rng: np.random.Generator | None = None
 ) -> RegionIndices:
     """Rows of the highest scores."""
-    return choice.choose_top(scored.score, scored.cost, limit)
+    return choose_top(scored.score, scored.cost, limit)
 
 
 def few_per_image(
     scored: Scored, limit: float, *, most: int, rng: np.random.Generator | None = None
 ) -> RegionIndices:
     """Rows of the highest scores, at most a few of one image."""
-    return choice.choose_few_per_image(
-        scored.score, scored.cost, scored.image, limit, most
-    )
+    return choose_few_per_image(scored.score, scored.cost, scored.image, limit, most)
 
 
 def per_image(
     scored: Scored, limit: float, *, rng: np.random.Generator | None = None
 ) -> RegionIndices:
     """Rows of the highest scores of each image, for an equal share."""
-    return choice.choose_per_image(scored.score, scored.cost, scored.image, limit)
+    return choose_per_image(scored.score, scored.cost, scored.image, limit)
 
 
 def class_quota(
     scored: Scored, limit: float, *, rng: np.random.Generator | None = None
 ) -> RegionIndices:
     """Rows of the highest scores of each predicted class, more for rare ones."""
-    return choice.choose_class_quota(scored.score, scored.cost, _classes(scored), limit)
+    return choose_class_quota(scored.score, scored.cost, _classes(scored), limit)
 
 
 def stratified(
@@ -90,7 +95,7 @@ def stratified(
     rng: np.random.Generator,
 ) -> RegionIndices:
     """Rows drawn by score, a part of the budget dealt out evenly to the classes."""
-    return choice.choose_stratified(
+    return choose_stratified(
         scored.score,
         scored.cost,
         _classes(scored),
@@ -112,7 +117,7 @@ def foreground(
     classes = _classes(scored)
     background = np.bincount(classes, scored.pixels).argmax()
     in_front = (classes != background).astype(int)
-    return choice.choose_class_quota(
+    return choose_class_quota(
         scored.score, scored.cost, in_front, limit, np.array([1 - share, share])
     )
 
@@ -127,8 +132,8 @@ def diverse(
     """Rows of a core-set; with scores, of the best `SHORTLIST` times the budget."""
     rows = np.arange(len(scored.cost))
     if scored.informed:
-        rows = choice.choose_top(scored.score, scored.cost, SHORTLIST * limit)
-    picked = choice.choose_diverse(
+        rows = choose_top(scored.score, scored.cost, SHORTLIST * limit)
+    picked = choose_diverse(
         scored.features[rows],
         scored.cost[rows],
         limit,

@@ -18,7 +18,7 @@ HIGHEST = {
 }
 """Most that a score of four classes and three passes can be; 1 for the others."""
 OF_LABELS = {"impurity"}
-OF_IMAGES = {"difficulty_entropy", "difficulty_score"}
+OF_IMAGES = {"difficulty_entropy"}
 
 
 @pytest.fixture(params=maps())

@@ -6,14 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_alseg.acquisition import difficulty_entropy, difficulty_score
+from napari_alseg.acquisition import difficulty, difficulty_entropy
 from napari_alseg.errors import BadValue
 
 EASY = torch.tensor([[0.10, 0.11, 0.12, 0.13]])
-
-
-def test_score_is_the_mean():
-    assert difficulty_score(EASY).item() == pytest.approx(0.115)
 
 
 def test_the_range_of_the_bins_tells_easy_from_mixed():
@@ -46,7 +42,7 @@ def test_equals_the_histogram_of_numpy(seed, bins, fixed):
 
 
 @pytest.mark.parametrize(
-    ("difficulty", "text"),
+    ("values", "text"),
     [
         (torch.tensor([[0.5, float("nan")]]), "nan"),
         (torch.tensor([[0.5, 3.0]]), "sigmoid"),
@@ -54,10 +50,10 @@ def test_equals_the_histogram_of_numpy(seed, bins, fixed):
         (torch.ones(0, 4), "without pixels"),
     ],
 )
-def test_what_is_no_difficulty_is_refused(difficulty, text):
-    for score in (difficulty_score, difficulty_entropy):
+def test_what_is_no_difficulty_is_refused(values, text):
+    for score in (difficulty, difficulty_entropy):
         with pytest.raises(BadValue, match=text):
-            score(difficulty)
+            score(values)
 
 
 def test_no_bins_are_refused():
