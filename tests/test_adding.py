@@ -123,5 +123,23 @@ def test_adding_a_recipe(copy):
     assert run_tests("adding-a-recipe.md", copy) >= 2
 
 
+@pytest.mark.skipif(
+    not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")),
+    reason="needs a display",
+)
+def test_adding_a_panel(copy):
+    panel, imported, made, listed, told, test = blocks("adding-a-panel.md")
+    window = copy / "napari_alseg" / "ui"
+    (window / "panels" / "tally.py").write_text(panel)
+    dock = window / "dock.py"
+    edit(dock, "from .panels.scores import ScoresPanel\n", imported)
+    edit(dock, "        self.scores_panel = ScoresPanel()\n", made)
+    edit(dock, "        panels = (\n", listed)
+    known = "        recipe = recipe_after(source.selection(screen.round))\n"
+    edit(dock, known, told)
+    (copy / "tests" / "ui" / "panels" / "test_tally.py").write_text(test)
+    assert run_tests("adding-a-panel.md", copy) == 1
+
+
 def test_adding_an_export_format():
     assert blocks("adding-an-export-format.md") == []
