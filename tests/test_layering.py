@@ -92,6 +92,15 @@ def test_every_file_has_a_place():
     assert places <= HEIGHT.keys()
 
 
+def test_the_page_draws_the_same_picture():
+    page = (PACKAGE.parent / "docs" / "ARCHITECTURE.md").read_text()
+    drawn = page.split("## Packages and layers", 1)[1].split("```")[1].splitlines()
+    lines = [line for line in drawn if line.strip()]
+    assert len(lines) == len(LAYERS)
+    for line, names in zip(lines, LAYERS, strict=True):
+        assert set(names) <= set(line.split()), line
+
+
 def test_every_place_has_files():
     assert HEIGHT.keys() <= {place_of(path) for path in FILES}
 

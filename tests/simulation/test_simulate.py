@@ -229,7 +229,7 @@ def test_a_run_that_is_killed_between_its_steps_comes_to_the_same(
     whole_write = simulation_module.write_run
     for place, name, replacement in [
         (simulation_module, "create_simulation", killed),  # nothing is imported
-        (Rounds, "record", before("query")),  # asked
+        (Rounds, "record", before("score_seconds")),  # asked
         (Oracle, "answers", killed),
         (Labels, "answer_all", half),
         (Rounds, "record", before("learnt")),  # learnt, but nothing says so
