@@ -1,9 +1,9 @@
-"""The nouns: arrays by name and shape, and the small values passed between rooms.
+"""Arrays by name and shape, and small values that are passed.
 
 Axis letters, once for all: ``H`` rows, ``W`` columns, ``K`` image channels, ``C``
 classes, ``T`` samples, ``D`` features, ``R`` regions, ``N`` pixels, ``B`` batch.
 Rows stand before columns, always. Tensors are annotated with their shape without
-importing torch, so that rooms without torch may use this file.
+importing torch, so that packages without torch may use this file.
 
 Label values (files, zarr, napari) are ``uint8``: 0 = unlabelled, 1..C = the classes
 in project order. Targets (losses, metrics) are class indices 0..C-1 with
@@ -76,7 +76,7 @@ Labels = TypeVar("Labels", np.ndarray, Tensor)
 
 
 def to_targets(labels: Labels) -> Labels:
-    """Class index of each labelled pixel, `IGNORE` where there is no label.
+    """Class index of each pixel, `IGNORE` without a label.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """One region that is asked: where it is and why it was chosen."""
+    """One region that is asked: where it is, and why."""
 
     image: str
     partition: int
@@ -156,7 +156,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Selection:
-    """The regions asked in one round, in the order they were chosen."""
+    """The regions asked in one round, in order."""
 
     round: int
     system: str
@@ -165,7 +165,7 @@ class Selection:
 
     @property
     def partition(self) -> int | None:
-        """Version of the region maps that it asks of; None if it asks nothing."""
+        """Version of its region maps; None if it asks nothing."""
         return self.regions[0].partition if self.regions else None
 
     @property
@@ -175,16 +175,16 @@ class Selection:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """Names of the images that hold a region, in the order they first appear."""
+        """Names of its images, in the order they first appear."""
         return tuple(dict.fromkeys(region.image for region in self.regions))
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """What a round measured of the regions of the pool, one row a region.
+    """What a round measured of the pool's regions.
 
-    Windows and pixels have rows only where one was proposed; those that were not
-    asked have region 0.
+    It has one row a region. Windows and pixels have rows only where one was proposed;
+    those that were not asked have region 0.
     """
 
     images: tuple[str, ...]
@@ -200,7 +200,7 @@ class Ranking:
     """What the score is made of, by the name of an acquisition."""
 
     def row(self, image: str, region: int) -> int | None:
-        """Return the row of a region; None if it was not measured."""
+        """Return the row of a region; None without one."""
         if image not in self.images:
             return None
         here = self.image == self.images.index(image)
@@ -208,14 +208,17 @@ class Ranking:
         return int(found[0]) if len(found) else None
 
     def rank(self, row: int) -> tuple[int, int]:
-        """Return the rank of a row, 1 = highest, and how many could be asked."""
+        """Return the rank of a row, and of how many.
+
+        1 = highest, among the regions that could be asked.
+        """
         scores = self.score[self.open]
         return 1 + int((scores > self.score[row]).sum()), len(scores)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The regions that may be asked, one row a region: what a choice is made by."""
+    """The regions that may be asked, one row a region."""
 
     score: Float[np.ndarray, " N"]
     """Higher = asked sooner."""
@@ -238,7 +241,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of one image; what was not asked for is None."""
+    """What a network says of one image.
+
+    What was not asked for is None.
+    """
 
     probability: ProbabilityTensor
     mirrored: ProbabilityTensor | None = None
@@ -269,7 +275,7 @@ PredictionField: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Progress:
-    """One step of a long task, small enough to send between processes."""
+    """One step of a long task, to send between processes."""
 
     done: int
     total: int

@@ -1,4 +1,4 @@
-"""How much each pixel is worth asking about: probability in, score out.
+"""Acquisitions: probability of each pixel in, score out.
 
 Torch tensors on any device; pure functions; higher = asked sooner.
 """

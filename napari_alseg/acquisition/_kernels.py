@@ -13,7 +13,10 @@ from numba import njit
 @njit(nogil=True)
 @no_type_check
 def doubt_rows(probability, doubt, best, start, stop):
-    """Fill rows start..stop of the entropy over ln C and of the most probable class."""
+    """Fill rows start..stop of entropy and most probable class.
+
+    The entropy is divided by ln C.
+    """
     classes, width = probability.shape[0], probability.shape[2]
     tiny, scale = np.float32(1.2e-38), np.float32(-1 / math.log(classes))
     totals, highest = np.empty(width, np.float32), np.empty(width, np.float32)

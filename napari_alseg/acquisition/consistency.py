@@ -1,4 +1,4 @@
-"""How unsure a network is of an image and of its mirror image."""
+"""Doubt about an image and about its mirror image."""
 
 from napari_alseg.arrays import ProbabilityTensor, ScoreTensor
 from napari_alseg.errors import BadValue
@@ -10,11 +10,11 @@ from .uncertainty import entropy_nats
 def self_consistency(
     probability: ProbabilityTensor, mirrored: ProbabilityTensor
 ) -> ScoreTensor:
-    """Entropy of a prediction plus that of the mirrored image, in nats, 0..2 ln C.
+    """Entropy of a prediction plus that of its mirror.
 
-    EquAL (Golestaneh & Kitani, BMVC 2020): entropies are added, probabilities are not
-    averaged. Every class of the network counts; void is no class here, while the
-    authors' code has a channel for it.
+    In nats, 0..2 ln C. EquAL (Golestaneh & Kitani, BMVC 2020): entropies are added,
+    probabilities are not averaged. Every class of the network counts; ignored pixels
+    are no class here, while the authors' code has a channel for them.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def self_consistency(
     Raises
     ------
     BadValue
-        If either is no distribution, or their shapes differ.
+        If either is not a valid distribution, or their shapes differ.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How hard a whole image is, from the map of a network's difficulty branch.
+"""Scores from the map of a network's difficulty branch.
 
 DEAL (Xie et al., ACCV 2020): the branch predicts at each pixel how likely the network
 is wrong there. The map itself is a score of pixels; these are scores of images.
@@ -12,7 +12,9 @@ from napari_alseg.errors import BadValue
 
 
 def difficulty(difficulty: ScoreTensor) -> ScoreTensor:
-    """How likely the network is wrong at each pixel, 0..1: the branch's own map.
+    """How likely the network is wrong at each pixel.
+
+    The branch's own map, 0..1.
 
     Parameters
     ----------
@@ -37,10 +39,11 @@ def difficulty_entropy(
     bins: int = 8,
     fixed: bool = False,
 ) -> Tensor:
-    """Entropy of an image's histogram of difficulty, in nats, 0..ln bins: DEAL's DE.
+    """Entropy of an image's histogram of difficulty: DEAL's DE.
 
-    DEAL's bins reach from each image's own minimum to its maximum, so that an evenly
-    easy image can score high; `fixed` ones reach from 0 to 1. A constant map is 0.
+    In nats, 0..ln bins. DEAL's bins reach from each image's own minimum to its maximum,
+    so that an evenly easy image can score high; `fixed` ones reach from 0 to 1. A
+    constant map is 0.
 
     Parameters
     ----------
@@ -74,7 +77,10 @@ def difficulty_entropy(
 
 
 def _checked(difficulty: ScoreTensor) -> ScoreTensor:
-    """Return the difficulty in at least single precision if all of it is in 0..1."""
+    """Return the difficulty if all of it is in 0..1.
+
+    It comes back in at least single precision.
+    """
     if not difficulty.numel():
         raise BadValue("a difficulty map without pixels has no score")
     low, high = (float(end) for end in torch.aminmax(difficulty))

@@ -22,7 +22,7 @@ def bald(samples: SampleTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If a sample is no distribution.
+        If a sample is not a valid distribution.
 
     Examples
     --------
@@ -38,9 +38,10 @@ def bald(samples: SampleTensor) -> ScoreTensor:
 
 
 def vote_entropy(samples: SampleTensor) -> ScoreTensor:
-    """Entropy of the classes that the passes vote for, in nats, 0..ln min(T, C).
+    """Entropy of the classes that the passes vote for.
 
-    Query by committee (Dagan & Engelson, ICML 1995) with dropout passes as committee.
+    In nats, 0..ln min(T, C). Query by committee (Dagan & Engelson, ICML 1995) with
+    dropout passes as committee.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def vote_entropy(samples: SampleTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If a sample is no distribution.
+        If a sample is not a valid distribution.
 
     Examples
     --------

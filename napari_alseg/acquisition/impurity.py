@@ -1,4 +1,4 @@
-"""How mixed and how unsure the surroundings of each pixel are: RIPU's maps.
+"""RIPU's maps: how mixed and unsure surroundings are.
 
 Xie et al., CVPR 2022. A window is the square of 2 * radius + 1 pixels around a pixel,
 cut off where the image ends; shares and means divide by the pixels inside. On the CPU
@@ -28,9 +28,10 @@ result."""
 
 
 def impurity(prediction: ClassIndexTensor, classes: int, radius: int) -> ScoreTensor:
-    """Entropy of the predicted classes in each window, over ln C, 0..1.
+    """Entropy of the predicted classes in each window.
 
-    0 = one class only. RIPU's region impurity; its code divides by ln 19 whatever C.
+    Divided by ln C, 0..1; 0 = one class only. RIPU's region impurity; its code divides
+    by ln 19 whatever C.
 
     Parameters
     ----------
@@ -70,7 +71,9 @@ def impurity(prediction: ClassIndexTensor, classes: int, radius: int) -> ScoreTe
 
 
 def predicted_impurity(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
-    """Impurity of the most probable classes, 0..1; of a tie the lowest counts.
+    """Impurity of the most probable classes, 0..1.
+
+    Of a tie the lowest class counts.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def predicted_impurity(probability: ProbabilityTensor, radius: int) -> ScoreTens
     Raises
     ------
     BadValue
-        If the probability is no distribution or the radius is negative.
+        If the probability is not a valid distribution or the radius is negative.
 
     Examples
     --------
@@ -95,9 +98,9 @@ def predicted_impurity(probability: ProbabilityTensor, radius: int) -> ScoreTens
 
 
 def region_uncertainty(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
-    """Mean entropy over ln C in the window around each pixel, 0..1.
+    """Mean entropy in the window around each pixel.
 
-    RIPU's prediction uncertainty of a region.
+    Divided by ln C, 0..1: RIPU's prediction uncertainty of a region.
 
     Parameters
     ----------
@@ -108,7 +111,7 @@ def region_uncertainty(probability: ProbabilityTensor, radius: int) -> ScoreTens
     Raises
     ------
     BadValue
-        If the probability is no distribution or the radius is negative.
+        If the probability is not a valid distribution or the radius is negative.
 
     Examples
     --------
@@ -121,7 +124,9 @@ def region_uncertainty(probability: ProbabilityTensor, radius: int) -> ScoreTens
 
 
 def ripu(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
-    """Region impurity times region uncertainty, 0..1: RIPU's score of a region (RA).
+    """Region impurity times region uncertainty, 0..1.
+
+    RIPU's score of a region (RA).
 
     Parameters
     ----------
@@ -132,7 +137,7 @@ def ripu(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution or the radius is negative.
+        If the probability is not a valid distribution or the radius is negative.
 
     Examples
     --------
@@ -147,9 +152,10 @@ def ripu(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
 
 
 def ripu_pixel(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
-    """Entropy of a pixel over ln C times the impurity around it, 0..1: RIPU's PA.
+    """Entropy of a pixel times the impurity around it.
 
-    The authors' code divides neither by ln C, which changes no order.
+    RIPU's PA, with the entropy divided by ln C: 0..1. The authors' code divides neither
+    by ln C, which changes no order.
 
     Parameters
     ----------
@@ -160,7 +166,7 @@ def ripu_pixel(probability: ProbabilityTensor, radius: int) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution or the radius is negative.
+        If the probability is not a valid distribution or the radius is negative.
 
     Examples
     --------
@@ -181,10 +187,11 @@ def _check_radius(radius: int) -> None:
 def _doubt_and_class(
     probability: ProbabilityTensor,
 ) -> tuple[ScoreTensor, ClassIndexTensor]:
-    """Return the entropy over ln C and the most probable class, the lowest of a tie.
+    """Return the entropy and the most probable class.
 
-    On the CPU one pass reads each probability once, and no step waits for all threads:
-    that matters while a person uses the same processor.
+    The entropy is divided by ln C; of a tie the lowest class counts. On the CPU one
+    pass reads each probability once, and no step waits for all threads: that matters
+    while a person uses the same processor.
     """
     if probability.device.type != "cpu":
         return entropy(probability), _best_class(probability)
@@ -196,7 +203,10 @@ def _doubt_and_class(
 
 
 def _best_class(probability: ProbabilityTensor) -> ClassIndexTensor:
-    """Return the most probable class, the lowest of a tie, which argmax leaves open."""
+    """Return the most probable class, the lowest of a tie.
+
+    ``argmax`` leaves ties open.
+    """
     best = probability[0].clone()
     index = torch.zeros(best.shape, dtype=torch.int16, device=best.device)
     for other in range(1, probability.shape[0]):
@@ -230,7 +240,7 @@ def _window_mean(doubt: ScoreTensor, radius: int) -> ScoreTensor:
 
 
 def _in_bands(height: int, compute: Callable[[int, int], None]) -> None:
-    """Compute all rows, band by band, on as many threads as torch uses."""
+    """Compute all rows in bands, on torch's number of threads."""
     starts = range(0, height, ROWS)
     stops = [min(start + ROWS, height) for start in starts]
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
@@ -250,10 +260,10 @@ def _pooled_impurity(
 
 
 def _box_mean(values: ScoreTensor, radius: int) -> ScoreTensor:
-    """Return the mean over the window, first down the columns, then along the rows.
+    """Return the mean over the window around each pixel.
 
-    The window is a rectangle also where it is cut off, so that the mean of means is
-    the mean.
+    First down the columns, then along the rows. The window is a rectangle also where it
+    is cut off, so that the mean of means is the mean.
     """
     width = 2 * radius + 1
     down = avg_pool2d(

@@ -8,10 +8,10 @@ TOLERANCE = 0.01
 
 
 def checked(probability: ProbabilityTensors) -> ProbabilityTensors:
-    """Return the probability, in at least single precision, if it is a distribution.
+    """Return the probability if it is a valid distribution.
 
-    Two reductions and one number read back: about a quarter of the time of the
-    entropy, no memory beyond one map.
+    It comes back in at least single precision. Two reductions and one number read back:
+    about a quarter of the time of the entropy, no memory beyond one map.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How unsure one prediction is at each pixel; higher = asked sooner."""
+"""How unsure one prediction is at each pixel."""
 
 import math
 
@@ -34,7 +34,9 @@ def entropy_nats(probability: ProbabilityTensor) -> ScoreTensor:
 
 
 def entropy(probability: ProbabilityTensor) -> ScoreTensor:
-    """Shannon entropy divided by ln C, 0..1: 0 = certain, 1 = all classes alike.
+    """Shannon entropy divided by ln C, 0..1.
+
+    0 = certain, 1 = all classes alike.
 
     Parameters
     ----------
@@ -43,7 +45,7 @@ def entropy(probability: ProbabilityTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution.
+        If the probability is not a valid distribution.
 
     Examples
     --------
@@ -65,7 +67,7 @@ def least_confidence(probability: ProbabilityTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution.
+        If the probability is not a valid distribution.
 
     Examples
     --------
@@ -77,7 +79,7 @@ def least_confidence(probability: ProbabilityTensor) -> ScoreTensor:
 
 
 def margin(probability: ProbabilityTensor) -> ScoreTensor:
-    """One minus the lead of the best class over the second best, 0..1.
+    """One minus the lead of the best class, 0..1.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ def margin(probability: ProbabilityTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution.
+        If the probability is not a valid distribution.
 
     Examples
     --------
@@ -108,7 +110,7 @@ def best_versus_second_best(probability: ProbabilityTensor) -> ScoreTensor:
     Raises
     ------
     BadValue
-        If the probability is no distribution.
+        If the probability is not a valid distribution.
 
     Examples
     --------
@@ -139,7 +141,7 @@ def edge_entropy(
     Raises
     ------
     BadValue
-        If the probability is no distribution or the weight is below zero.
+        If the probability is not a valid distribution or the weight is below zero.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a person is asked: regions of an image, their scores, and which to choose.
+"""Regions of an image, their scores, and which to ask.
 
 NumPy and scikit-image; pure functions; no torch.
 """

@@ -15,7 +15,7 @@ SEGMENT = 64
 @njit(nogil=True)
 @no_type_check
 def sums(score, region_map, regions):
-    """Return total and pixels of each region, adding up runs of one id at a time."""
+    """Return total and pixels of each region, run by run."""
     totals = np.zeros(regions + 1)
     pixels = np.zeros(regions + 1, np.int64)
     start, current, total = 0, region_map[0], 0.0
@@ -34,7 +34,7 @@ def sums(score, region_map, regions):
 @njit(nogil=True)
 @no_type_check
 def largest(score, region_map, regions):
-    """Return the largest score of each region, -inf for one without pixels."""
+    """Return each region's largest score; -inf without pixels."""
     highest = np.full(regions + 1, -np.inf)
     for index in range(score.size):
         region = region_map[index]
@@ -45,7 +45,7 @@ def largest(score, region_map, regions):
 @njit(nogil=True, fastmath={"reassoc", "contract"})
 @no_type_check
 def approach(nearest, features, feature):
-    """Lower each squared distance to the nearest centre, in place, for a new centre."""
+    """Lower squared distances, in place, for a new centre."""
     for index in range(len(features)):
         distance = nearest.dtype.type(0)
         for place in range(features.shape[1]):
@@ -56,7 +56,9 @@ def approach(nearest, features, feature):
 @njit(nogil=True)
 @no_type_check
 def greedy_windows(score, tops, blocked, count, block_radius):
-    """Pick from a tournament of row segments, each with the score last seen of it.
+    """Pick windows from a tournament of row segments.
+
+    Each segment stands with the score last seen of it.
 
     Blocking only lowers scores, so a winner whose score still holds is the best; one
     whose score does not is corrected, and the tournament repeated on its path alone.
@@ -92,7 +94,10 @@ def greedy_windows(score, tops, blocked, count, block_radius):
 @njit(nogil=True)
 @no_type_check
 def tournament(values):
-    """Return a binary tree of maxima, its root at 1, and where its leaves begin."""
+    """Return a binary tree of maxima and its first leaf.
+
+    The root is at 1.
+    """
     leaves = 1
     while leaves < values.size:
         leaves *= 2

@@ -22,7 +22,7 @@ from .scores import affordable, check_scored
 def choose_top(
     scores: RegionScores, costs: RegionCosts, budget: float
 ) -> RegionIndices:
-    """Choose the highest scores: indices in falling order, while the budget lasts.
+    """Choose the highest scores while the budget lasts.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def choose_top(
     Returns
     -------
     int64 array of shape (n,)
-        Empty if the first region costs more than the budget.
+        Indices in falling score; empty if the first region costs too much.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def choose_class_quota(
     budget: float,
     weights: np.ndarray | None = None,
 ) -> RegionIndices:
-    """Choose the highest scores within a share of the budget for each class.
+    """Choose the highest scores within a quota a class.
 
     The classes that occur share the budget in proportion to their weights; what a
     class leaves over is spent on the highest scores of all. After the variant "Class
@@ -105,7 +105,7 @@ def choose_class_quota(
 def choose_per_image(
     scores: RegionScores, costs: RegionCosts, images: RegionClasses, budget: float
 ) -> RegionIndices:
-    """Choose the highest scores within an equal share of the budget for each image.
+    """Choose the highest scores within equal shares of images.
 
     What the shares leave over is spent on the next best region of each image, the
     highest scores first: a budget of fewer regions than images asks one in each of the
@@ -156,7 +156,7 @@ def choose_few_per_image(
     budget: float,
     limit: int,
 ) -> RegionIndices:
-    """Choose the highest scores of the pool, of an image at most a few at a time.
+    """Choose the highest scores, a few of an image at a time.
 
     The best regions of one image are often the same doubt several times. Only when
     every image has given its few does each give so many more.
@@ -210,7 +210,7 @@ def choose_stratified(
     stratified: float = 0.66,
     power: float = 1.0,
 ) -> RegionIndices:
-    """Draw indices by score, a part of the budget shared evenly among the classes.
+    """Draw by score, a part shared evenly among classes.
 
     Regions are drawn without replacement with probability proportional to
     ``score ** power`` (Gumbel noise on its logarithm; "power" acquisition of Kirsch et
@@ -278,7 +278,7 @@ def _shares(
     classes: RegionClasses,
     weights: np.ndarray | None,
 ) -> np.ndarray:
-    """Return the share of the budget of each class; 0 where no region can be asked."""
+    """Return each class's share; 0 where no region can be asked."""
     if len(classes) != len(scores) or classes.min(initial=0) < 0:
         raise BadValue(
             f"{len(scores)} regions need as many classes of zero or more, got "
@@ -301,7 +301,7 @@ def _shares(
 def _within_quotas(
     scores: RegionScores, costs: RegionCosts, groups: RegionClasses, quotas: np.ndarray
 ) -> np.ndarray:
-    """Return which regions are the highest of their group within its quota."""
+    """Return the highest of each group within its quota."""
     order = np.lexsort((-scores, groups))
     group = groups[order]
     spent = np.concatenate([[0.0], np.cumsum(costs[order], dtype=np.float64)])
@@ -315,7 +315,7 @@ def _within_quotas(
 def _fill(
     scores: RegionScores, costs: RegionCosts, picked: np.ndarray, budget: float
 ) -> RegionIndices:
-    """Spend what the picked regions left; return all of them in falling score."""
+    """Spend what is left; return all picked in falling score."""
     left = max(budget - float(costs[picked].sum()), 0.0)
     picked[choose_top(np.where(picked, -np.inf, scores), costs, left)] = True
     return _falling(scores, picked)

@@ -32,7 +32,7 @@ def choose_spread(
     budget: float,
     rng: np.random.Generator,
 ) -> RegionIndices:
-    """Draw indices of regions unlike one another, without a liking for outliers.
+    """Draw regions unlike one another, without favouring outliers.
 
     The seeding of k-means++ (Arthur & Vassilvitskii, SODA 2007): the first region is
     drawn evenly, each next one with probability proportional to its squared distance
@@ -87,10 +87,11 @@ def choose_typical(
     budget: float,
     rng: np.random.Generator,
 ) -> RegionIndices:
-    """Choose regions that are each typical of a kind: the nearest to k-means centres.
+    """Choose the regions nearest to k-means centres.
 
-    Of regions seen by a pretrained encoder, these taught more with the first twenty
-    answers than a spread, and much more than a core-set, which asks outliers.
+    Each is typical of a kind. With features of a pretrained encoder, the first twenty
+    answers improved a network more than those of a spread. They improved it much more
+    than those of a core-set, which asks outliers.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ def choose_diverse(
     places: RegionPlaces | None = None,
     exclusion: float = 0.0,
 ) -> RegionIndices:
-    """Choose a core-set: each next region is the one farthest from all before.
+    """Choose a core-set: each next region is the farthest.
 
     Greedy k-centre (Sener & Savarese, ICLR 2018), Euclidean. Without anything known,
     the region nearest the mean comes first.
@@ -226,20 +227,20 @@ def _check_features(
 
 
 def _distances_to_mean(features: RegionFeatures) -> np.ndarray:
-    """Return the squared distance of each feature to the mean of all."""
+    """Return the squared distance of each feature to the mean."""
     distance = np.full(len(features), np.inf, np.float32)
     approach(distance, features, features.sum(0) / max(len(features), 1))
     return distance
 
 
 def _draw(steps: np.ndarray, rng: np.random.Generator) -> int:
-    """Draw an index with probability proportional to its step in a running sum."""
+    """Draw an index in proportion to its step."""
     place = min(rng.random() * steps[-1], np.nextafter(steps[-1], 0))
     return int(np.searchsorted(steps, place, side="right"))
 
 
 def _near(places: RegionPlaces, index: int, exclusion: float) -> np.ndarray:
-    """Return which regions lie within the exclusion of one, in the same image."""
+    """Return which regions lie too near to one."""
     same = places[:, 0] == places[index, 0]
     away = np.hypot(*(places[:, 1:] - places[index, 1:]).T)
     near: np.ndarray = same & (away < exclusion)

@@ -10,10 +10,11 @@ from napari_alseg.arrays import Image, Mask
 
 
 def edges(image: Image, sigma: float = 2.0) -> Mask:
-    """Pixels on an edge of the image (Canny 1986, on the mean of the channels).
+    """Pixels on an edge of the image.
 
-    Thresholds adapt: an edge starts among the steepest tenth of the pixels and is
-    followed through the steepest fifth, so that dark images have edges too.
+    Canny 1986, on the mean of the channels. Thresholds adapt: an edge starts among the
+    steepest tenth of the pixels and is followed through the steepest fifth, so that
+    dark images have edges too.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a region is: superpixels of an image, segments, or cells of a grid.
+"""Partitions: superpixels, segments, or cells of a grid.
 
 Each partition is an int32 map of ids 1..R without gaps; none leaves a pixel out.
 """
@@ -96,7 +96,7 @@ def of_many(
     images: Iterable[Image],
     workers: int | None = None,
 ) -> Iterator[RegionMap]:
-    """Region map of one image after another, in order, on all cores.
+    """Region maps of many images in order, on all cores.
 
     Threads suffice, as scikit-image lets go of the interpreter while it computes.
     At most two images a worker are held at a time, however many there are.
@@ -202,7 +202,7 @@ def grid(shape: tuple[int, int], rows: int, columns: int) -> RegionMap:
 
 
 def dense(labels: np.ndarray) -> RegionMap:
-    """Renumber the values of an integer map to 1..R, in their order.
+    """Renumber an integer map to 1..R, in order.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def bounds(region_map: RegionMap) -> RegionBounds:
 
 
 def describe(image: Image, region_map: RegionMap) -> RegionFeatures:
-    """Describe how each region looks and where it lies: colour, its spread, centre.
+    """Describe each region's colour, its spread, and its centre.
 
     The columns are the K mean colours, their K standard deviations, and the centre's
     row and column as shares of the image. Colours are CIE Lab (for other than one or
@@ -309,7 +309,7 @@ def describe(image: Image, region_map: RegionMap) -> RegionFeatures:
 
 
 def _colours(image: Image) -> list[np.ndarray]:
-    """Return one float32 plane a channel, on a scale where near is alike."""
+    """Return float32 planes on a scale where near is alike."""
     match image.shape[2]:
         case 1:
             planes = rgb2lab(np.repeat(image.astype(np.float32) / 255, 3, 2))[..., :1]
@@ -321,6 +321,6 @@ def _colours(image: Image) -> list[np.ndarray]:
 
 
 def _places(shape: tuple[int, ...]) -> list[tuple[np.ndarray, int]]:
-    """Return row and column of each pixel, each beside the length of its side."""
+    """Return row and column of each pixel, beside their sides."""
     row, column = np.indices(shape)
     return [(row, shape[0]), (column, shape[1])]

@@ -27,11 +27,11 @@ How = Literal["mean", "sum", "max", "top"]
 
 
 def pool(score: ScoreMap, region_map: RegionMap, how: How = "mean") -> RegionScores:
-    """Score of each region, in the unit of the score map (``sum``: times pixels).
+    """Score of each region, in the unit of the map.
 
-    ``top`` is the mean of the highest tenth of a region's pixels (rounded up, so
-    at least one): it finds a small doubt in a large region. An id without pixels
-    scores -inf, which is never chosen.
+    ``sum`` has that unit times pixels. ``top`` is the mean of the highest tenth of a
+    region's pixels (rounded up, so at least one): it finds a small doubt in a large
+    region. An id without pixels scores -inf, which is never chosen.
 
     Parameters
     ----------
@@ -105,7 +105,9 @@ def count_pixels(region_map: RegionMap) -> RegionCosts:
 
 
 def pool_classes(probability: np.ndarray, region_map: RegionMap) -> RegionFeatures:
-    """Mean probability of each class in each region; zeros for a region of no pixels.
+    """Mean probability of each class in each region.
+
+    A region without pixels gets zeros.
 
     Parameters
     ----------
@@ -142,8 +144,9 @@ def pool_classes(probability: np.ndarray, region_map: RegionMap) -> RegionFeatur
 
 
 def pool_features(features: FeatureMap, region_map: RegionMap) -> RegionFeatures:
-    """Mean feature vector of each region; a region without pixels gets zeros.
+    """Mean feature vector of each region.
 
+    A region without pixels gets zeros.
     Features may be coarser than the map: each pixel takes the cell it lies in.
 
     Parameters
@@ -190,7 +193,7 @@ def _means(score, region_map, regions):  # type: ignore[no-untyped-def]
 
 
 def _top_means(score, region_map, regions):  # type: ignore[no-untyped-def]
-    """Sort the pixels by region and score, then average the last tenth of each."""
+    """Average the highest tenth of each region's sorted pixels."""
     values = score[np.lexsort((score, region_map))].astype(np.float64)
     pixels = np.bincount(region_map, minlength=regions + 1)
     taken, stops = (pixels + 9) // 10, np.cumsum(pixels)

@@ -8,7 +8,9 @@ from napari_alseg.errors import BadValue
 
 
 def checked(scores: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """Return the scores if each is a number or -inf, which is never chosen.
+    """Return the scores if each is a number or -inf.
+
+    -inf is never chosen.
 
     Raises
     ------
@@ -43,5 +45,5 @@ def check_budget(regions: int, costs: RegionCosts, budget: float) -> None:
 
 
 def affordable(costs: RegionCosts, budget: float) -> int:
-    """Return how many regions, from the first on, fit into the budget."""
+    """Return how many of the first regions the budget allows."""
     return int(np.searchsorted(np.cumsum(costs), budget, side="right"))

@@ -1,4 +1,4 @@
-"""The functions that rows of the tables own: one signature a table.
+"""Functions of the tables' rows, one signature a table.
 
 A partition goes from an image to a region map, a choice from scored regions and a limit
 to the rows that are taken. `napari_alseg.systems` has the tables.
@@ -68,21 +68,21 @@ def top(
 def few_per_image(
     scored: Scored, limit: float, *, most: int, rng: np.random.Generator | None = None
 ) -> RegionIndices:
-    """Rows of the highest scores, at most a few of one image."""
+    """Rows of the highest scores, few of one image."""
     return choose_few_per_image(scored.score, scored.cost, scored.image, limit, most)
 
 
 def per_image(
     scored: Scored, limit: float, *, rng: np.random.Generator | None = None
 ) -> RegionIndices:
-    """Rows of the highest scores of each image, for an equal share."""
+    """Rows of the highest scores within equal shares of images."""
     return choose_per_image(scored.score, scored.cost, scored.image, limit)
 
 
 def class_quota(
     scored: Scored, limit: float, *, rng: np.random.Generator | None = None
 ) -> RegionIndices:
-    """Rows of the highest scores of each predicted class, more for rare ones."""
+    """Rows of the highest scores within a quota a class."""
     return choose_class_quota(scored.score, scored.cost, _classes(scored), limit)
 
 
@@ -94,7 +94,7 @@ def stratified(
     power: float,
     rng: np.random.Generator,
 ) -> RegionIndices:
-    """Rows drawn by score, a part of the budget dealt out evenly to the classes."""
+    """Rows drawn by score, a part shared evenly among classes."""
     return choose_stratified(
         scored.score,
         scored.cost,
@@ -113,7 +113,10 @@ def foreground(
     share: float,
     rng: np.random.Generator | None = None,
 ) -> RegionIndices:
-    """Rows of the highest scores, a share of them not of the most predicted class."""
+    """Rows of the highest scores, a share of them foreground.
+
+    The background is the class predicted for most pixels.
+    """
     classes = _classes(scored)
     background = np.bincount(classes, scored.pixels).argmax()
     in_front = (classes != background).astype(int)
@@ -129,7 +132,10 @@ def diverse(
     exclusion: float,
     rng: np.random.Generator | None = None,
 ) -> RegionIndices:
-    """Rows of a core-set; with scores, of the best `SHORTLIST` times the budget."""
+    """Rows of a core-set.
+
+    With scores, it is one of the best regions for `SHORTLIST` times the budget.
+    """
     rows = np.arange(len(scored.cost))
     if scored.informed:
         rows = choose_top(scored.score, scored.cost, SHORTLIST * limit)

@@ -1,4 +1,4 @@
-"""Square windows of one image: which are the best, and the map of them."""
+"""Square windows of one image: the best, and their map."""
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from .scores import checked
 
 
 def windows(shape: tuple[int, int], centres: WindowCentres, radius: int) -> RegionMap:
-    """Squares around centres, cut off where the image ends: ids 1..n in their order.
+    """Squares around centres: ids 1..n in their order.
+
+    A square is cut off where the image ends.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def choose_windows(
     blocked: Mask | None = None,
     block_radius: int | None = None,
 ) -> tuple[WindowCentres, Mask]:
-    """Choose the best square windows of one image, kept apart: their centres.
+    """Choose centres of the best square windows, kept apart.
 
     Again and again the highest score that is not blocked is picked, and a square
     around it is blocked; with the default `block_radius` no two windows overlap. RIPU
