@@ -2,6 +2,8 @@
 #            no display; screenshots go to demo/).
 # make test: set up, then all tests.
 # make check: formatting, lint, types, manifest.
+# make benchmark: rounds, acquisitions and live in full; QUICK=--quick makes it all
+#            benchmarks in their quick form, with real data from ALSEG_DATA.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -35,10 +37,13 @@ check: $(VENV)/.tested-with
 	$(BIN)/mypy
 	$(BIN)/npe2 validate napari-alseg
 
+SHORT := round acquisition live
+BENCHMARKS := $(SHORT) $(if $(QUICK),crf live_learning memory systems)
+
 benchmark: $(VENV)/.tested-with
-	$(BIN)/python benchmarks/round.py
-	$(BIN)/python benchmarks/acquisition.py
-	$(XVFB) $(BIN)/python benchmarks/live.py
+	missed=0; for name in $(BENCHMARKS); do \
+	  $(XVFB) $(BIN)/python benchmarks/$$name.py $(QUICK) || missed=1; \
+	done; exit $$missed
 
 SETUP := pyproject.toml constraints.txt scripts/setup scripts/system-libraries
 

@@ -1,14 +1,13 @@
 """Speed of scoring, pooling and choosing, each beside its naive form in one run."""
 
-import argparse
 import os
 import resource
 import tracemalloc
 
 import numpy as np
 import torch
+from harness import Row, at_least, at_most, flags, once, report, seconds
 from scipy import ndimage
-from tables import Row, at_least, at_most, once, report, seconds
 from torch.nn import functional
 
 from napari_alseg import acquisition, regions, segmentation
@@ -193,9 +192,7 @@ def random_probability(*shape: int) -> torch.Tensor:
 
 def main() -> None:
     """Measure everything, print the table and one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="end within 50 s")
-    quick = parser.parse_args().quick
+    quick = flags(__doc__ or "").parse_args().quick
     rng = np.random.default_rng(0)
     probability = random_probability(CLASSES, HEIGHT, WIDTH)
     score = rng.random((HEIGHT, WIDTH), np.float32)
@@ -208,7 +205,7 @@ def main() -> None:
         *folder(rng),
         *crf(rng),
     ]
-    report(rows)
+    report("acquisition", rows, quick=quick)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@
 regions, and a perfect annotator goes on from there in the window.
 """
 
-import argparse
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,14 +22,14 @@ from typing import Any
 
 import numpy as np
 import psutil
-from napari_alseg.dataset import create_simulation, truth_of
-from napari_alseg.oracle import Oracle, dominant
-from tables import Row, at_most, report
+from harness import Row, at_most, flags, report
 
 from napari_alseg.arrays import LabelMap, Selection, finish
 from napari_alseg.live.messages import LiveRequest, LiveUpdate
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.settings import LiveSettings, NetworkSettings, QuerySettings
+from napari_alseg.simulation.dataset import create_simulation, truth_of
+from napari_alseg.simulation.oracle import Oracle, dominant
 from napari_alseg.store import Project
 from napari_alseg.tasks.query import query
 
@@ -36,6 +37,11 @@ SHAPE = (360, 480)
 PATIENCE = 300.0
 """Seconds that anything may take before the benchmark gives up."""
 ASKING = QuerySettings("live", "100 regions")
+QUICK = {"images": 8, "levels": "20,60", "answers": 8, "endurance": 0}
+QUICK_ALLOWANCE = 4.0
+"""Times a target that a hurried run may take: others may work beside it."""
+RANKED, QUICK_RANKED = 40.0, 10.0
+"""Seconds to rank a pool of 367 images, and one of a few."""
 
 Truth = Callable[[str], LabelMap]
 
@@ -308,19 +314,26 @@ def endure(path: Path, truth: Truth, answers: int) -> list[tuple[int, float]]:
 # --- the table ------------------------------------------------------------------------
 
 
-def rows(levels: list[Measured], sizes: list[tuple[int, float]]) -> Iterator[Row]:
+def rows(
+    levels: list[Measured], sizes: list[tuple[int, float]], *, quick: bool
+) -> Iterator[Row]:
     """Yield what was promised and what was measured."""
+    allowance = QUICK_ALLOWANCE if quick else 1.0
+    ranked = QUICK_RANKED if quick else RANKED
+
+    def soon(work: str, value: float, target: float) -> Row:
+        return at_most(work, value, "s", target * allowance)
+
     for level in levels:
         at = f"{level.labelled:,} regions"
-        maps, painted = np.array(level.maps), np.array(level.painted)
-        yield at_most(f"{at}: maps, median", float(np.median(maps)), "s", 1.0)
-        yield at_most(f"{at}: maps, 95 %", float(np.quantile(maps, 0.95)), "s", 2.0)
-        late = float(np.quantile(painted, 0.95))
-        yield at_most(f"{at}: answer painted and durable, 95 %", late, "s", 0.05)
-        yield at_most(f"{at}: pool ranked, first time", level.ranking[0], "s", 40.0)
-        yield at_most(f"{at}: pool ranked, again", level.ranking[1], "s", 40.0)
+        maps, late = np.array(level.maps), float(np.quantile(level.painted, 0.95))
+        yield soon(f"{at}: maps, median", float(np.median(maps)), 1.0)
+        yield soon(f"{at}: maps, 95 %", float(np.quantile(maps, 0.95)), 2.0)
+        yield soon(f"{at}: answer painted and durable, 95 %", late, 0.05)
+        yield at_most(f"{at}: pool ranked, first time", level.ranking[0], "s", ranked)
+        yield at_most(f"{at}: pool ranked, again", level.ranking[1], "s", ranked)
         stall = float(np.quantile(level.gaps, 0.99))
-        yield at_most(f"{at}: stall while ranking, 99 %", stall, "s", 0.05)
+        yield soon(f"{at}: stall while ranking, 99 %", stall, 0.05)
         yield at_most(f"{at}: memory of the child", level.memory / 1e9, "GB", 1.0)
     if sizes:
         half = [size for at, size in sizes if at >= sizes[-1][0] / 2]
@@ -328,50 +341,66 @@ def rows(levels: list[Measured], sizes: list[tuple[int, float]]) -> Iterator[Row
         yield at_most(f"growth in the later half of {sizes[-1][0]}", growth, "MB", 50.0)
 
 
+def need_display() -> None:
+    """Exit with 2 where no window can open."""
+    shown = ("DISPLAY", "WAYLAND_DISPLAY")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in shown):
+        print("there is no display: run it under xvfb-run")
+        sys.exit(2)
+
+
+def make_film(given: Any, folder: Path) -> None:
+    """Keep a picture of the first answers in a new project."""
+    path = folder / "live.alseg"
+    truth = make_project(path, given.data, given.images)
+    with Project.open(path) as project:
+        finish(query(project, ASKING, live=NetworkSettings()))
+    film(path, truth, (1, 5, 20, 60), given.film)
+
+
+def measure_levels(
+    given: Any, folder: Path
+) -> tuple[list[Measured], list[tuple[int, float]]]:
+    """Measure every level, and what many answers do to the memory."""
+    base = folder / "base.alseg"
+    truth = make_project(base, given.data, given.images)
+    with Project.open(base) as project:  # all levels have the same superpixels
+        finish(query(project, QuerySettings("random", "1 region", region_size=200)))
+    levels = []
+    counts = [int(count) for count in given.levels.split(",") if count]
+    for count in counts:
+        path = folder / f"{count}.alseg"
+        shutil.copytree(base, path)
+        with Project.open(path) as project:
+            label(project, truth, count, seed=count)
+        levels.append(measure(path, truth, count, given.answers // len(counts)))
+        print(json.dumps(asdict(levels[-1]) | {"gaps": []}), flush=True)
+    return levels, endure(base, truth, given.endurance) if given.endurance else []
+
+
 def main() -> None:
     """Measure every level, print the table, keep the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path)
+    parser = flags(__doc__ or "")
+    parser.add_argument("--data", type=Path, help="drawn scenes if not given")
     parser.add_argument("--images", type=int, default=367)
     parser.add_argument("--levels", default="20,2000,20000")
     parser.add_argument("--answers", type=int, default=200, help="at all levels")
     parser.add_argument("--endurance", type=int, default=5000)
     parser.add_argument("--film", type=Path, help="a picture of the first answers")
-    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, help="keep all numbers here")
     given = parser.parse_args()
+    need_display()
     if given.quick:
-        given.images, given.levels = 40, "20,500"
-        given.answers, given.endurance = 20, 0
-    counts = [int(count) for count in given.levels.split(",") if count]
-    levels, sizes = [], []
-    if given.film:
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "live.alseg"
-            truth = make_project(path, given.data, given.images)
-            with Project.open(path) as project:
-                network = NetworkSettings()
-                finish(query(project, ASKING, live=network))
-            film(path, truth, (1, 5, 20, 60), given.film)
-        return
+        vars(given).update(QUICK)
     with TemporaryDirectory() as folder:
-        base = Path(folder) / "base.alseg"
-        truth = make_project(base, given.data, given.images)
-        with Project.open(base) as project:  # all levels have the same superpixels
-            finish(query(project, QuerySettings("random", "1 region", region_size=200)))
-        for count in counts:
-            path = Path(folder) / f"{count}.alseg"
-            shutil.copytree(base, path)
-            with Project.open(path) as project:
-                label(project, truth, count, seed=count)
-            levels.append(measure(path, truth, count, given.answers // len(counts)))
-            print(json.dumps(asdict(levels[-1]) | {"gaps": []}), flush=True)
-        if given.endurance:
-            sizes = endure(base, truth, given.endurance)
+        if given.film:
+            make_film(given, Path(folder))
+            return
+        levels, sizes = measure_levels(given, Path(folder))
     if given.json:
         kept = {"levels": [asdict(level) for level in levels], "memory": sizes}
         given.json.write_text(json.dumps(kept, indent=1) + "\n")
-    report([*rows(levels, sizes)])
+    report("live", [*rows(levels, sizes, quick=given.quick)], quick=given.quick)
 
 
 if __name__ == "__main__":

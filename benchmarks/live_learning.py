@@ -1,25 +1,26 @@
 """What live learns from how many answers, beside other ways; runs that can be cut.
 
-``python benchmarks/live_learning.py --data DIR --out DIR [--parts ...] [--seeds 0,1]``
+``python benchmarks/live_learning.py [--quick] [--out DIR] [--parts ...] [--seeds 0,1]``
 
 Runs are simulations like those of ``napari-alseg simulate``, one after the other on the
 same project: a finished one is left alone, so the same command is given again until
-nothing is left to do. ``DIR`` of the data holds ``camvid/`` and, for microscopy,
+nothing is left to do. The folder of the data holds ``camvid/`` and, for microscopy,
 ``dsb2018/`` and ``vnc_em/``. The random forest on filters needs scikit-learn:
 ``pip install -c constraints.txt --group benchmark``.
 """
 
-import argparse
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from harness import Row, at_least, at_most, data_folder, few_images, flags, once, report
 from rich.console import Console
-from systems import keep
+from systems import finished, keep
 
 from napari_alseg.arrays import IGNORE, to_targets
 from napari_alseg.cli import drive
@@ -40,6 +41,8 @@ CACHE = 3_000_000_000
 DEEP_EPOCHS = 4
 EACH = (1, 5, 20)
 """Answers an image in microscopy."""
+FEW = 12, 6
+"""Images that learn and images that measure, in a hurry."""
 FOREST_EVERY = 4
 """The forest is measured on every fourth image: its filters take a second an image."""
 
@@ -102,7 +105,16 @@ def microscopy(images: int) -> Iterator[Piece]:
         yield from chain(system, [each * images for each in EACH])
 
 
+def tiny(images: int) -> Iterator[Piece]:
+    """Yield informed and random asking on a few small images."""
+    asking = {"answers": "dominant", "size": "90x120", "region_size": 50}
+    for system in ("live", "random"):
+        for piece in chain(system, [each * images for each in (1, 5)]):
+            yield replace(piece, asking=asking)
+
+
 PARTS = {
+    "camvid-tiny": tiny,
     "camvid": answers,
     "deep": deep,
     "camvid-half": half,
@@ -223,52 +235,80 @@ def forests(folder: Path, names: Sequence[str]) -> None:
 # --- all of it ------------------------------------------------------------------------
 
 
+def verdicts(part: str, folder: Path) -> Iterator[Row]:
+    """Hold the mIoU of each run of live against chance with as many answers."""
+    last = {
+        (run.parent.name, run.name): read_run(run).last.miou for run in finished(folder)
+    }
+    for (name, seed), miou in last.items():
+        chance = last.get((name.replace("live-", "random-"), seed))
+        if chance and name.startswith("live-"):
+            work = f"{part}: {name}, {seed}, against random"
+            yield at_least(work, miou / chance, "x mIoU", 0.8)
+
+
+def run_part(part: str, given: Any, source: Path, out: Path) -> Path:
+    """Do what is left of a part, write its pages, and return their folder."""
+    name = "camvid" if part == "deep" else part
+    data = split(name.split("-")[0], source, out / "data")
+    folder = out / name
+    images = len(list((data / "train" / "images").iterdir()))
+    for seed in map(int, given.seeds.split(",")):
+        for piece in PARTS[part](images):
+            wanted = not given.only or piece.name in given.only.split(",")
+            if wanted and not given.pages_only:
+                TERMINAL.print(f"{name}: {piece.name}, seed {seed}")
+                run(piece, data, folder, seed)
+    forests(folder, [each for each in given.forest.split(",") if each])
+    runs = {path: read_run(path) for path in finished(folder)}
+    ends = [
+        path for path, run in runs.items() if not _gone_on_from(run, [*runs.values()])
+    ]
+    write_pages(compare(ends), folder)
+    if given.keep:
+        keep(ends, folder, given.keep / name)
+    return folder
+
+
 def main() -> None:
-    """Run what is left of some parts, and write their pages."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--parts", default=",".join(PARTS))
+    """Run what is left of some parts, write their pages, and hold them to targets."""
+    parser = flags(__doc__ or "")
+    parser.add_argument("--data", type=Path, help="holds a folder a data set")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--parts", default=",".join(each for each in PARTS if each != "camvid-tiny")
+    )
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--only", default="", help="names of runs, all if empty")
     parser.add_argument("--forest", default="", help="runs whose labels a forest gets")
     parser.add_argument("--pages-only", action="store_true")
     parser.add_argument("--keep", type=Path, help="for every run.json and the pages")
     given = parser.parse_args()
+    if given.quick:
+        given.parts, given.seeds = "camvid-tiny", "0"
+    parts = given.parts.split(",")
+    for part in parts:
+        name = "camvid" if part == "deep" else part.split("-")[0]
+        source = data_folder(name, given.data)
     FEATURES.limit = CACHE
-    for part in given.parts.split(","):
-        name = "camvid" if part == "deep" else part
-        data = split(name.removesuffix("-half"), given.data, given.out / "data")
-        folder = given.out / name
-        images = len(list((data / "train" / "images").iterdir()))
-        for seed in map(int, given.seeds.split(",")):
-            for piece in PARTS[part](images):
-                wanted = not given.only or piece.name in given.only.split(",")
-                if wanted and not given.pages_only:
-                    TERMINAL.print(f"{name}: {piece.name}, seed {seed}")
-                    run(piece, data, folder, seed)
-        forests(folder, [each for each in given.forest.split(",") if each])
-        runs = {
-            path.parent: read_run(path.parent)
-            for path in sorted(folder.glob("*/seed-*/run.json"))
-        }
-        done = [run for run in runs.values() if run.finished]
-        ends = [
-            path
-            for path, run in runs.items()
-            if run.finished and not _gone_on_from(run, done)
-        ]
-        write_pages(compare(ends), folder)
-        if given.keep:
-            keep(ends, folder, given.keep / name)
+    with TemporaryDirectory() as temporary:
+        out = given.out or Path(temporary)
+        if given.quick:
+            source = few_images(source, out / "few", *FEW)
+        rows: list[Row] = []
+        for part in parts:
+            rows += verdicts(part, run_part(part, given, source, out))
+        again = once(lambda: run_part(parts[-1], given, source, out))
+        rows.append(at_most("the same command again", again, "s", 20))
+    report("live_learning", rows, quick=given.quick)
 
 
 def _gone_on_from(run: SimulationRun, others: Sequence[SimulationRun]) -> bool:
     """Whether another run by the same recipe has all its rounds, and more."""
     rounds = run.rounds
     return any(
-        len(other.rounds.numbers) > len(rounds)
-        and other.rounds.numbers[: len(rounds)] == rounds
+        len(other.rounds) > len(rounds)
+        and other.rounds[: len(rounds)] == rounds
         and other.settings.recipe == run.settings.recipe
         for other in others
     )

@@ -4,13 +4,12 @@
 every ratio is taken within this run.
 """
 
-import argparse
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -20,14 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from tables import Row, at_least, at_most, once, report, seconds
+from harness import Row, at_least, at_most, flags, once, report, seconds
 
 from napari_alseg import regions, segmentation, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.sample_data import CLASSES, scenes
 from napari_alseg.segmentation import Example, Network, Objective, TrainingRun
-from napari_alseg.selection import candidates as survey
+from napari_alseg.selection.candidates import survey
 from napari_alseg.selection.maps import trained_network
+from napari_alseg.selection.measure import by_network
 from napari_alseg.settings import (
     NetworkSettings,
     PredictionSettings,
@@ -65,7 +65,7 @@ def scoring(project: Project, repeats: int) -> Row:
     assert network is not None
     query = systems.resolve(QuerySettings("entropy"))
     rng = np.random.default_rng(0)
-    measure = survey.by_network(project, network, query, PREDICTION, rng)
+    measure = by_network(project, network, query, PREDICTION, rng)
     images = project.images.names()
     everyone = range(len(images))
     tensors = [
@@ -79,7 +79,7 @@ def scoring(project: Project, repeats: int) -> Row:
                 network(tensor)
 
     def score() -> None:
-        finish(survey.survey(project, images, everyone, 1, measure))
+        finish(survey(project, images, everyone, 1, measure))
 
     score()
     bare_time, score_time = seconds(bare, score, repeats=repeats)
@@ -88,10 +88,13 @@ def scoring(project: Project, repeats: int) -> Row:
     )
 
 
-def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
+def learning(
+    project: Project, steps: int, repeats: int, names: Sequence[str] = ()
+) -> Iterator[Row]:
     """Compare steps a second of each recipe with a loop over batches in memory.
 
-    The loop has the same loss and nothing else: no reading, jitter, curve or reports.
+    `names` are those of some objectives, all if there are none. The loop has the same
+    loss and nothing else: no reading, jitter, curve or reports.
     Networks are built before the clock starts.
     """
     epochs = max(1, steps * BATCH // len(project.images.names()))
@@ -108,7 +111,8 @@ def learning(project: Project, steps: int, repeats: int) -> Iterator[Row]:
             examples, whole, fresh_network(), training
         ),
     }
-    for name, objective in objectives.items():
+    for name in names or objectives:
+        objective = objectives[name]
         with closing(objective.batches(0, torch.device("cpu"))) as stream:
             ready = [next(stream) for _ in range(2)]
         kind = RANDOM if name != "difficulty" else replace(RANDOM, difficulty=True)
@@ -200,16 +204,16 @@ def main() -> None:
     if not PATIENT_THREADS.items() <= os.environ.items():
         patient = os.environ | PATIENT_THREADS  # torch reads it when it is loaded
         os.execve(sys.executable, [sys.executable, *sys.argv], patient)
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="end within five minutes")
-    quick = parser.parse_args().quick
+    quick = flags(__doc__ or "").parse_args().quick
+    names = ("partial",) if quick else ()
     with tempfile.TemporaryDirectory() as folder:
         with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:
             rows = [
-                scoring(project, repeats=4 if quick else 8),
-                *learning(project, steps=2 if quick else 8, repeats=2 if quick else 3),
+                scoring(project, repeats=2 if quick else 8),
+                *learning(project, 2 if quick else 8, 2 if quick else 3, names),
             ]
-    report([*rows, importing(), *opening(1 if quick else 3)])
+    rows += [importing(), *opening(1 if quick else 3)]
+    report("round", rows, quick=quick)
 
 
 if __name__ == "__main__":

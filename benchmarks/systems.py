@@ -1,6 +1,6 @@
-"""The published systems on CamVid, as simulations that may be cut and gone on with.
+"""The published systems on CamVid, as simulations that may be stopped and resumed.
 
-``python benchmarks/systems.py --data DIR --out DIR [--groups ...] [--seeds 0,1]``
+``python benchmarks/systems.py [--quick] [--out DIR] [--groups ...] [--seeds 0,1]``
 
 Runs are simulations like those of ``napari-alseg simulate``: a finished one is left
 alone, a stopped one goes on, so the same command is given again until nothing is left
@@ -9,17 +9,27 @@ to do. ``DIR/<group>`` then holds the run of each system and seed, and the page 
 epochs, for a computer with a graphics card.
 """
 
-import argparse
 import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
+from harness import (
+    Row,
+    at_least,
+    at_most,
+    data_folder,
+    few_images,
+    flags,
+    once,
+    report,
+)
 from rich.console import Console
 
 from napari_alseg.arrays import IGNORE, LabelMap, to_targets
@@ -57,6 +67,9 @@ class Scale:
 
 HALF = Scale("180x240", 100, start_epochs=10, epochs=6, few_epochs=8)
 FULL = Scale("360x480", 400, start_epochs=30, epochs=60, few_epochs=80)
+TINY = Scale("90x120", 50, start_epochs=2, epochs=2, few_epochs=2)
+FEW = 12, 6
+"""Images that learn and images that measure, in a hurry."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +183,17 @@ def unlabelled(scale: Scale) -> Iterator[Piece]:
     yield Piece("cisc-r", "cisc-r", "46 images", {}, rectified)
 
 
+def little(scale: Scale) -> Iterator[Piece]:
+    """Two ways to ask and all labels, on a few small images."""
+    asking = {"region_size": scale.region_size}
+    training = {"epochs": scale.epochs, "recipe": "partial"}
+    for system in ("random", "bvsb"):
+        yield Piece(system, system, "40%", asking, training)
+    yield Piece("full", "full", "100%", asking, training)
+
+
 GROUPS = {
+    "little": little,
     "budget": budget,
     "domains": domains,
     "unlabelled": unlabelled,
@@ -224,50 +247,87 @@ def split_domains(camvid: Path, out: Path) -> None:
 
 
 def main() -> None:
-    """Run what is left of some groups, and write their pages."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="holds camvid/")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--groups", default=",".join(GROUPS))
+    """Run what is left of some groups, write their pages, and hold them to targets."""
+    parser = flags(__doc__ or "")
+    parser.add_argument("--data", type=Path, help="holds camvid/")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--groups", default=",".join(each for each in GROUPS if each != "little")
+    )
     parser.add_argument("--seeds", default="0,1")
     parser.add_argument("--only", default="", help="names of runs, all if empty")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--pages-only", action="store_true")
     parser.add_argument("--keep", type=Path, help="for every run.json and the pages")
     given = parser.parse_args()
-    scale = FULL if given.full else HALF
-    data = given.out / "data"
+    source = data_folder(given=given.data)
+    with TemporaryDirectory() as folder:
+        out = given.out or Path(folder)
+        if given.quick:
+            given.groups, given.seeds = "little", "0"
+            source = few_images(source, out / "few", *FEW)
+        scale = TINY if given.quick else FULL if given.full else HALF
+        data = linked(source, out / "data")
+        rows = []
+        for group in given.groups.split(","):
+            run_group(group, given, scale, data, out / group)
+            rows += verdicts(group, out / group)
+        again = once(lambda: run_group(group, given, scale, data, out / group))
+        rows.append(at_most("the same command again", again, "s", 20))
+    report("systems", rows, quick=given.quick)
+
+
+def linked(source: Path, data: Path) -> Path:
+    """Return a folder with CamVid and its two domains."""
     data.mkdir(parents=True, exist_ok=True)
-    split_domains(given.data / "camvid", data)
+    split_domains(source / "camvid", data)
     if not (data / "camvid").exists():
-        (data / "camvid").symlink_to((given.data / "camvid").resolve())
-    for group in given.groups.split(","):
-        folder = given.out / group
-        for seed in map(int, given.seeds.split(",")):
-            for piece in GROUPS[group](scale):
-                wanted = not given.only or piece.name in given.only.split(",")
-                if wanted and not given.pages_only:
-                    TERMINAL.print(f"{group}: {piece.name}, seed {seed}")
-                    run(piece, scale, data, folder, seed)
-        done = [
-            each.parent
-            for each in sorted(folder.glob("*/seed-*/run.json"))
-            if read_run(each.parent).finished
+        (data / "camvid").symlink_to((source / "camvid").resolve())
+    return data
+
+
+def run_group(group: str, given: Any, scale: Scale, data: Path, folder: Path) -> None:
+    """Do what is left of a group, and write its pages."""
+    for seed in map(int, given.seeds.split(",")):
+        for piece in GROUPS[group](scale):
+            wanted = not given.only or piece.name in given.only.split(",")
+            if wanted and not given.pages_only:
+                TERMINAL.print(f"{group}: {piece.name}, seed {seed}")
+                run(piece, scale, data, folder, seed)
+    done = finished(folder)
+    if group == "images":
+        found = [
+            {"run": f"{path.parent.name}/{path.name}", **mean_difficulty(path)}
+            for path in done
+            if path.parent.name.startswith("deal")
         ]
-        if group == "images":
-            found = [
-                {"run": f"{path.parent.name}/{path.name}", **mean_difficulty(path)}
-                for path in done
-                if path.parent.name.startswith("deal")
-            ]
-            (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
-        if done:
-            asked = data / ("dusk" if group == "domains" else "camvid")
-            found = [labels_of(path, asked, scale) for path in done]
-            (folder / "labels.json").write_text(json.dumps(found, indent=1) + "\n")
-            write_pages(compare(ends(done, group, scale)), folder)
-        if done and given.keep:
-            keep(done, folder, given.keep / group)
+        (folder / "difficulty.json").write_text(json.dumps(found, indent=1) + "\n")
+    if not done:
+        return
+    asked = data / ("dusk" if group == "domains" else "camvid")
+    found = [labels_of(path, asked, scale) for path in done]
+    (folder / "labels.json").write_text(json.dumps(found, indent=1) + "\n")
+    write_pages(compare(ends(done, group, scale)), folder)
+    if given.keep:
+        keep(done, folder, given.keep / group)
+
+
+def finished(folder: Path) -> list[Path]:
+    """Return the runs of a group that have come to their end."""
+    found = sorted(folder.glob("*/seed-*/run.json"))
+    return [each.parent for each in found if read_run(each.parent).finished]
+
+
+def verdicts(group: str, folder: Path) -> Iterator[Row]:
+    """Hold the last mIoU of each run against that of chance, of the same seed."""
+    last = {
+        (run.parent.name, run.name): read_run(run).last.miou for run in finished(folder)
+    }
+    for (name, seed), miou in last.items():
+        chance = last.get(("random", seed))
+        if chance and name != "random":
+            work = f"{group}: {name}, {seed}, against random"
+            yield at_least(work, miou / chance, "x mIoU", 0.8)
 
 
 def ends(runs: list[Path], group: str, scale: Scale) -> list[Path]:
@@ -297,8 +357,8 @@ def labels_of(run: Path, dataset: Path, scale: Scale) -> dict[str, Any]:
     """Hold what the answers of a run have labelled against the truth.
 
     In % of the labelled pixels: those of each class, those at a border between two
-    classes of the truth, and those that have another class in the truth, in which void
-    counts for nothing. Below ``"all"``, the same of all true labels.
+    classes of the truth, and those of another class in the truth. Ignored pixels count
+    for nothing. Below ``"all"``, the same of all true labels.
     """
     with Project.open(run / "project.alseg", "read") as project:
         truth_at = truth_of(project, dataset, parse_size(scale.size))
@@ -316,7 +376,7 @@ def labels_of(run: Path, dataset: Path, scale: Scale) -> dict[str, Any]:
 
 
 def _counts(labels: LabelMap, truth: LabelMap, names: list[str]) -> Counter[str]:
-    """Count the labelled pixels of an image that are not void, by what they are."""
+    """Count the labelled pixels of an image that are not ignored, by what they are."""
     here = (labels > 0) & (truth > 0)
     border = borders(torch.from_numpy(to_targets(truth))[None])[0].numpy()
     pixels = np.bincount(labels[here], minlength=len(names) + 1)[1:].tolist()
