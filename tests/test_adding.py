@@ -32,8 +32,8 @@ def copy(tmp_path):
 
 
 def blocks(page):
-    """The pieces of Python on a page, in their order."""
-    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    """The pieces of code on a page, in their order; parts of lines are text."""
+    return re.findall(r"```(?:python|text)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
 
 
 def edit(path, after, text):
