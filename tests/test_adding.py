@@ -33,7 +33,9 @@ def copy(tmp_path):
 
 def blocks(page):
     """The pieces of code on a page, in their order; parts of lines are text."""
-    return re.findall(r"```(?:python|text)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    return re.findall(
+        r"```(?:python|text)\n(.*?)```", (DOCS / page).read_text(), re.DOTALL
+    )
 
 
 def edit(path, after, text):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from napari_alseg.arrays import NOTE, Progress, Task
-from napari_alseg.errors import AlsegError, BadValue, Busy
+from napari_alseg.errors import AlsegError, BadValue, Busy, UnknownName
 from napari_alseg.settings import OF_COMPUTER, PredictionSettings, QuerySettings
 from napari_alseg.tasks.requests import (
     LookRequest,
@@ -64,7 +64,9 @@ class Tasks(QObject):
         self._annotator = annotator
         project = annotator.project
         if learning := project.settings.get("learning"):
-            with suppress(TypeError, BadValue):  # of a version with other settings
+            with suppress(
+                TypeError, BadValue, UnknownName
+            ):  # of a version with other settings
                 self._panel.set_learning(**learning)
         selection = annotator.source.selection(annotator.source.standing.round)
         if selection is not None:

@@ -4,6 +4,7 @@ Of widgets and timers those of this plugin count; napari has its own check for o
 """
 
 import gc
+import sys
 import threading
 
 import psutil
@@ -51,12 +52,20 @@ def found_now():
         if of_plugin(each) and not idle and not ended:
             found["qt", id(each)] = each
     for each in threading.enumerate():
-        if not each.name.startswith(POOLS):
+        foreign = isinstance(each, threading._DummyThread)  # of Qt, seen in passing
+        if not (foreign or each in of_dask() or each.name.startswith(POOLS)):
             found["thread", each.ident] = each
     for each in psutil.Process().children(recursive=True):
         if each.status() != psutil.STATUS_ZOMBIE:
             found["process", each.pid] = each
     return found
+
+
+def of_dask():
+    """Threads of the pool that dask keeps, once a lazy image was shown."""
+    dask = sys.modules.get("dask.threaded")
+    pool = getattr(dask, "default_pool", None)
+    return getattr(pool, "_threads", ())
 
 
 def left_since(before):

@@ -128,7 +128,7 @@ def test_the_dock_knows_source_images_and_the_recipe_of_the_round(
         dock.project_panel._images.itemText(i)
         for i in range(dock.project_panel._images.count())
     )
-    assert dock.round_panel.training.recipe == "adaptation"
+    assert dock.round_panel.training.recipe.name == "adaptation"
     assert "no source images" not in dock.round_panel.training._sentence.text()
     hands.key("S")
     assert dock.next_step.text() == "All regions are answered. Press Learn."

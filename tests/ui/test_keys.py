@@ -125,7 +125,7 @@ def spin_box(hands, dock, annotator):
 
 
 @pytest.mark.parametrize(
-    ("panel", "kind"),
+    ("place", "kind"),
     [
         ("round_panel", QComboBox),
         ("label_panel", QPushButton),
@@ -134,9 +134,9 @@ def spin_box(hands, dock, annotator):
     ],
 )
 def test_class_keys_reach_the_labels_whatever_has_the_focus(
-    hands, dock, annotator, panel, kind
+    hands, dock, annotator, place, kind
 ):
-    control = visible(hands, getattr(dock, panel), kind)
+    control = visible(hands, getattr(dock, place), kind)
     before = value(control)
     control.setFocus()
     hands.key("2", "D", "1")

@@ -24,6 +24,7 @@ from napari_alseg.settings import (
     TrainingSettings,
     check,
 )
+from napari_alseg.systems import recipe as known_recipe
 
 from .asking import AskingPanel
 from .curve import Curve
@@ -122,12 +123,14 @@ class RoundPanel(QGroupBox):
 
         Raises
         ------
-        TypeError, BadValue
+        TypeError, BadValue, UnknownName
             If one is unknown or out of its limits.
         """
         now = asdict(self.training.value())
         which = NetworkSettings(**network)
         how = check(TrainingSettings(**now | dict(training)))
+        if how.recipe is not None:
+            known_recipe(how.recipe)
         terms = check(RecipeSettings(**recipe))
         self.network.set_value(which)
         self.training.set_value(how)
