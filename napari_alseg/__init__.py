@@ -1,6 +1,6 @@
 """Region-based active learning for semantic segmentation in napari.
 
-Importing this package loads neither torch nor Qt nor zarr: each room is
+Importing this package loads neither torch nor Qt nor zarr: each package is
 imported by whoever enters it.
 """
 

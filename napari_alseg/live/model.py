@@ -36,13 +36,13 @@ SAME = (
     "weights_source",
     "settings",
 )
-"""What must be as it was for a head that was kept to be taken up."""
+"""What must be as it was for a head that was kept to be loaded."""
 
 
 class Live:
     """A lightweight head on a frozen encoder, in step with the labels of a project.
 
-    The encoder is that of the latest network that learnt as a whole, else the
+    The encoder is that of the latest full network, else the
     pretrained one; `stale` says that there is a newer one by now.
 
     Parameters
@@ -108,7 +108,7 @@ class Live:
         project, network, settings, prediction, seed
         device : str
         anew : bool
-            Whether a head that was kept is left aside.
+            Whether a head that was kept is ignored.
         """
         yield Progress(0, 1, "loading the network")
         base = latest_full(project)
@@ -180,7 +180,7 @@ class Live:
         }
 
     def keep(self) -> None:
-        """Write network and samples down in the project, to be taken up again."""
+        """Write network and samples down in the project, to be loaded again."""
         assert self._samples is not None
         arrays = dict(segmentation.state(self.network))
         for name, column in zip(Samples._fields, self._samples, strict=True):
@@ -345,7 +345,7 @@ class Live:
 
 
 def latest_full(project: Project) -> tuple[int, int] | None:
-    """Return the latest round whose network learnt as a whole, and its weights' number.
+    """Return the latest full network's round and number.
 
     The number tells two trainings of one round apart. None if no network did.
     """

@@ -160,7 +160,7 @@ def still_open(
     """Close what somebody answered while the pool was scored, and done images.
 
     An image that was answered or skipped as a whole is not asked again in parts: what
-    it has no label for is void.
+    it has no label for is ignored.
     """
     place = {image: index for index, image in enumerate(images)}
     done = [place[i] for i in project.rounds.closed_regions(("image",)) if i in place]

@@ -107,8 +107,8 @@ def _learn(
 
 def _stopped(project: Project, stage: SimulationStage) -> bool:
     """Whether this stage's training was stopped on its way."""
-    unfinished = project.weights.read_checkpoint("training")
-    return unfinished is not None and unfinished[1]["plan"]["round"] == stage.round
+    checkpoint = project.weights.read_checkpoint("training")
+    return checkpoint is not None and checkpoint[1]["plan"]["round"] == stage.round
 
 
 def _recipe_at(stage: SimulationStage, settings: RunSettings) -> str:

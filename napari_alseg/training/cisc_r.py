@@ -40,7 +40,7 @@ from .single_stage import worth_keeping
 STAGES = 3
 LEAST_UNLABELLED = 0.25
 """Share of an image without labels from which on it has pseudo labels; what is left of
-an image that was labelled as a whole is void, and void has no class to guess."""
+an image that was labelled as a whole is ignored, and has no class to guess."""
 
 
 class PseudoExamples(Examples):

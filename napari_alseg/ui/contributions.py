@@ -87,12 +87,12 @@ def write_mask(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     note = PngInfo()
     note.add_text(MARK, _meaning(values, entry.get("classes", ())))
     picture = Picture.fromarray(_of_png(written, attributes.get("name", "the layer")))
-    unfinished = Path(f"{path}.unfinished")
+    partial = Path(f"{path}.partial")
     try:
-        picture.save(unfinished, "PNG", pnginfo=note)
-        unfinished.replace(path)
+        picture.save(partial, "PNG", pnginfo=note)
+        partial.replace(path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise CannotWrite(f"{path} cannot be written: {error}") from error
     return [path]
 

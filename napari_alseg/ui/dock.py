@@ -345,7 +345,7 @@ class ActiveLearningDock(DockWindow):
         self.round_panel.set_state(
             ready=self.tasks.writable,
             task=self.tasks.running,
-            unfinished=now.unfinished,
+            stopped=now.stopped,
         )
         if self.annotator is None:
             return

@@ -28,7 +28,7 @@ def situation_of(annotator: Annotator, task: str, *, exhausted: bool) -> Situati
         painting=annotator.view.painting,
         labelled=bool(standing.sources) or source.labelled(screen),
         learned=standing.learned == standing.round,
-        unfinished=standing.unfinished,
+        stopped=standing.stopped,
         exhausted=exhausted,
         read_only=annotator.project.read_only,
     )

@@ -28,7 +28,7 @@ class Standing:
     """The latest round, 0 before any."""
     learned: int | None
     """The round of the latest weights."""
-    unfinished: bool
+    stopped: bool
     """Whether a training of the latest round was stopped and can be resumed."""
 
 

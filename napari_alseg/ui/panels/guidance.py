@@ -29,7 +29,7 @@ class Situation:
     """Whether any pixel of the pool has a label."""
     learned: bool = False
     """Whether the network has learned since the round was asked."""
-    unfinished: bool = False
+    stopped: bool = False
     """Whether a training of this round was stopped and can be resumed."""
     exhausted: bool = False
     """Whether Ask has found nothing more to ask."""
@@ -63,7 +63,7 @@ def next_step(now: Situation) -> str:
             return f"{task} is running. Press Stop to end it."
         case Situation(images=0):
             return "This project has no images: make a new one from a folder."
-        case Situation(unfinished=True, open=waiting):
+        case Situation(stopped=True, open=waiting):
             answers = f", or answer the {waiting} open regions first" if waiting else ""
             return (
                 "Learning was stopped. Resume learning, or press Learn to start anew "

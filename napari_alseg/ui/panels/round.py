@@ -136,12 +136,12 @@ class RoundPanel(QGroupBox):
         self.training.set_value(how)
         self.training.set_terms(terms)
 
-    def set_state(self, *, ready: bool, task: str, unfinished: bool = False) -> None:
+    def set_state(self, *, ready: bool, task: str, stopped: bool = False) -> None:
         """Enable what can be pressed now, and offer to resume if learning can."""
-        before, self._state = self._state, (ready, task, unfinished)
+        before, self._state = self._state, (ready, task, stopped)
         if before == self._state:
             return  # an empty bar would paint the window again, at once
-        self._resume.setVisible(ready and unfinished and not task)
+        self._resume.setVisible(ready and stopped and not task)
         self._ask.setEnabled(ready and not task)
         self._learn.setEnabled(ready and not task)
         self._stop.setEnabled(bool(task))

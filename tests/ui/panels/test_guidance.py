@@ -32,10 +32,10 @@ DONE = OPEN | {"asked": 4, "labelled": True, "learned": True}
         (Situation(**OPEN, asked=4, open=3, read_only=True), "do not touch"),
         (Situation(**OPEN, asked=4, open=3, task="Resume"), "Go on labelling"),
         (
-            Situation(**OPEN, asked=4, unfinished=True),
+            Situation(**OPEN, asked=4, stopped=True),
             "Resume learning, or press Learn",
         ),
-        (Situation(**OPEN, asked=4, open=3, unfinished=True), "the 3 open regions"),
+        (Situation(**OPEN, asked=4, open=3, stopped=True), "the 3 open regions"),
         (
             Situation(**OPEN, asked=4, labelled=True, learned=True, exhausted=True),
             "Nothing is left to ask",
