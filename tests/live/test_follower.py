@@ -1,43 +1,18 @@
 """What the task that follows a person does, told by a script and not by a window."""
 
 from dataclasses import replace
-from queue import Empty
 
 import numpy as np
 import pytest
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+from follower_by_hand import QUERY, QUICK, Script, begin, request, told
 
 from napari_alseg.arrays import Bounds, Progress, finish
 from napari_alseg.live import follower as module
 from napari_alseg.live.follower import Follower
-from napari_alseg.live.messages import LiveRequest, LiveUpdate
-from napari_alseg.settings import LiveSettings, QuerySettings
-from napari_alseg.tasks.follow import follow
+from napari_alseg.live.messages import LiveUpdate
+from napari_alseg.settings import QuerySettings
 from napari_alseg.tasks.retrain import retrain
-
-QUICK = LiveSettings(first_steps=40, steps=20, batch_size=64)
-QUERY = QuerySettings("entropy", "12 regions", **TINY_REGIONS)
-
-
-class Script:
-    """An inbox: one action or request each time the task waits, then the end."""
-
-    def __init__(self, *waiting):
-        self.waiting = list(waiting)
-        self.urgent = []
-
-    def get(self):
-        while self.waiting:
-            following = self.waiting.pop(0)
-            if not callable(following):
-                return following
-            following()
-        return None
-
-    def get_nowait(self):
-        if not self.urgent:
-            raise Empty
-        return self.urgent.pop(0)
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +20,6 @@ def unhurried(monkeypatch):
     """Nothing is left out for lack of time, unless a test says so."""
     for name in ("RANK_SECONDS", "READ_SECONDS", "SLOW_SECONDS"):
         monkeypatch.setattr(module, name, np.inf)
-
-
-def request(number, image="scene-00", **about):
-    given = {"coming": (), "maps": ("entropy",), "query": QUERY, "rank": False}
-    return LiveRequest(number, image, **given | about)
-
-
-def begin(project, inbox):
-    return follow(
-        project, inbox, network=TINY_LIVE, settings=QUICK, prediction=TINY_PREDICTION
-    )
-
-
-def told(project, *waiting):
-    """All that is said by a task that is told this, one thing after another."""
-    return list(begin(project, Script(*waiting)))
 
 
 def news_of(said, kind=None):

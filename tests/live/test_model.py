@@ -6,28 +6,18 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_REGIONS, TINY_TRAINING
+from live_by_hand import QUICK, ask, kept, start
 from steps import answer
-from steps import ask as ask_by
 
 from napari_alseg import segmentation, systems
 from napari_alseg.arrays import Bounds, finish
 from napari_alseg.errors import NothingToAsk
 from napari_alseg.live.model import Live, latest_full, up_to_date
 from napari_alseg.sample_data import CLASSES
-from napari_alseg.settings import LiveSettings, QuerySettings
+from napari_alseg.settings import QuerySettings
 from napari_alseg.store import Project
 from napari_alseg.tasks.query import query
 from napari_alseg.tasks.retrain import retrain
-
-QUICK = LiveSettings(first_steps=40, steps=20, batch_size=64)
-
-
-def start(project, settings=QUICK, network=TINY_LIVE, **how):
-    return finish(Live.start(project, network, settings, TINY_PREDICTION, **how))
-
-
-def ask(project, budget="12 regions", system="random", **more):
-    return ask_by(project, budget, system, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -190,14 +180,6 @@ def test_a_new_head_takes_over_only_once_it_has_learnt(answered):
 
 
 # --- from one start to the next -------------------------------------------------------
-
-
-def kept(project):
-    live = start(project)
-    finish(live.read_labels())
-    finish(live.learn())
-    live.keep()
-    return live
 
 
 def messages(project, network=TINY_LIVE, **how):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from creating_by_hand import TABLE, left_behind, save
 
 from napari_alseg.arrays import finish
 from napari_alseg.errors import (
@@ -15,22 +15,10 @@ from napari_alseg.errors import (
     UnreadableImage,
 )
 from napari_alseg.store import (
-    ClassTable,
     Project,
     create_from_folder,
-    default_classes,
     refuse_taken,
 )
-
-TABLE = ClassTable.of(default_classes(["sky", "road"]))
-
-
-def save(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".tif":
-        tifffile.imwrite(path, array)
-    else:
-        Image.fromarray(array).save(path)
 
 
 @pytest.fixture
@@ -47,11 +35,6 @@ def labelled(tmp_path):
         return tmp_path / name
 
     return make
-
-
-def left_behind(path):
-    """What an import left in the folder of a project."""
-    return [p.name for p in path.parent.iterdir() if p.name.endswith((".alseg", "al"))]
 
 
 def test_a_place_where_nothing_can_be_made_is_told(labelled):

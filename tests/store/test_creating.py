@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from creating_by_hand import TABLE, left_behind, save
 
 from napari_alseg.arrays import finish
 from napari_alseg.errors import (
@@ -14,26 +14,14 @@ from napari_alseg.errors import (
 )
 from napari_alseg.settings import ImportSettings
 from napari_alseg.store import (
-    ClassTable,
     OpenImage,
     Project,
     create_from_arrays,
     create_from_folder,
-    default_classes,
     plan_folders,
     read_classes,
     try_entries,
 )
-
-TABLE = ClassTable.of(default_classes(["sky", "road"]))
-
-
-def save(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".tif":
-        tifffile.imwrite(path, array)
-    else:
-        Image.fromarray(array).save(path)
 
 
 @pytest.fixture
@@ -60,11 +48,6 @@ def steps_of(task):
             steps.append(next(task))
         except StopIteration as stop:
             return stop.value, steps
-
-
-def left_behind(path):
-    """What an import left in the folder of a project."""
-    return [p.name for p in path.parent.iterdir() if p.name.endswith((".alseg", "al"))]
 
 
 def report_of(*arguments, **more):

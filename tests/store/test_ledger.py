@@ -1,15 +1,11 @@
 import sqlite3
 
-import numpy as np
 import pytest
+from ledger_by_hand import BOUNDS, NOTHING, append, stroke
 
-from napari_alseg.arrays import Bounds
 from napari_alseg.errors import UnknownName
 from napari_alseg.store.ledger import ImageInfo, Ledger
 from napari_alseg.store.ledger_events import Change, LedgerEvents
-
-BOUNDS = Bounds(1, 2, 3, 5)
-NOTHING = np.zeros(BOUNDS.shape, np.uint8)
 
 
 @pytest.fixture
@@ -21,15 +17,6 @@ def ledger(tmp_path):
         )
     yield made
     made.close()
-
-
-def stroke(label, **facts):
-    return Change("stroke", "a", BOUNDS, NOTHING, NOTHING + label, **facts)
-
-
-def append(ledger, *changes):
-    with ledger.transaction():
-        return [LedgerEvents(ledger).append(change) for change in changes]
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
+from ledger_by_hand import BOUNDS, append, stroke
 
-from napari_alseg.arrays import Bounds
 from napari_alseg.store.ledger import ImageInfo, Ledger
-from napari_alseg.store.ledger_events import Change, LedgerEvents, packed, unpacked
+from napari_alseg.store.ledger_events import LedgerEvents, packed, unpacked
 from napari_alseg.store.ledger_rounds import Cost, LedgerRounds
-
-BOUNDS = Bounds(1, 2, 3, 5)
-NOTHING = np.zeros(BOUNDS.shape, np.uint8)
 
 
 @pytest.fixture
@@ -19,15 +16,6 @@ def ledger(tmp_path):
         )
     yield made
     made.close()
-
-
-def stroke(label, **facts):
-    return Change("stroke", "a", BOUNDS, NOTHING, NOTHING + label, **facts)
-
-
-def append(ledger, *changes):
-    with ledger.transaction():
-        return [LedgerEvents(ledger).append(change) for change in changes]
 
 
 @pytest.fixture

@@ -3,28 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import TINY_LIVE, TINY_PREDICTION, TINY_TRAINING
+from live_by_hand import QUICK, ask, kept, start
 from steps import answer
-from steps import ask as ask_by
 
 from napari_alseg.arrays import finish
 from napari_alseg.errors import NothingToLearn
-from napari_alseg.live.model import Live, latest_full
-from napari_alseg.settings import LiveSettings, TrainingSettings
+from napari_alseg.live.model import latest_full
+from napari_alseg.settings import TrainingSettings
 from napari_alseg.tasks.look import look
 from napari_alseg.tasks.retrain import retrain
 
-QUICK = LiveSettings(first_steps=40, steps=20, batch_size=64)
-
-
 AS_LIVE = replace(TINY_TRAINING, recipe="live")
-
-
-def start(project, settings=QUICK, network=TINY_LIVE, **how):
-    return finish(Live.start(project, network, settings, TINY_PREDICTION, **how))
-
-
-def ask(project, budget="12 regions", system="random", **more):
-    return ask_by(project, budget, system, **more)
 
 
 @pytest.fixture(autouse=True)
@@ -38,14 +27,6 @@ def answered(project, truth):
     """The project with twelve answered regions."""
     answer(project, ask(project), truth)
     return project
-
-
-def kept(project):
-    live = start(project)
-    finish(live.read_labels())
-    finish(live.learn())
-    live.keep()
-    return live
 
 
 def learn_as_live(project, **how):
