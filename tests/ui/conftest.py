@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 
 import pytest
 from hands import Hands, noises
-from leaks import found_now, left_since
+from leaks import describe, found_now, running_now
 from panel_hands import PanelHands
 from windowless import Windowless
 from working import click
@@ -121,15 +121,23 @@ def quiet(request, capfd):
     assert not heard, "\n".join(heard)
 
 
+KNOWN: set[tuple[str, int]] = set()
+"""What was there after the last window test of this process."""
+
+
 @pytest.fixture(autouse=True)
 def no_leaks(request, quiet):
     """Fail if widgets, timers, threads or child processes are left behind."""
     if "qapp" not in request.fixturenames:
         yield
         return
-    before = set(found_now())
+    # Walking over all objects takes long: what the last test left is what is there.
+    before = {*KNOWN, *running_now()} if KNOWN else set(found_now())
     yield
-    left = left_since(before)
+    after = found_now()
+    left = [describe(after[key]) for key in after.keys() - before]
+    KNOWN.clear()
+    KNOWN.update(after)
     assert not left, "left behind:\n" + "\n".join(left)
 
 

@@ -51,6 +51,12 @@ def found_now():
         ended = isinstance(each, QThread) and not each.isRunning()
         if of_plugin(each) and not idle and not ended:
             found["qt", id(each)] = each
+    return found | running_now()
+
+
+def running_now():
+    """Threads and child processes, which are cheap to find."""
+    found = {}
     for each in threading.enumerate():
         foreign = isinstance(each, threading._DummyThread)  # of Qt, seen in passing
         if not (foreign or each in of_dask() or each.name.startswith(POOLS)):
