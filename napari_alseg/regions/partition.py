@@ -6,9 +6,8 @@ Each partition is an int32 map of ids 1..R without gaps; none leaves a pixel out
 import math
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -22,6 +21,7 @@ from napari_alseg.arrays import (
     RegionMap,
 )
 from napari_alseg.errors import BadValue
+from napari_alseg.prefetch import prefetch
 from napari_alseg.settings import default
 
 from .pooling import count_regions
@@ -114,14 +114,8 @@ def of_many(
     int32 array of shape (H, W)
     """
     workers = workers or os.cpu_count() or 1
-    waiting: deque[Future[RegionMap]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        for image in images:
-            waiting.append(pool.submit(partition, image))
-            if len(waiting) == 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    calls = (partial(partition, image) for image in images)
+    return prefetch(calls, workers, most=2 * workers)
 
 
 def felzenszwalb(

@@ -55,9 +55,6 @@ class Candidates(NamedTuple):
         return Candidates(*(column[rows] for column in self))
 
 
-# --- looking at an image --------------------------------------------------------------
-
-
 # --- measuring regions ----------------------------------------------------------------
 
 
@@ -136,6 +133,12 @@ def candidates_of(
     )
 
 
+def pixels_of(project: Project, images: Iterable[str]) -> int:
+    """Count the pixels of some images."""
+    shapes = (project.images.info(image).shape for image in images)
+    return sum(rows * columns for rows, columns in shapes)
+
+
 def open_images(project: Project, images: Sequence[str]) -> Mask:
     """Return which images of the pool may be asked as a whole; bool (n,)."""
     closed = project.rounds.closed_regions(("image",))
@@ -169,9 +172,3 @@ def still_open(
     of_rows = candidates.image.astype(np.int64) << 32 | candidates.region
     closed = np.isin(of_rows, codes) | np.isin(candidates.image, done)
     return candidates._replace(open=candidates.open & ~closed)
-
-
-# --- windows --------------------------------------------------------------------------
-
-
-# --- partitions -----------------------------------------------------------------------

@@ -25,7 +25,7 @@ class Asking(NamedTuple):
     images: tuple[str, ...]
     """The pool."""
     pixels: int
-    """Of all these images."""
+    """Of all these images; a budget in % is of these, and no other asks for it."""
     query: Query
     rng: np.random.Generator
     first: ChooseFirst | None = None

@@ -12,7 +12,7 @@ from napari_alseg.arrays import Mask, Progress, RegionBounds, Task, WindowCentre
 from napari_alseg.store import Project
 from napari_alseg.systems import PARTITIONS, Query
 
-from .candidates import Candidates, joined
+from .candidates import Candidates, joined, pixels_of
 from .maps import Seen
 
 CLOSING = tuple(
@@ -106,10 +106,7 @@ def _proposals(
     area = (2 * window_radius(query) + 1) ** 2
     match query.budget.unit:
         case "%":
-            pool = sum(
-                int(np.prod(project.images.info(image).shape)) for image in images
-            )
-            total = query.budget.amount / 100 * pool / area
+            total = query.budget.amount / 100 * pixels_of(project, images) / area
         case "px/image":
             total = query.budget.amount * len(images) / area
         case "regions" | "images":

@@ -19,6 +19,7 @@ from napari_alseg.segmentation import Network
 from napari_alseg.selection.candidates import (
     Candidates,
     open_images,
+    pixels_of,
     still_open,
     survey,
 )
@@ -96,7 +97,9 @@ def query(
     network, following = yield from _network(project, query, prediction, live)
     rng = np.random.default_rng([query.seed, number])
     look = _Look(project, images, query, number, prediction, rng, network, following)
-    asked = Asking(number, images, look.pixels, query, rng, look.first)
+    # Only a share of the pool needs to know how large it is.
+    pixels = pixels_of(project, images) if query.budget.unit == "%" else 0
+    asked = Asking(number, images, pixels, query, rng, look.first)
     start = perf_counter()
     version, candidates = yield from _measure(look)
     scored = perf_counter()
@@ -169,12 +172,6 @@ class _Look(NamedTuple):
         if self.network is not None or not self.query.needs:
             return None
         return choose_spread if self.following is None else choose_typical
-
-    @property
-    def pixels(self) -> int:
-        """Of all images."""
-        shapes = (self.project.images.info(image).shape for image in self.images)
-        return sum(rows * columns for rows, columns in shapes)
 
 
 def _measure(look: _Look) -> Task[tuple[int, Candidates]]:
@@ -262,9 +259,3 @@ def _ranking(asked: Asking, candidates: Candidates) -> Ranking:
         candidates.probability,
         dict(terms),
     )
-
-
-# --- looking --------------------------------------------------------------------------
-
-
-# --- learning -------------------------------------------------------------------------

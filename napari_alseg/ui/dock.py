@@ -263,9 +263,7 @@ class ActiveLearningDock(DockWindow):
         self._end_task()
         if name == "New project":
             made = result is not None
-            self.projects.end_dialog(
-                None if made else "Making the project was stopped."
-            )
+            self.projects.end_dialog(None if made else STOPPED)
             if made:
                 self.attempt(self.open_project, result)
         if self.annotator is None:

@@ -40,11 +40,11 @@ def standing_of(project: "Project") -> Standing:
         len(project.images.names("source")),
         latest,
         project.weights.latest_round,
-        _unfinished(project, latest),
+        _is_stopped(project, latest),
     )
 
 
-def _unfinished(project: "Project", latest: int) -> bool:
+def _is_stopped(project: "Project", latest: int) -> bool:
     try:
         metadata = project.weights.checkpoint_metadata("training")
     except WeightsMismatch:
