@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from creating_by_hand import save
 
 import napari_alseg
 from napari_alseg.arrays import Bounds, Region, Selection
 from napari_alseg.store import Project, default_classes
+from napari_alseg.store.ledger import ImageInfo, Ledger
+from napari_alseg.store.ledger_events import LedgerEvents
 
 HEIGHT, WIDTH = 6, 8
 
@@ -58,3 +61,35 @@ def run_python():
         )
 
     return start
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    """Make a folder of two images with masks of one label each."""
+
+    def make(name, label, size=(4, 6)):
+        for number in (1, 2):
+            file = f"{name}{number}.png"
+            image = np.full((*size, 3), 50 * number + len(name), np.uint8)
+            save(tmp_path / name / "images" / file, image)
+            mask = np.full(size, label, np.uint8)
+            save(tmp_path / name / "masks" / file, mask)
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger.create(tmp_path / "ledger.sqlite")
+    with made.transaction():
+        made.add_image(
+            ImageInfo("a", "pool", (9, 9), ("grey",), "uint8", ((0.0, 255.0),), "a.png")
+        )
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def events(ledger):
+    return LedgerEvents(ledger)

@@ -21,22 +21,6 @@ from napari_alseg.store import (
 )
 
 
-@pytest.fixture
-def labelled(tmp_path):
-    """Make a folder of two images with masks of one label each."""
-
-    def make(name, label, size=(4, 6)):
-        for number in (1, 2):
-            file = f"{name}{number}.png"
-            image = np.full((*size, 3), 50 * number + len(name), np.uint8)
-            save(tmp_path / name / "images" / file, image)
-            mask = np.full(size, label, np.uint8)
-            save(tmp_path / name / "masks" / file, mask)
-        return tmp_path / name
-
-    return make
-
-
 def test_a_place_where_nothing_can_be_made_is_told(labelled):
     pool = labelled("day", 1)
     with pytest.raises(CannotWrite, match="choose a folder that can be written"):

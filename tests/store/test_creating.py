@@ -24,22 +24,6 @@ from napari_alseg.store import (
 )
 
 
-@pytest.fixture
-def labelled(tmp_path):
-    """Make a folder of two images with masks of one label each."""
-
-    def make(name, label, size=(4, 6)):
-        for number in (1, 2):
-            file = f"{name}{number}.png"
-            image = np.full((*size, 3), 50 * number + len(name), np.uint8)
-            save(tmp_path / name / "images" / file, image)
-            mask = np.full(size, label, np.uint8)
-            save(tmp_path / name / "masks" / file, mask)
-        return tmp_path / name
-
-    return make
-
-
 def steps_of(task):
     """Run a task to its end; return what it gives and its steps."""
     steps = []

@@ -4,24 +4,8 @@ import pytest
 from ledger_by_hand import BOUNDS, NOTHING, append, stroke
 
 from napari_alseg.errors import UnknownName
-from napari_alseg.store.ledger import ImageInfo, Ledger
+from napari_alseg.store.ledger import Ledger
 from napari_alseg.store.ledger_events import Change, LedgerEvents
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    made = Ledger.create(tmp_path / "ledger.sqlite")
-    with made.transaction():
-        made.add_image(
-            ImageInfo("a", "pool", (9, 9), ("grey",), "uint8", ((0.0, 255.0),), "a.png")
-        )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def events(ledger):
-    return LedgerEvents(ledger)
 
 
 def test_a_transaction_that_fails_leaves_nothing(ledger, events):

@@ -1,26 +1,8 @@
 import numpy as np
-import pytest
 from ledger_by_hand import BOUNDS, append, stroke
 
-from napari_alseg.store.ledger import ImageInfo, Ledger
-from napari_alseg.store.ledger_events import LedgerEvents, packed, unpacked
+from napari_alseg.store.ledger_events import packed, unpacked
 from napari_alseg.store.ledger_rounds import Cost, LedgerRounds
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    made = Ledger.create(tmp_path / "ledger.sqlite")
-    with made.transaction():
-        made.add_image(
-            ImageInfo("a", "pool", (9, 9), ("grey",), "uint8", ((0.0, 255.0),), "a.png")
-        )
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def events(ledger):
-    return LedgerEvents(ledger)
 
 
 def test_patches_pack_and_unpack():
