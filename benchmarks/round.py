@@ -210,7 +210,7 @@ def main() -> None:
         with make_project(Path(folder) / "pool.alseg", 4 if quick else 16) as project:
             rows = [
                 scoring(project, repeats=2 if quick else 8),
-                *learning(project, 2 if quick else 8, 2 if quick else 3, names),
+                *learning(project, 1 if quick else 8, 1 if quick else 3, names),
             ]
     rows += [importing(), *opening(1 if quick else 3)]
     report("round", rows, quick=quick)
